@@ -172,6 +172,7 @@ async function startParts(
     revisions: ledger.revisions,
     snapshots,
     knownVersions,
+    knownEndpoints: () => registry.served(fleet.list()),
     knownIssuers: () => new Set(ledger.trust.head()?.body.issuers.map(({ name }) => name)),
     knownEgresses: () => new Set(ledger.trust.head()?.body.egresses.map(({ name }) => name)),
     signer,

@@ -167,6 +167,8 @@ export interface Endpoint {
   readonly timeMs: number;
   /** Why the application cannot be called now, as its own proxy says; undefined: it can. */
   readonly unhealthy?: string | undefined;
+  /** Its application has said how far it has applied the journal of its service. */
+  readonly reportsApplied?: boolean;
 }
 
 /** No reason for it is longer. */

@@ -14,6 +14,7 @@ import { placesOfMesh } from "./egress/mesh-ports.js";
 import type { ProxyFeed } from "./feed/proxy-feed.js";
 import { listenAgain } from "./inbound-port.js";
 import { Journal, keysOf, processLifeBytes } from "./journal/journal.js";
+import { ReadWaits } from "./journal/read-waits.js";
 import { NatsLimitExchange } from "./limits/nats-limit-exchange.js";
 import { ShareLoop } from "./limits/share-loop.js";
 import { CallTap } from "./look/call-tap.js";
@@ -71,6 +72,7 @@ export async function carryHere(
       outside,
       openBudgets: openShares(parts, signal),
       journal,
+      reads: new ReadWaits({ app: parts.registry, store: journal.store, clock: parts.clock }),
     },
     options,
     await openEdges(config, parts, signal),

@@ -11,6 +11,7 @@ import { StatementWriter } from "../runtime/statement-writer.js";
 import { Egresses } from "./egress/egresses.js";
 import type { MeshPort } from "./egress/inside.js";
 import { Journal, keysOf } from "./journal/journal.js";
+import { ReadWaits } from "./journal/read-waits.js";
 import { ShareLoop } from "./limits/share-loop.js";
 import { CallTap, type WantedTap } from "./look/call-tap.js";
 import { Carrier, type MakeEdge } from "./proxy/carrier.js";
@@ -202,7 +203,9 @@ class Worker {
     const following = { trust, policy, endpoints, clock: systemClock, log: this.#log };
     const outside = egress === undefined ? {} : outsideOf(new Egresses(following, { ...egress, own: this.#meshPorts }));
     const known = { identity, trust, policy, endpoints, app, decisions, openBudgets, watch };
-    return new Carrier({ ...known, ...own, ...random, ...outside, journal: this.#openJournal() }, options, edges);
+    const journal = this.#openJournal();
+    const reads = new ReadWaits({ app: this.#ports.applied, store: journal.store, clock: systemClock });
+    return new Carrier({ ...known, ...own, ...random, ...outside, journal, reads }, options, edges);
   }
 
   /** Signs records itself and has the first process append them. */

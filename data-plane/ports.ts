@@ -9,6 +9,7 @@ import type { Endpoint, PreparedRevision, Rejection } from "../core/model.js";
 import type { CompiledUnit } from "../core/policy/compile.js";
 import type { CompiledTelemetry } from "../core/policy/compiled-telemetry.js";
 import type { TrustedIssuer } from "../core/token/token-model.js";
+import type { AppliedReport, AppliedWrites } from "./agent/applied-writes.js";
 
 /** The proxy's identity with what calls need for TLS. Each renewal replaces the whole object. */
 export interface CallIdentity {
@@ -165,6 +166,14 @@ export interface AppRegistration {
   readonly instance: string;
   /** The application's address for HTTP/2 without TLS: a Unix path or a loopback address. */
   readonly target: { readonly path: string } | { readonly host: string; readonly port: number };
+}
+
+/** What the application says that it has applied of its service's journal. */
+export interface AppliedView {
+  /** undefined: no application is registered, or it has never said how far it is. */
+  readonly applied: AppliedWrites | undefined;
+  /** Calls `listener` after each report, and when another application's count. `report`: what is new; undefined: all is. */
+  onApplied(listener: (report: AppliedReport | undefined) => void): () => void;
 }
 
 export interface AppView {

@@ -19,7 +19,7 @@ export type { ApplicationGrpc } from "./application-grpc.js";
 export { callerOf } from "./caller.js";
 export type { ClientArguments } from "./client-arguments.js";
 export type { EventFeed, EventMethod, EventOptions, MeshEvent } from "./events.js";
-export type { LeaveOptions, Mesh, ServeOptions } from "./mesh.js";
+export type { Applied, LeaveOptions, Mesh, ServeOptions } from "./mesh.js";
 export type { RegistrationStatus } from "./registration-loop.js";
 
 export interface JoinOptions {

@@ -24,6 +24,12 @@ export interface LeaveOptions {
   readonly timeoutMs?: number;
 }
 
+/** What an application has applied of its service's journal; see `Mesh.applied`. */
+export interface Applied {
+  readonly position?: number;
+  readonly sequence?: number;
+}
+
 export interface Mesh {
   /** What the proxy said of itself when the application joined. */
   readonly description: MeshDescription;
@@ -44,6 +50,13 @@ export interface Mesh {
    * no reader, or no longer), `stale` (the position is not kept) and `invalid_argument`.
    */
   events(service: string, options?: EventOptions): EventFeed;
+  /**
+   * Tells the proxy what this application, which serves, has applied of the journal of its own service, so that reads which
+   * name a write can be answered here. `position`: all writes whose outcome is at this position or before;
+   * `sequence`: this one write. An event of `events` has both: `mesh.applied(event)`. Say it once the write can be read here,
+   * and at the start what is known then (`{ position: from - 1 }`). Returns at once; it is said again after the proxy was away.
+   */
+  applied(what: Applied): void;
   /** Asks the proxy again who it is and whether it is ready. Fails with `unavailable`. */
   describe(): Promise<MeshDescription>;
   /**
@@ -136,6 +149,16 @@ class JoinedMesh implements Mesh {
     this.#mustBeIn();
     const { outbound } = this.description;
     return openEventFeed({ clock: this.#clock, outbound, left: this.#left.signal }, service, options);
+  }
+
+  applied({ position = 0, sequence = 0 }: Applied): void {
+    this.#mustBeIn();
+    for (const [name, value] of Object.entries({ position, sequence }))
+      if (!Number.isSafeInteger(value) || value < 0)
+        throw new AshlarError("invalid_argument", `applied: ${name} is a whole number, 0 or more`);
+    if (this.#registration === undefined)
+      throw new AshlarError("stale", "applied: this application does not serve; call serve() first");
+    this.#registration.applied(position, sequence);
   }
 
   describe(): Promise<MeshDescription> {

@@ -5,6 +5,7 @@ import type { RegisterResponse } from "../proto/gen/ashlar/v1/agent.js";
 import type { Backoff } from "../runtime/backoff.js";
 import type { Clock } from "../runtime/clock.js";
 import { type AgentClient, isPermanent, type RegisterStream } from "./agent-client.js";
+import { AppliedReport } from "./applied-report.js";
 import {
   idle,
   type RegistrationEffect,
@@ -40,6 +41,8 @@ export interface RegistrationHandle {
    * for good, with `unavailable` if it has not by `timeoutMs` (and gives the registration up).
    */
   registered(timeoutMs: number): Promise<void>;
+  /** Says what the application has applied, once for all that comes in one turn. While the agent is away it is kept. */
+  applied(position: number, sequence: number): void;
   /** Leaves; resolves true when no call is left, false when `timeoutMs` ended or the agent went away first. */
   leave(timeoutMs: number): Promise<boolean>;
   /** Ends the stream; the agent takes the application out if it has not yet. */
@@ -60,6 +63,8 @@ class Registration implements RegistrationHandle {
   readonly #watchers = new Set<() => void>();
   #state: RegistrationState = idle;
   #stream: RegisterStream | undefined;
+  readonly #applied = new AppliedReport();
+  #willReport = false;
   #lastReason = "it has not answered yet";
 
   constructor(deps: RegistrationDeps, options: RegistrationOptions) {
@@ -74,6 +79,7 @@ class Registration implements RegistrationHandle {
     this.#state = state;
     for (const effect of effects) this.#perform(effect);
     if (state.kind === before.kind) return;
+    if (state.kind === "registered") this.#report(true);
     if (state.kind === "registered") this.#deps.onStatus({ kind: "registered", leaseMs: state.leaseMs });
     if (state.kind === "left") this.#deps.onStatus({ kind: "left" });
     for (const watch of [...this.#watchers]) watch();
@@ -90,6 +96,20 @@ class Registration implements RegistrationHandle {
     }
     const why = `the agent at ${target} has not registered the application within ${timeoutMs} ms`;
     throw new AshlarError("unavailable", `${why}: ${this.#lastReason}`);
+  }
+
+  applied(position: number, sequence: number): void {
+    this.#applied.add(position, sequence);
+    if (this.#willReport) return;
+    this.#willReport = true;
+    setImmediate(() => {
+      this.#willReport = false;
+      if (this.#state.kind === "registered") this.#report(false);
+    });
+  }
+
+  #report(isNew: boolean): void {
+    for (const value of this.#applied.take(isNew)) this.#stream?.write({ message: { $case: "applied", value } });
   }
 
   async leave(timeoutMs: number): Promise<boolean> {

@@ -15,6 +15,8 @@ export type ProblemCode =
   | "route-without-instance"
   | "version-without-instance"
   | "mirror-without-instance"
+  | "replica-without-instance"
+  | "replica-silent"
   | "endpoint-out-of-reach"
   | "instance-ejected"
   | "instance-unhealthy"

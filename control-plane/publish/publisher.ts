@@ -1,7 +1,7 @@
 /** Turns policy files into the next revision: check, cut into units, store, sign, append. */
 import type { Digest } from "../../core/digest.js";
 import { AshlarError, isAshlarError } from "../../core/errors.js";
-import type { Finding, PolicyFile, Revision, Signed, SnapshotList } from "../../core/model.js";
+import type { Endpoint, Finding, PolicyFile, Revision, Signed, SnapshotList } from "../../core/model.js";
 import { mayPublish, parentAfter } from "../../core/revision.js";
 import type { Signer } from "../../core/signature.js";
 import { buildSnapshot, type Snapshot } from "../../core/snapshot/build.js";
@@ -26,6 +26,8 @@ export interface PublisherDeps {
   readonly snapshots: SnapshotStore;
   /** Returns the versions that run, by service. */
   readonly knownVersions: () => ReadonlyMap<string, ReadonlySet<string>>;
+  /** The endpoints that take calls, by service; left out: what they say of themselves is not checked. */
+  readonly knownEndpoints?: () => ReadonlyMap<string, readonly Endpoint[]>;
   /** Issuers of tokens that the trust log has keys of. */
   readonly knownIssuers: () => ReadonlySet<string>;
   /** The egresses whose addresses the trust log has. */
@@ -126,11 +128,16 @@ export function createPublisher(deps: PublisherDeps): Publisher {
 }
 
 /** Checks the policy of a verified bundle. What is published is what is checked, since both have one digest. */
-function checkBundle(deps: Pick<PublisherDeps, "mesh" | "knownVersions">, { snapshot }: Bundle): CheckedFiles {
+function checkBundle(
+  deps: Pick<PublisherDeps, "mesh" | "knownVersions" | "knownEndpoints">,
+  { snapshot }: Bundle,
+): CheckedFiles {
   const objects = snapshot.units.flatMap(({ unit }) => objectsOf(unit));
   const place = { file: "bundle", line: 0, column: 0, whole: true, places: new Map() };
   const sourced = objects.map((object): SourcedObject => ({ object, ...place }));
-  const findings = checkPolicy(sourced, { mesh: deps.mesh, knownVersions: deps.knownVersions() });
+  const { mesh, knownVersions, knownEndpoints } = deps;
+  const known = { knownVersions: knownVersions(), knownEndpoints: knownEndpoints?.() };
+  const findings = checkPolicy(sourced, { mesh, ...known });
   if (findings.some(({ severity }) => severity === "error")) return { findings, snapshot: undefined };
   const built = buildSnapshot(objects);
   if (built.list.digest === snapshot.list.digest) return { findings, snapshot: built };
@@ -154,8 +161,13 @@ async function importBundle(deps: PublisherDeps, options: ImportOptions, caller:
 function checkFiles(deps: PublisherDeps, memory: FileMemory, files: readonly PolicyFile[]): CheckedFiles {
   checkBounds(files);
   const parsed = parsePolicyFiles(files, memory);
-  const { mesh, knownVersions, knownIssuers, knownEgresses } = deps;
-  const known = { knownVersions: knownVersions(), knownIssuers: knownIssuers(), knownEgresses: knownEgresses?.() };
+  const { mesh, knownVersions, knownEndpoints, knownIssuers, knownEgresses } = deps;
+  const known = {
+    knownVersions: knownVersions(),
+    knownEndpoints: knownEndpoints?.(),
+    knownIssuers: knownIssuers(),
+    knownEgresses: knownEgresses?.(),
+  };
   const context = { mesh, ...known };
   const findings = inReadingOrder(files, [...parsed.findings, ...checkPolicy(parsed.objects, context)]);
   if (findings.some(({ severity }) => severity === "error")) return { findings, snapshot: undefined };

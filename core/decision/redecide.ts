@@ -127,7 +127,8 @@ function redecideRoute(record: DecisionRecord, unit: CompiledUnit | undefined): 
   if (choice.kind === "none" || available.length === 0)
     return decided("unrouted", rule, "no version that it may go to had an endpoint", sent);
   const version = choice.kind === "target" ? renderTarget(choice.target) : "";
-  return decided("routed", rule, rule === "" ? "no route is about it" : `by ${rule}`, sent, version);
+  const by = found?.reads === undefined ? `by ${rule}` : `by ${rule}, as a read that a replica may answer`;
+  return decided("routed", rule, rule === "" ? "no route is about it" : by, sent, version);
 }
 
 function decided(verdict: Verdict, rule: string, reason: string, method: string, version = ""): Redecided {

@@ -13,7 +13,9 @@ import { type KeyExpression, parseKeyExpression } from "../policy/condition/key-
 import { Failure } from "../policy/condition/values.js";
 import { serviceOfMethod } from "../snapshot/grammar.js";
 import { journalKeyBytesMax } from "../wire/journal/entry.js";
+import { feedMethod } from "./feed-method.js";
 import { type MethodCuts, methodCutsOf } from "./private/plan.js";
+import type { ReadPlan } from "./read-plan.js";
 
 /** The keys of a call; "": policy asks for none. */
 export interface CallKeys {
@@ -43,6 +45,8 @@ export interface JournalPlan {
   readonly privacy: { readonly holder: string; readonly cuts: ReadonlyMap<string, MethodCuts> } | undefined;
   /** Whether a call of this method is a write. */
   isWrite(method: string): boolean;
+  /** Where reads go; undefined: where all calls go. */
+  readonly reads: ReadPlan | undefined;
   /** Whether a write of this method may be carried out twice with the effect of once. */
   mayRepeat(method: string): boolean;
   /** Whether this operator may send its history to the application. */
@@ -62,6 +66,8 @@ export function compileJournal({ name, journals, service }: Unit, mesh: string):
   const privacy = journal.private && { holder: journal.private.holder, cuts: methodCutsOf(journal.private.fields) };
   const replayers = new Set((journal.replayers ?? []).map((operator) => buildSpiffeId(mesh, "operator", operator)));
   const isWrite = writesOf(journal, service?.noSideEffects ?? []);
+  const isFree = listedIn(service?.noSideEffects ?? []);
+  const { reads } = journal;
   return Object.freeze({
     mode,
     isKeyed: key !== undefined,
@@ -76,6 +82,12 @@ export function compileJournal({ name, journals, service }: Unit, mesh: string):
       [order, about].some((one) => one?.reads.has("jwt") === true || one?.reads.has("issuer") === true),
     privacy,
     isWrite,
+    reads: reads && {
+      name: `${journal.name}/reads`,
+      replica: { version: reads.version, labels: reads.labels ?? [] },
+      waitMs: reads.waitMs,
+      isRead: (method: string) => isFree(method) && !isWrite(method) && method !== feedMethod,
+    },
     isBidirectional: listedIn(journal.bidirectional ?? []),
     mayRepeat: (method: string) => service !== undefined && isIdempotent(service, method),
     mayReplay: (operator: SpiffeId) => replayers.has(operator),

@@ -1,14 +1,35 @@
 /** The input of a kind's checks: the rest of the policy, the fleet, and functions that report findings. */
 
+import type { WeightedVersion } from "./route/targets.js";
+
+/** An instance that takes calls, as far as checks read it. */
+export interface KnownEndpoint {
+  readonly instance: string;
+  readonly version: string;
+  readonly labels: readonly { readonly key: string; readonly value: string }[];
+  readonly reportsApplied?: boolean;
+}
+
 /** The state of the mesh that policy is checked against. */
 export interface PolicyContext {
   readonly mesh: string;
   /** The versions that run, by service. If it is undefined, versions are not checked. */
   readonly knownVersions?: ReadonlyMap<string, ReadonlySet<string>> | undefined;
+  /** The endpoints that take calls, by service. If it is undefined, what they say of themselves is not checked. */
+  readonly knownEndpoints?: ReadonlyMap<string, readonly KnownEndpoint[]> | undefined;
   /** The issuers that the trust log has keys of. If it is undefined, keys are not checked. */
   readonly knownIssuers?: ReadonlySet<string> | undefined;
   /** The egresses that the trust log has addresses of. If it is undefined, addresses are not checked. */
   readonly knownEgresses?: ReadonlySet<string> | undefined;
+}
+
+/** A rule of a service's Route. */
+export interface RoutedTo {
+  /** For people: "rules[0] of Route payments". */
+  readonly place: string;
+  readonly split: readonly WeightedVersion[];
+  /** Whether it takes every call that comes to it. */
+  readonly isForAll: boolean;
 }
 
 /** The checks of one object. A `place` is a field ("rules[0].split"), or a field with a text in it ("allow[0].from=cart"). */
@@ -36,6 +57,12 @@ export interface PolicyChecker {
   methods(service: string, methods: readonly string[], place: string): void;
   /** Returns the methods that `service` marks neither idempotent nor free of side effects. */
   notIdempotent(service: string, methods: readonly string[]): readonly string[];
+  /** Returns the methods that `service` marks free of side effects. */
+  noSideEffects(service: string): readonly string[];
+  /** Returns the rules of the Route of `service`. */
+  routeRules(service: string): readonly RoutedTo[];
+  /** Returns the endpoints of `service` that a target names and that take calls; undefined: it is not known which do. */
+  endpoints(service: string, target: Pick<WeightedVersion, "version" | "labels">): readonly KnownEndpoint[] | undefined;
   /** Completes a message with the name that was probably meant; "" where there is none. */
   nearest(text: string, names: () => Iterable<string>): string;
 }

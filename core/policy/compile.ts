@@ -26,7 +26,7 @@ export function compileUnit(unit: Unit, mesh: string): CompiledUnit {
   return Object.freeze({
     name,
     issuers,
-    ...buildRouteIndex(unit, mesh),
+    ...buildRouteIndex(unit, mesh, journal?.reads),
     ...access,
     rateLimits,
     hasTokenLimits: hasTokenLimits || journal?.readsToken === true,

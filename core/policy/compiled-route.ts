@@ -1,4 +1,5 @@
 /** A route's rule as the data plane needs it. */
+import type { ReadPlan } from "../journal/read-plan.js";
 import { codeNumber } from "../kinds/amounts.js";
 import { renderTarget } from "../kinds/route/targets.js";
 import type { HeaderChanges, Hedge, Mirror, Retry, RouteRule, WeightedVersion } from "../model.js";
@@ -45,6 +46,11 @@ export interface CompiledRouteRule {
   readonly requestHeaders: HeaderChanges | undefined;
   readonly responseHeaders: HeaderChanges | undefined;
   readonly fault: CompiledFault | undefined;
+  /**
+   * The rule's calls are reads of a journaled service, and `split` names its replica. Where that has no instance, or cannot
+   * answer yet, they go by `primary`; undefined: to any version. Left out: they are other calls.
+   */
+  readonly reads?: { readonly primary: CompiledRouteRule | undefined };
 }
 
 /** The rule's `name` is for people: "payments/rules[0]". */
@@ -73,6 +79,28 @@ export function compileRouteRule(rule: RouteRule, name: string): CompiledRouteRu
     staleness: stalenessOf(rule),
     hasExtras: Object.values(extras).some((extra) => extra !== undefined),
     ...extras,
+  });
+}
+
+/** The rule of reads that go to a replica: all else is as `primary` has it, but that they are not hedged. */
+export function compileReadRule(
+  primary: CompiledRouteRule | undefined,
+  { name, replica }: ReadPlan,
+): CompiledRouteRule {
+  const { labels = [] } = replica;
+  const split = [{ ...replica, labels, weight: 1 }];
+  const base = primary ?? compileRouteRule({ split: [], timeoutMs: 0 }, name);
+  const { rewrite, retry, mirror, requestHeaders, responseHeaders, fault } = base;
+  const extras = { rewrite, retry, hedge: undefined, mirror, requestHeaders, responseHeaders, fault };
+  return Object.freeze({
+    ...base,
+    ...extras,
+    hasExtras: Object.values(extras).some((extra) => extra !== undefined),
+    split,
+    targets: split.map(renderTarget),
+    labelKeys: [...new Set([...base.labelKeys, ...labelKeysOf(split)])].sort(),
+    failsWhenEmpty: false,
+    reads: { primary },
   });
 }
 

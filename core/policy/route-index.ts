@@ -1,9 +1,10 @@
 import { callerId } from "../identity.js";
+import type { ReadPlan } from "../journal/read-plan.js";
 import { matchesHeader } from "../kinds/route/header-matches.js";
 import type { HeaderMatch, RouteRule, Unit } from "../model.js";
 import { isOfTarget } from "../route/choose-target.js";
 import { serviceOfMethod } from "../snapshot/grammar.js";
-import { type CompiledRouteRule, compileRouteRule } from "./compiled-route.js";
+import { type CompiledRouteRule, compileReadRule, compileRouteRule } from "./compiled-route.js";
 import type { CompiledUnit } from "./compiled-unit.js";
 
 interface Candidate {
@@ -12,6 +13,8 @@ interface Candidate {
   /** SPIFFE IDs of callers; undefined: any. */
   readonly from: ReadonlySet<string> | undefined;
   readonly rule: CompiledRouteRule;
+  /** The rule for those of its calls that are reads which a replica answers. */
+  readonly reading: CompiledRouteRule | undefined;
 }
 
 const methodsCachedMax = 10_000;
@@ -21,10 +24,12 @@ const none: readonly Candidate[] = [];
 export function buildRouteIndex(
   unit: Unit,
   mesh: string,
+  reads: ReadPlan | undefined,
 ): Pick<CompiledUnit, "findRoute" | "mirrorsTo" | "routeHeaders" | "routeLabels" | "hasRewrites"> {
   const candidates = unit.routes.flatMap((route) =>
-    route.rules.map((rule, index): Candidate => compileCandidate(rule, `${route.name}/rules[${index}]`, mesh)),
+    route.rules.map((rule, index): Candidate => compileCandidate(rule, `${route.name}/rules[${index}]`, mesh, reads)),
   );
+  const unrouted = reads && compileReadRule(undefined, reads);
   const byMethod = new Map<string, readonly Candidate[]>();
   const candidatesFor = (method: string): readonly Candidate[] => {
     const known = byMethod.get(method);
@@ -36,11 +41,12 @@ export function buildRouteIndex(
   };
   return {
     findRoute(method, header, caller) {
-      for (const { headers, from, rule } of candidates.length === 0 ? none : candidatesFor(method)) {
+      for (const { headers, from, rule, reading } of candidates.length === 0 ? none : candidatesFor(method)) {
         if (from !== undefined && !from.has(caller)) continue;
-        if (headers.length === 0 || headers.every((match) => matchesHeader(match, header(match.name)))) return rule;
+        if (headers.length === 0 || headers.every((match) => matchesHeader(match, header(match.name))))
+          return reads?.isRead(rule.rewrite ?? method) === true ? reading : rule;
       }
-      return undefined;
+      return reads?.isRead(method) === true ? unrouted : undefined;
     },
     mirrorsTo(place, method, caller) {
       return candidates.some((candidate) => {
@@ -50,18 +56,23 @@ export function buildRouteIndex(
       });
     },
     routeHeaders: (method) => sortUnique(candidatesFor(method).flatMap(headersRead)),
-    routeLabels: sortUnique(candidates.flatMap(({ rule }) => rule.labelKeys)),
+    routeLabels: sortUnique([
+      ...candidates.flatMap(({ rule }) => rule.labelKeys),
+      ...(reads?.replica.labels ?? []).map(({ key }) => key),
+    ]),
     hasRewrites: candidates.some(({ rule }) => rule.rewrite !== undefined),
   };
 }
 
-function compileCandidate(rule: RouteRule, name: string, mesh: string): Candidate {
+function compileCandidate(rule: RouteRule, name: string, mesh: string, reads: ReadPlan | undefined): Candidate {
   const { methods = [], headers = [], from = [] } = rule.match ?? {};
+  const compiled = compileRouteRule(rule, name);
   return {
     methods: methods.length > 0 ? new Set(methods) : undefined,
     headers,
     from: from.length === 0 || from.includes("*") ? undefined : new Set(from.map((caller) => callerId(mesh, caller))),
-    rule: compileRouteRule(rule, name),
+    rule: compiled,
+    reading: reads && compileReadRule(compiled, reads),
   };
 }
 

@@ -109,9 +109,12 @@ export function stickyKey(
   return sticky === true ? caller : header(sticky);
 }
 
-/** Chooses a target by a rule among the endpoints that exist. Without a rule any endpoint will do. */
+/**
+ * Chooses a target by a rule among the endpoints that exist. Without a rule any endpoint will do. Reads whose replica has no
+ * endpoint go by the rule of the primary.
+ */
 export function chooseAmong(
-  rule: Pick<CompiledRouteRule, "split" | "targets" | "failsWhenEmpty"> | undefined,
+  rule: Pick<CompiledRouteRule, "split" | "targets" | "failsWhenEmpty" | "reads"> | undefined,
   pick: Omit<SplitPick, "failsWhenEmpty">,
   endpoints: readonly PlacedEndpoint[],
 ): TargetChoice {
@@ -119,5 +122,6 @@ export function chooseAmong(
   const { split, targets, failsWhenEmpty } = rule;
   const has = (target: WeightedVersion): boolean => endpoints.some((endpoint) => isOfTarget(target, endpoint));
   const { draw, key, service } = pick;
-  return chooseTarget(split, targets, { draw, key, service, failsWhenEmpty }, has);
+  const choice = chooseTarget(split, targets, { draw, key, service, failsWhenEmpty }, has);
+  return choice.kind === "none" && rule.reads !== undefined ? chooseAmong(rule.reads.primary, pick, endpoints) : choice;
 }

@@ -1,8 +1,10 @@
 import { gatewayNameIn, isWorkload, trustDomainOf, workloadIn } from "../identity.js";
 import { type Callee, isIdempotent } from "../kinds/callee.js";
-import type { Checked, PolicyChecker, PolicyContext } from "../kinds/checker.js";
+import type { Checked, KnownEndpoint, PolicyChecker, PolicyContext, RoutedTo } from "../kinds/checker.js";
+import { matchesAll } from "../kinds/route/check-route.js";
 import { kindOf, kinds } from "../kinds/table.js";
-import type { Finding, PolicyObject } from "../model.js";
+import type { Finding, PolicyObject, WeightedVersion } from "../model.js";
+import { isOfTarget } from "../route/choose-target.js";
 import { checkUnits } from "./check-units.js";
 import { findSpiffeId, serviceOfMethod } from "./grammar.js";
 import { renderNearest } from "./nearest.js";
@@ -23,6 +25,8 @@ interface Checking {
   /** The names of the JwtIssuers. */
   readonly issuers: ReadonlySet<string>;
   readonly gateways: ReadonlySet<string>;
+  /** The Routes, by service. */
+  readonly routes: ReadonlyMap<string, readonly RoutedTo[]>;
   /** The callers that rules allow something, by service. */
   readonly allowed: ReadonlyMap<string, ReadonlySet<string>>;
   readonly findings: Finding[];
@@ -55,6 +59,7 @@ export function checkPolicy(objects: readonly SourcedObject[], context: PolicyCo
     services,
     issuers: namesOf(objects, "JwtIssuer"),
     gateways: namesOf(objects, "Gateway"),
+    routes: routedTo(objects),
     allowed: allowedCallers(objects),
     findings: [],
     nearest,
@@ -180,6 +185,22 @@ class ObjectChecker implements PolicyChecker {
     return expanded.filter((method) => !isIdempotent(service, method));
   }
 
+  noSideEffects(name: string): readonly string[] {
+    return this.#checking.services.get(name)?.service.noSideEffects ?? [];
+  }
+
+  routeRules(service: string): readonly RoutedTo[] {
+    return this.#checking.routes.get(service) ?? [];
+  }
+
+  endpoints(
+    service: string,
+    target: Pick<WeightedVersion, "version" | "labels">,
+  ): readonly KnownEndpoint[] | undefined {
+    const { knownEndpoints } = this.context;
+    return knownEndpoints && (knownEndpoints.get(service) ?? []).filter((endpoint) => isOfTarget(target, endpoint));
+  }
+
   #gateway(name: string, place: string): void {
     const { gateways } = this.#checking;
     if (gateways.has(name)) return;
@@ -201,6 +222,20 @@ class ObjectChecker implements PolicyChecker {
 
 function namesOf(objects: readonly SourcedObject[], kind: PolicyObject["kind"]): ReadonlySet<string> {
   return new Set(objects.flatMap(({ object }) => (object.kind === kind ? [object.name] : [])));
+}
+
+function routedTo(objects: readonly SourcedObject[]): ReadonlyMap<string, readonly RoutedTo[]> {
+  return new Map(
+    objects.flatMap(({ object }) => {
+      if (object.kind !== "Route") return [];
+      const rules = object.rules.map(({ split, match }, index) => ({
+        place: `rules[${index}] of Route ${object.name}`,
+        split,
+        isForAll: matchesAll(match),
+      }));
+      return [[object.service, rules] as const];
+    }),
+  );
 }
 
 function allowedCallers(objects: readonly SourcedObject[]): ReadonlyMap<string, ReadonlySet<string>> {

@@ -66,8 +66,13 @@ export function checkWriter(message: FleetWriter, writer: FleetWriter): void {
 
 /** The bytes of an endpoint message. */
 export function encodeEndpoint(endpoint: Endpoint): Uint8Array {
-  const { labels, unhealthy = "" } = endpoint;
-  return EndpointMessage.encode({ ...endpoint, unhealthy, labels: labels.map((item) => ({ ...item })) }).finish();
+  const { labels, unhealthy = "", reportsApplied = false } = endpoint;
+  return EndpointMessage.encode({
+    ...endpoint,
+    unhealthy,
+    reportsApplied,
+    labels: labels.map((item) => ({ ...item })),
+  }).finish();
 }
 
 /** Reads an endpoint that came by `writer`'s subject; fails with `invalid_record` or `limit`. */
@@ -87,6 +92,7 @@ export function parseEndpoint(bytes: Uint8Array, writer: FleetWriter): Endpoint 
       ...(message.unhealthy === ""
         ? {}
         : { unhealthy: boundedText("unhealthy", message.unhealthy, unhealthyLengthMax) }),
+      ...(message.reportsApplied && { reportsApplied: true }),
     };
   });
 }

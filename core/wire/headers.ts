@@ -21,6 +21,8 @@ export const headerNames = {
   key: "ashlar-key",
   /** From a caller: the last sequence of the order key that it knows. */
   expectedSequence: "ashlar-expected-sequence",
+  /** From a caller: the sequence of a write that the answer of a read has to have in it. */
+  afterSequence: "ashlar-after-sequence",
   /**
    * From an operator who replays a journal: the write's sequence, its caller and key (core/journal/replayed.ts). The
    * application gets "1".

@@ -3,6 +3,7 @@ import type { ServerDuplexStream } from "@grpc/grpc-js";
 import { AshlarError, messageOf } from "../../core/errors.js";
 import {
   AgentServiceService,
+  type Applied,
   type DescribeResponse,
   type RegisterRequest,
   type RegisterResponse,
@@ -15,6 +16,7 @@ import { toGrpcStatus } from "../../runtime/grpc-status.js";
 import type { Logger } from "../../runtime/log.js";
 import type { AppRegistration } from "../ports.js";
 import type { AppRegistry } from "./app-registry.js";
+import { type AppliedReport, reportedSequencesMax } from "./applied-writes.js";
 import { isLoopback } from "./is-loopback.js";
 import { probeApplication } from "./probe-application.js";
 import { RegistrationLoop } from "./registration-loop.js";
@@ -148,6 +150,9 @@ function hear(deps: AgentDeps, loop: RegistrationLoop, { message }: RegisterRequ
     case "pong":
       loop.handle({ kind: "pong", nowMs: deps.clock.monotonicMs() });
       break;
+    case "applied":
+      loop.applied(parseApplied(message.value));
+      break;
     default:
       throw new AshlarError("invalid_argument", "a message that this version of Ashlar does not know");
   }
@@ -175,6 +180,12 @@ function parseRegistration(
     throw new AshlarError("invalid_argument", "an instance has 1 to 128 of A-Z, a-z, 0-9, '.', '_' and '-'");
   }
   return { instance: instance === "" ? own.proxyId : instance, target };
+}
+
+function parseApplied({ position, sequences }: Applied): AppliedReport {
+  if (sequences.length > reportedSequencesMax)
+    throw new AshlarError("limit", `${sequences.length} sequences at once, at most ${reportedSequencesMax} are taken`);
+  return { position, sequences };
 }
 
 function render(message: "ping" | "drained" | { readonly registeredLeaseMs: number }): RegisterResponse {

@@ -1,4 +1,5 @@
-import type { AppRegistration, AppView } from "../ports.js";
+import type { AppliedView, AppRegistration, AppView } from "../ports.js";
+import { type AppliedReport, AppliedWrites } from "./applied-writes.js";
 
 /** An application's place in the registry. */
 export interface RegistryEntry {
@@ -7,6 +8,8 @@ export interface RegistryEntry {
    */
   withdraw(): void;
   remove(): void;
+  /** The application says what it has applied of its service's journal. */
+  applied(report: AppliedReport): void;
 }
 
 /** Who says that an application cannot be called: health checks, or the agent that hears nothing of it. */
@@ -18,17 +21,21 @@ interface Entry {
   advertised: boolean;
   /** Why it cannot be called now, by who says so. */
   readonly unhealthy: Map<HealthSource, string>;
+  /** undefined: it has never said anything. */
+  applied: AppliedWrites | undefined;
 }
 
 /** The applications that are registered at this proxy; the newest takes the calls. */
-export class AppRegistry implements AppView {
+export class AppRegistry implements AppView, AppliedView {
   readonly #entries: Entry[] = [];
   readonly #listeners = new Set<(app: AppRegistration | undefined) => void>();
   readonly #advertiseListeners = new Set<(app: AppRegistration | undefined) => void>();
   readonly #healthListeners = new Set<() => void>();
+  readonly #appliedListeners = new Set<(report: AppliedReport | undefined) => void>();
   #told: AppRegistration | undefined;
   #unhealthyTold = "";
   #advertisedTold: AppRegistration | undefined;
+  #reportsTold = false;
 
   get current(): AppRegistration | undefined {
     return this.#entries.at(-1)?.app;
@@ -45,6 +52,15 @@ export class AppRegistry implements AppView {
     return [...(this.#entries.at(-1)?.unhealthy.values() ?? [])].join("; ");
   }
 
+  get applied(): AppliedWrites | undefined {
+    return this.#entries.at(-1)?.applied;
+  }
+
+  onApplied(listener: (report: AppliedReport | undefined) => void): () => void {
+    this.#appliedListeners.add(listener);
+    return () => this.#appliedListeners.delete(listener);
+  }
+
   /** Notes why an application cannot be called, or (undefined) that it can, as far as `source` knows. */
   setUnhealthy(app: AppRegistration, source: HealthSource, why: string | undefined): void {
     const entry = this.#entries.find((one) => one.app === app);
@@ -54,7 +70,7 @@ export class AppRegistry implements AppView {
     this.#tell();
   }
 
-  /** Calls `listener` when `unhealthy` has changed. */
+  /** Calls `listener` when `unhealthy` has changed, or whether the application reports what it has applied. */
   onHealth(listener: () => void): () => void {
     this.#healthListeners.add(listener);
     return () => this.#healthListeners.delete(listener);
@@ -62,7 +78,7 @@ export class AppRegistry implements AppView {
 
   /** Adds an application; `onRefused` hears that its socket refused (it is removed already then). */
   register(app: AppRegistration, onRefused: () => void): RegistryEntry {
-    const entry: Entry = { app, onRefused, advertised: true, unhealthy: new Map() };
+    const entry: Entry = { app, onRefused, advertised: true, unhealthy: new Map(), applied: undefined };
     this.#entries.push(entry);
     this.#tell();
     return {
@@ -71,7 +87,17 @@ export class AppRegistry implements AppView {
         this.#tell();
       },
       remove: () => this.#remove(entry),
+      applied: (report) => this.#hear(entry, report),
     };
+  }
+
+  #hear(entry: Entry, report: AppliedReport): void {
+    const isFirst = entry.applied === undefined;
+    entry.applied ??= new AppliedWrites();
+    entry.applied.hear(report);
+    if (entry !== this.#entries.at(-1)) return;
+    for (const listener of this.#appliedListeners) listener(report);
+    if (isFirst) this.#tell();
   }
 
   onChange(listener: (app: AppRegistration | undefined) => void): () => void {
@@ -101,16 +127,19 @@ export class AppRegistry implements AppView {
 
   #tell(): void {
     const { current, advertised, unhealthy } = this;
+    const reports = this.applied !== undefined;
     if (current !== this.#told) {
       this.#told = current;
       for (const listener of this.#listeners) listener(current);
+      for (const listener of this.#appliedListeners) listener(undefined);
     }
     if (advertised !== this.#advertisedTold) {
       this.#advertisedTold = advertised;
       for (const listener of this.#advertiseListeners) listener(advertised);
     }
-    if (unhealthy !== this.#unhealthyTold) {
+    if (unhealthy !== this.#unhealthyTold || reports !== this.#reportsTold) {
       this.#unhealthyTold = unhealthy;
+      this.#reportsTold = reports;
       for (const listener of this.#healthListeners) listener();
     }
   }

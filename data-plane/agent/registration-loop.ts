@@ -5,6 +5,7 @@ import type { AppRegistration } from "../ports.js";
 import type { AgentEffect, AgentEvent, AgentState } from "./agent-state.js";
 import { newRegistration, step } from "./agent-state.js";
 import type { RegistryEntry } from "./app-registry.js";
+import { type AppliedReport, AppliedWrites } from "./applied-writes.js";
 import type { Probed } from "./probe-application.js";
 
 export interface RegistrationPorts {
@@ -37,6 +38,9 @@ export class RegistrationLoop {
   #state: AgentState = newRegistration;
   #app: AppRegistration | undefined;
   #entry: RegistryEntry | undefined;
+  /** What the application said before it was registered. */
+  readonly #applied = new AppliedWrites();
+  #hasApplied = false;
 
   constructor(ports: RegistrationPorts, leaseMs: number) {
     this.#ports = ports;
@@ -51,6 +55,13 @@ export class RegistrationLoop {
   registration(app: AppRegistration): void {
     this.#app ??= app;
     this.handle({ kind: "registration" });
+  }
+
+  /** Notes what the application has applied. What comes before it is registered counts once it is. */
+  applied(report: AppliedReport): void {
+    if (this.#entry !== undefined) this.#entry.applied(report);
+    else this.#applied.hear(report);
+    this.#hasApplied = true;
   }
 
   handle(event: AgentEvent): void {
@@ -71,6 +82,7 @@ export class RegistrationLoop {
       case "register":
         if (app === undefined) break;
         this.#entry = this.#ports.register(app, () => this.handle({ kind: "refused" }));
+        if (this.#hasApplied) this.#entry.applied(this.#applied.report());
         this.#ports.say({ registeredLeaseMs: this.#leaseMs });
         log.info("an application registered", names);
         break;

@@ -11,7 +11,7 @@ import { badResponseAnswer } from "../proxy/answer.js";
 import { noBytes } from "../proxy/forward/request-messages.js";
 import { grpcStatusOf } from "../proxy/forward/response-fields.js";
 import type { UpstreamSession } from "../proxy/forward/upstream-session.js";
-import { dropReservedFields } from "../proxy/request-head.js";
+import { dropReservedFields } from "../proxy/reserved-fields.js";
 import { StreamWaiter } from "../proxy/stream-queue.js";
 import type { ResponseRelay } from "./response-relay.js";
 import type { RoomShare } from "./write-room.js";

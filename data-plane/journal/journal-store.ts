@@ -175,17 +175,18 @@ export class JournalStore {
 
   /** What settled an entry, if this replica has it: the first outcome or resolution in the log. */
   async settledBy(sequence: number, key: string): Promise<Settled | undefined> {
-    const known = this.#settled.get(sequence);
-    if (known !== undefined) return known;
-    const outcome = await this.#firstAbout("outcome", sequence, key);
-    const resolution = await this.#firstAbout("resolution", sequence, key);
-    const first = [outcome, resolution]
-      .filter((each) => each !== undefined)
-      .sort((a, b) => a.sequence - b.sequence)[0]?.settled;
+    const first = this.#settled.get(sequence) ?? (await this.firstSettled(sequence, key))?.settled;
     if (first === undefined) return undefined;
     this.#settled.set(sequence, first);
     if (first.kind === "outcome") this.valid.set(sequence, key);
     return first;
+  }
+
+  /** The same, with where it stands itself. */
+  async firstSettled(sequence: number, key: string): Promise<{ sequence: number; settled: Settled } | undefined> {
+    const kinds = ["outcome", "resolution"] as const;
+    const about = await Promise.all(kinds.map((kind) => this.#firstAbout(kind, sequence, key)));
+    return about.filter((each) => each !== undefined).sort((a, b) => a.sequence - b.sequence)[0];
   }
 
   /**

@@ -126,6 +126,10 @@ export class Journal implements Journaling, JournalSources {
     return attempt;
   }
 
+  get store(): JournalStore {
+    return this.#shared.store;
+  }
+
   get open(): number {
     return this.#writes;
   }

@@ -75,6 +75,7 @@ export const answerReasons = [
   "header-limit",
   "memory",
   "journal",
+  "not-applied",
   "malformed",
 ] as const;
 export type AnswerReason = (typeof answerReasons)[number];

@@ -17,7 +17,7 @@ import type { DecisionSink } from "./decision-sink.js";
 import { keyOf } from "./endpoint-choice.js";
 import type { ProxyEngine } from "./forward/proxy-engine.js";
 import { upstreamSessionDefaults } from "./forward/upstream-session.js";
-import { Inbound, type Journaling } from "./inbound.js";
+import { Inbound, type Journaling, type Reading } from "./inbound.js";
 import { mirrorsOpenMax } from "./mirror/mirrored-call.js";
 import { Outbound, type OutboundDeps, type OutboundOptions } from "./outbound.js";
 import { OutsideGate } from "./outside-gate.js";
@@ -56,6 +56,8 @@ export interface CarrierDeps {
   readonly watch?: CallSideDeps["watch"];
   /** See `InboundDeps`. */
   readonly journal?: Journaling | undefined;
+  /** See `InboundDeps`. */
+  readonly reads?: Reading | undefined;
   /** What is outside the mesh; left out: nothing is called there. It is closed with the carrier. */
   readonly outside?: (OutsideView & { close(): void }) | undefined;
   /** Left out: calls go over the network. */

@@ -6,8 +6,9 @@
 import { isGatewayCaller, nameIn, type SpiffeId, trustDomainOf } from "../../core/identity.js";
 import { feedMethod } from "../../core/journal/feed-method.js";
 import type { JournalPlan } from "../../core/journal/plan.js";
+import type { ReadPlan } from "../../core/journal/read-plan.js";
 import type { Label } from "../../core/model.js";
-import type { PlacedEndpoint } from "../../core/route/choose-target.js";
+import { isOfTarget, type PlacedEndpoint } from "../../core/route/choose-target.js";
 import { isMethod } from "../../core/snapshot/grammar.js";
 import { headerNames } from "../../core/wire/headers.js";
 import type { FieldBlock } from "../http2/field-block.js";
@@ -40,6 +41,8 @@ export interface InboundDeps extends CallSideDeps, InboundJudgeDeps {
   readonly pool: UpstreamPool;
   /** Takes writes that policy wants in the journal; undefined: they are answered 14. */
   readonly journal?: Journaling | undefined;
+  /** Holds reads at a replica until its application has applied a write; undefined: they do not wait. */
+  readonly reads?: Reading | undefined;
   /** Where this proxy serves the journal's event feed itself; undefined: nowhere. */
   readonly feed?: AppRegistration | undefined;
 }
@@ -48,6 +51,12 @@ export interface InboundDeps extends CallSideDeps, InboundJudgeDeps {
 export interface Journaling {
   /** Returns the gate that ends the call with what came of it. `acquire` waits for a stream to the application, if there is one. */
   gateFor(call: Call, plan: JournalPlan, acquire: (waiter: StreamWaiter) => boolean): CallGate;
+}
+
+/** Holds back reads that name a write. */
+export interface Reading {
+  /** Returns what the read waits for; undefined: its application has applied the write already. */
+  gateFor(call: Call, plan: ReadPlan): CallGate | undefined;
 }
 
 export interface InboundOptions {
@@ -139,6 +148,10 @@ export class Inbound extends CallSide {
       call.expectedSequence = fields.valueText(head.expected);
       fields.drop(head.expected);
     }
+    if (head.after >= 0) {
+      call.afterSequence = fields.valueText(head.after);
+      fields.drop(head.after);
+    }
     if (head.labels >= 0) call.sourceLabels = this.#sourceLabels.of(fields.valueText(head.labels));
     if (head.calledMethod >= 0) call.calledMethod = methodOf(fields.valueText(head.calledMethod));
     try {
@@ -225,6 +238,7 @@ export class Inbound extends CallSide {
       this.#journal(call, journal);
       return;
     }
+    if (call.afterSequence !== "" && this.#waitsForWrite(call, journal?.reads)) return;
     if (this.waitsForGate(call)) return;
     const registered = app.current;
     if (registered !== undefined) {
@@ -252,6 +266,14 @@ export class Inbound extends CallSide {
       return true;
     };
     this.waitsForGate(call, journal.gateFor(call, plan, acquire));
+  }
+
+  /** Whether a read waits for the write that it names, or was answered. Only the replica that policy names waits. */
+  #waitsForWrite(call: Call, reads: ReadPlan | undefined): boolean {
+    if (reads?.isRead(call.method) !== true || call.isMarked || !isOfTarget(reads.replica, this.#place)) return false;
+    const gate = this.#deps.reads?.gateFor(call, reads);
+    if (gate === undefined) return false;
+    return this.waitsForGate(call, gate);
   }
 
   #noteApp(registered: AppRegistration): void {

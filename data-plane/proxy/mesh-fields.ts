@@ -12,4 +12,5 @@ export const meshField = {
   /** Differ in each call. */
   sequence: listName(headerNames.sequence, true),
   expectedSequence: listName(headerNames.expectedSequence, true),
+  afterSequence: listName(headerNames.afterSequence, true),
 } as const;

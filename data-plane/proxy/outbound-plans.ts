@@ -6,9 +6,11 @@ import { PreparedField } from "../http2/prepared-field.js";
 import type { OutsideWay } from "../ports.js";
 import type { CalledService } from "./called-services.js";
 import type { ForwardPlan } from "./forward/call-owner.js";
-import { RulePlans } from "./route-plan.js";
+import { FieldChanges } from "./forward/field-changes.js";
+import { ofJournalCallers, RulePlans } from "./route-plan.js";
 
 const https = new PreparedField(":scheme", "https");
+const notOutside = new FieldChanges(ofJournalCallers, []);
 
 export class OutboundPlans {
   /** The header field that tells peers this proxy's labels. */
@@ -46,7 +48,8 @@ export class OutboundPlans {
   outside(way: OutsideWay, revision: number): ForwardPlan {
     let plan = this.#outside.get(way);
     if (plan?.revision !== revision) {
-      plan = { first: [https, new PreparedField(":authority", way.authority)], last: [], revision, isOutside: true };
+      const first = [https, new PreparedField(":authority", way.authority)];
+      plan = { first, last: [], request: notOutside, revision, isOutside: true };
       this.#outside.set(way, plan);
     }
     return plan;

@@ -283,7 +283,10 @@ export class Outbound extends CallSide {
   }
 
   override mayGoElsewhere(call: Call, endpoint: string): boolean {
-    return this.#choice.hasOther(call, endpoint) && this.mayRetry(call, false);
+    const { reads } = call.rule ?? {};
+    if (reads === undefined) return this.#choice.hasOther(call, endpoint) && this.mayRetry(call, false);
+    call.rule = reads.primary; // the replica has not applied what the read has to see, or takes no calls: it goes there once
+    return this.#choice.hasOther(call, endpoint);
   }
 
   /** Says at how many workers the network of an outside client has connections to this listener, where it is a gateway's. */
@@ -335,7 +338,10 @@ export class Outbound extends CallSide {
     if (failure !== undefined) call.answer(answerFor(failure, `no endpoint of ${service} is reached`, revision));
     else if (this.#deps.policy.current?.unit(service)?.isOutside === true)
       call.answer(this.#outside.none(service, revision));
-    else call.answer(unavailableAnswer("no-endpoint", renderNoEndpoint(service, call.rule), revision));
+    else
+      call.answer(
+        unavailableAnswer("no-endpoint", renderNoEndpoint(service, call.rule?.reads?.primary ?? call.rule), revision),
+      );
   }
 }
 

@@ -91,6 +91,7 @@ export class OutsideGate extends CallSide {
     if (head.labels >= 0) call.sourceLabels = this.#sourceLabels.of(fields.valueText(head.labels));
     if (head.authority >= 0) fields.drop(head.authority);
     if (head.expected >= 0) fields.drop(head.expected);
+    if (head.after >= 0) fields.drop(head.after);
     const hasTe = head.te >= 0;
     try {
       call.keep(fields);

@@ -5,10 +5,10 @@
 import { headerNames } from "../../core/wire/headers.js";
 import type { FieldBlock } from "../http2/field-block.js";
 import { fieldFlag } from "../http2/field-classes.js";
-import { nameStartsWith } from "../http2/field-forms.js";
 import { fieldName } from "../http2/field-names.js";
 import type { MethodNames } from "./forward/method-names.js";
 import { meshField } from "./mesh-fields.js";
+import { dropAll, isReserved } from "./reserved-fields.js";
 import { isTraceparentAt } from "./traceparent.js";
 
 const unitMs: Readonly<Record<number, number>> = { 72: 3_600_000, 77: 60_000, 83: 1000, 109: 1, 117: 1e-3, 110: 1e-6 };
@@ -46,6 +46,8 @@ export class RequestHead {
   client = -1;
   /** Place of the field with the sequence that the caller expects, or -1. It is not dropped here. */
   expected = -1;
+  /** Place of the field with the write that a read has to see, or -1. It is not dropped here. */
+  after = -1;
   /** Place of the field that marks a copy of a call, or -1. */
   mirror = -1;
   /** Place of the field with the method that the peer's application asked for, or -1. */
@@ -91,6 +93,7 @@ export class RequestHead {
     this.labels = from.labels;
     this.client = from.client;
     this.expected = from.expected;
+    this.after = from.after;
     this.mirror = from.mirror;
     this.calledMethod = from.calledMethod;
     this.#epochAt = from.#epochAt;
@@ -122,6 +125,7 @@ export class RequestHead {
       this.labels =
       this.client =
       this.expected =
+      this.after =
       this.mirror =
       this.calledMethod =
       this.#epochAt =
@@ -183,6 +187,9 @@ export class RequestHead {
         case meshField.expectedSequence:
           this.expected = field;
           break;
+        case meshField.afterSequence:
+          this.after = field;
+          break;
         case meshField.sequence:
         case meshField.caller:
         case meshField.revision:
@@ -236,67 +243,6 @@ export class RequestHead {
     const text = fields.valueText(this.authority >= 0 ? this.authority : this.host);
     return text.includes(".") ? text.replace(/\.(?=:\d+$|$)/, "") : text;
   }
-}
-
-/** Drops the fields that only proxies may send from a response or trailers. `fromPeer`: revision and decision stay. */
-export function dropReservedFields(fields: FieldBlock, fromPeer: boolean): void {
-  const { profile } = fields;
-  if (profile !== null) {
-    let known = profile.memo;
-    if (!(known instanceof KnownReserved)) profile.memo = known = new KnownReserved(fields, profile.count);
-    dropAll(fields, fromPeer ? (known as KnownReserved).toPeers : (known as KnownReserved).toAll);
-  }
-  for (let field = profile?.count ?? 0; field < fields.count; field++)
-    if (isReservedField(fields, field) && !(fromPeer && isOfPeers(fields, field))) fields.drop(field);
-}
-
-/**
- * Returns which fields of a response or of trailers are dropped because of their names: the same for all blocks with
- * the profile.
- */
-class KnownReserved {
-  /** A bit for each field that only proxies may send, and for each that not even peers may send. */
-  readonly toAll: number;
-  readonly toPeers: number;
-
-  constructor(fields: FieldBlock, count: number) {
-    let [toAll, toPeers] = [0, 0];
-    for (let field = 0; field < count; field++) {
-      if (!isReservedField(fields, field)) continue;
-      toAll |= 1 << field;
-      if (!isOfPeers(fields, field)) toPeers |= 1 << field;
-    }
-    this.toAll = toAll;
-    this.toPeers = toPeers;
-  }
-}
-
-function isReservedField(fields: FieldBlock, field: number): boolean {
-  const id = fields.nameId(field);
-  if (id === 0) return isReserved(fields, field);
-  const isOfRequests = id === meshField.caller || id === meshField.epoch || id === meshField.expectedSequence;
-  return isOfRequests || id === meshField.unprocessed || isOfPeers(fields, field);
-}
-
-/** Whether the field gives the revision, the decision or the sequence of a write, which peers may send. */
-function isOfPeers(fields: FieldBlock, field: number): boolean {
-  const id = fields.nameId(field);
-  return id === meshField.revision || id === meshField.decision || id === meshField.sequence;
-}
-
-/** Whether a name without an id is reserved; see `isReservedHeader`. */
-function isReserved(fields: FieldBlock, field: number): boolean {
-  return (
-    fields.bytes[fields.nameStart(field)] === 0x61 &&
-    (nameStartsWith(fields, field, "ashlar-") ||
-      nameStartsWith(fields, field, "ashlar_") ||
-      nameStartsWith(fields, field, "ashlar."))
-  );
-}
-
-/** Drops the first 32 fields whose bits are set. */
-function dropAll(fields: FieldBlock, mask: number): void {
-  for (let bits = mask; bits !== 0; bits &= bits - 1) fields.drop(31 - Math.clz32(bits & -bits));
 }
 
 function dropTrace(fields: FieldBlock): void {

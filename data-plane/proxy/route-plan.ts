@@ -6,6 +6,9 @@ import { PreparedField } from "../http2/prepared-field.js";
 import type { ForwardPlan } from "./forward/call-owner.js";
 import { FieldChanges } from "./forward/field-changes.js";
 
+/** What callers say to journals of the mesh, and to nobody outside. */
+export const ofJournalCallers = [headerNames.expectedSequence, headerNames.afterSequence];
+
 /** More methods are not told apart: their plans are made anew. */
 const methodsMax = 1000;
 
@@ -40,7 +43,8 @@ export class RulePlans {
 /** The plan with what the rule adds to it. */
 function planOfRule(plan: ForwardPlan, rule: CompiledRouteRule): ForwardPlan {
   const { rewrite, requestHeaders, responseHeaders } = rule;
-  const request = changesOf(requestHeaders, rewrite === undefined ? [] : [":path"]);
+  const dropped = plan.isOutside === true ? ofJournalCallers : [];
+  const request = changesOf(requestHeaders, rewrite === undefined ? dropped : [...dropped, ":path"]);
   const response = responseHeaders && changesOf(responseHeaders);
   const path = rewrite === undefined ? [] : [new PreparedField(":path", `/${rewrite}`)];
   return {

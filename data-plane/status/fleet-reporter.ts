@@ -10,6 +10,7 @@ import { Backoff } from "../../runtime/backoff.js";
 import type { Bus } from "../../runtime/bus.js";
 import type { Logger } from "../../runtime/log.js";
 import type { StatementWriter } from "../../runtime/statement-writer.js";
+import type { AppliedView } from "../ports.js";
 import { buildHeartbeat, type HeartbeatDeps, type HeartbeatOptions } from "./heartbeat.js";
 import { soonMs } from "./soon.js";
 
@@ -19,7 +20,11 @@ export interface FleetReporterDeps extends HeartbeatDeps {
   readonly random?: () => number;
   readonly statements: Pick<StatementWriter, "sign">;
   /** Whether the application can be called. */
-  readonly health?: { readonly unhealthy: string; onHealth(listener: () => void): () => void };
+  readonly health?: {
+    readonly unhealthy: string;
+    readonly applied?: AppliedView["applied"];
+    onHealth(listener: () => void): () => void;
+  };
 }
 
 export interface FleetReporterOptions extends HeartbeatOptions {
@@ -270,6 +275,7 @@ class Reporter implements FleetReporter {
       gone,
       timeMs,
       ...(unhealthy === "" || gone ? {} : { unhealthy }),
+      ...(gone || this.#deps.health?.applied === undefined ? {} : { reportsApplied: true }),
     };
   }
 }

@@ -17,6 +17,7 @@ import {
 } from "../../core/limit/limit-report.js";
 import type { Endpoint } from "../../core/model.js";
 import type { LogFormat, LogLevel } from "../../runtime/log.js";
+import type { AppliedReport } from "../agent/applied-writes.js";
 import type { EdgeConfig } from "../edge/edge-config.js";
 import type { MeshPort } from "../egress/inside.js";
 import type { WantedTap } from "../look/call-tap.js";
@@ -93,6 +94,8 @@ export type ToWorker =
   /** undefined if no candidate is evaluated. */
   | { readonly kind: "shadow"; readonly shadow: SentShadow | undefined }
   | { readonly kind: "app"; readonly app: AppRegistration | undefined }
+  /** What the application has applied of its service's journal. `isNew`: it says so for the first time; undefined: it says nothing. */
+  | { readonly kind: "applied"; readonly report: AppliedReport | undefined; readonly isNew: boolean }
   | { readonly kind: "endpoints"; readonly service: string; readonly endpoints: readonly Endpoint[] }
   /** The number of proxies that share limits, and whether they receive each other's reports. */
   | { readonly kind: "sharing"; readonly members: number; readonly connected: boolean }

@@ -10,7 +10,7 @@ import type { TurnedAway } from "../edge/edge-limits.js";
 import type { MeshPorts } from "../egress/mesh-ports.js";
 import type { LimitExchange } from "../limits/limit-exchange.js";
 import type { WantedTap } from "../look/call-tap.js";
-import type { PolicyView } from "../ports.js";
+import type { AppliedView, AppView, PolicyView } from "../ports.js";
 import type { Carrying } from "../proxy/carrying.js";
 import { edgeLimits, inboundLimits, localLimits } from "../proxy/forward/listener-limits.js";
 import type { KindCounts } from "../status/call-table.js";
@@ -18,6 +18,7 @@ import { createMetrics } from "../status/metrics.js";
 import type { RevisionSpread } from "../sync/revision-spread.js";
 import { Acceptor } from "./acceptor.js";
 import { Crew } from "./crew.js";
+import { CrewApp } from "./crew-app.js";
 import { CrewLimits } from "./crew-limits.js";
 import { CrewMetrics } from "./crew-metrics.js";
 import type { CrewReaches } from "./crew-reaches.js";
@@ -35,7 +36,10 @@ export interface WorkerCarrierDeps {
 }
 
 /** What the first process knows. `limits` is the exchange with other proxies. */
-export type CarrierKnowledge = Omit<WorkerKnowledge, "limits"> & { readonly limits: LimitExchange };
+export type CarrierKnowledge = Omit<WorkerKnowledge, "limits" | "app"> & {
+  readonly limits: LimitExchange;
+  readonly app: AppView & AppliedView;
+};
 
 /**
  * Carries calls in worker processes. The first process accepts connections and tells the workers what they must know.
@@ -109,7 +113,8 @@ export class WorkerCarrier implements Carrying {
       limits.gone(worker);
       this.#counted.gone(worker);
     };
-    await Promise.race([this.#feed.start({ ...known, limits }, setup, whenGone), whenAborted(signal)]);
+    const app = new CrewApp(this.#crew, known.app);
+    await Promise.race([this.#feed.start({ ...known, limits, app }, setup, whenGone), whenAborted(signal)]);
   }
 
   async listenInbound(address: HostPort): Promise<HostPort> {

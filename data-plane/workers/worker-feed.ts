@@ -5,18 +5,12 @@ import type { Limit } from "../../core/kinds/rate-limit/rate-limit.js";
 import type { LimitReport } from "../../core/limit/limit-report.js";
 import type { Signed, Trust } from "../../core/model.js";
 import type { Clock } from "../../runtime/clock.js";
-import type {
-  AppView,
-  CallIdentityView,
-  EvaluatedPolicy,
-  FollowedEndpoints,
-  PolicyView,
-  ShadowPolicy,
-} from "../ports.js";
+import type { CallIdentityView, EvaluatedPolicy, FollowedEndpoints, PolicyView, ShadowPolicy } from "../ports.js";
 import type { DecisionSink } from "../proxy/decision-sink.js";
 import type { HeldRevision, HeldUnit } from "../sync/held-revision.js";
 import type { RevisionSpread } from "../sync/revision-spread.js";
 import type { Crew } from "./crew.js";
+import type { CrewApp } from "./crew-app.js";
 import type { CrewLimits } from "./crew-limits.js";
 import { CrewTaps } from "./crew-taps.js";
 import type { CrewVoice } from "./crew-voice.js";
@@ -32,7 +26,7 @@ export interface WorkerKnowledge {
   readonly identity: CallIdentityView;
   readonly policy: PolicyView;
   readonly endpoints: FollowedEndpoints;
-  readonly app: AppView;
+  readonly app: CrewApp;
   readonly decisions: DecisionSink & { noteDropped(count: number): void };
   readonly limits: CrewLimits;
   /** Reads and appends to the journal of the proxy's service. */
@@ -94,7 +88,7 @@ export class WorkerFeed implements RevisionSpread, CrewVoice {
         for (const worker of this.#crew.briefed) this.#tellTrust(worker);
       }),
       sync.onChange(() => this.#tellNewsToAll()),
-      app.onChange((current) => this.#tellAll({ kind: "app", app: current })),
+      () => app.stop(),
       endpoints.onChange((service) => this.#endpoints.changed(service, endpoints)),
     );
     return this.#crew.start(this);
@@ -153,7 +147,7 @@ export class WorkerFeed implements RevisionSpread, CrewVoice {
     if (known.policy.current !== undefined) this.#tellSwitch(worker, known.policy.current);
     this.#tellNews(worker, known.policy);
     this.#tellFresh(worker);
-    this.#crew.say(worker, { kind: "app", app: known.app.current });
+    known.app.brief(worker);
   }
 
   async asked(worker: number, what: Question): Promise<boolean | JournalAnswer> {
@@ -183,9 +177,7 @@ export class WorkerFeed implements RevisionSpread, CrewVoice {
   }
 
   refused(worker: number, instance: string): void {
-    const app = this.#known?.app;
-    if (app?.current?.instance === instance) app.reportRefused(app.current);
-    this.#crew.say(worker, { kind: "app", app: app?.current }); // the worker has removed the application already
+    this.#known?.app.refused(worker, instance);
   }
 
   tapped(report: Uint8Array): void {

@@ -13,7 +13,7 @@ import { WorkerDecisions } from "./worker-decisions.js";
 import { WorkerLimits } from "./worker-limits.js";
 import { WorkerPolicy } from "./worker-policy.js";
 import { WorkerQuestions } from "./worker-questions.js";
-import { WorkerApp, WorkerEndpoints, WorkerIdentity } from "./worker-views.js";
+import { WorkerApp, WorkerApplied, WorkerEndpoints, WorkerIdentity } from "./worker-views.js";
 
 /** The messages that say what holds. */
 export type StateMessage = Exclude<
@@ -48,6 +48,7 @@ export class WorkerPorts {
   readonly policy: WorkerPolicy;
   readonly endpoints: WorkerEndpoints;
   readonly app: WorkerApp;
+  readonly applied = new WorkerApplied();
   readonly limits: WorkerLimits;
   readonly decisions: WorkerDecisions;
   readonly journalBus: WorkerJournalBus;
@@ -95,6 +96,9 @@ export class WorkerPorts {
         return;
       case "app":
         this.app.set(message.app);
+        return;
+      case "applied":
+        this.applied.hear(message.report, message.isNew);
         return;
       case "endpoints":
         this.endpoints.set(message.service, message.endpoints);

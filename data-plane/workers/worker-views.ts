@@ -1,7 +1,15 @@
 /** A worker's views of identity, endpoints and application: the last state that the first process sent. */
 import { AshlarError } from "../../core/errors.js";
 import type { Endpoint } from "../../core/model.js";
-import type { AppRegistration, AppView, CallIdentity, CallIdentityView, FollowedEndpoints } from "../ports.js";
+import { type AppliedReport, AppliedWrites } from "../agent/applied-writes.js";
+import type {
+  AppliedView,
+  AppRegistration,
+  AppView,
+  CallIdentity,
+  CallIdentityView,
+  FollowedEndpoints,
+} from "../ports.js";
 import { listen } from "../sync/policy-view.js";
 import type { Question } from "./messages.js";
 
@@ -55,6 +63,25 @@ export class WorkerApp implements AppView {
   set(app: AppRegistration | undefined): void {
     this.current = app;
     for (const listener of this.#listeners) listener(app);
+  }
+}
+
+export class WorkerApplied implements AppliedView {
+  readonly #listeners = new Set<(report: AppliedReport | undefined) => void>();
+  applied: AppliedWrites | undefined;
+
+  onApplied(listener: (report: AppliedReport | undefined) => void): () => void {
+    return listen(this.#listeners, listener);
+  }
+
+  /** `isNew`: nothing that was said before counts any more. */
+  hear(report: AppliedReport | undefined, isNew: boolean): void {
+    if (isNew) this.applied = undefined;
+    if (report !== undefined) {
+      this.applied ??= new AppliedWrites();
+      this.applied.hear(report);
+    }
+    for (const listener of this.#listeners) listener(report);
   }
 }
 

@@ -110,6 +110,7 @@ test("nothing of the mesh's own goes outside, and nothing that comes back is bel
   const metadata = new Metadata();
   metadata.set("x-sent", "kept");
   metadata.set("ashlar-caller", "spiffe://test/service/admin");
+  for (const name of ["ashlar-expected-sequence", "ashlar-after-sequence"]) metadata.set(name, "7");
   const { code, trailers } = await client(front).unary({ text: "hello" }, { metadata });
   expect(code).toBe(status.OK);
   const [call] = seen;

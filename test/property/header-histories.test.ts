@@ -11,7 +11,8 @@ import { defaultLimits } from "../../data-plane/http2/limits.js";
 import { PreparedField } from "../../data-plane/http2/prepared-field.js";
 import { FieldCheck } from "../../data-plane/http2/validate-fields.js";
 import { KeptFields } from "../../data-plane/proxy/forward/kept-fields.js";
-import { dropReservedFields, RequestHead } from "../../data-plane/proxy/request-head.js";
+import { RequestHead } from "../../data-plane/proxy/request-head.js";
+import { dropReservedFields } from "../../data-plane/proxy/reserved-fields.js";
 import { Draws, HistoryWriter, type Role } from "./header-histories.js";
 import { PlainDecoder, type PlainField } from "./plain-hpack.js";
 

@@ -19,6 +19,7 @@ export interface FakeAgent {
   /** What was heard, in order: "registration", "pong", "leave", "end". */
   readonly heard: string[];
   readonly registrations: Registration[];
+  readonly applied: { readonly position: number; readonly sequences: readonly number[] }[];
   /** The open registration streams. */
   readonly streams: Set<Stream>;
   /** Answers the next registrations with this status, until it is taken away. */
@@ -49,6 +50,7 @@ export async function createFakeAgent(service: string): Promise<FakeAgent> {
     target,
     heard: [],
     registrations: [],
+    applied: [],
     streams: new Set(),
     refuseWith: undefined,
     onLeave: (stream) => stream.write({ message: { $case: "drained", value: {} } }),
@@ -86,6 +88,10 @@ function register(agent: FakeAgent, stream: Stream): void {
   stream.on("data", ({ message }: RegisterRequest) => {
     agent.heard.push(message?.$case ?? "nothing");
     if (message?.$case === "leave") agent.onLeave(stream);
+    if (message?.$case === "applied") {
+      const { position, sequences } = message.value;
+      agent.applied.push({ position, sequences });
+    }
     if (message?.$case !== "registration") return;
     agent.registrations.push(message.value);
     if (agent.refuseWith) stream.emit("error", agent.refuseWith);

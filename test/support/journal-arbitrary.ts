@@ -27,6 +27,12 @@ export const journal = (service: string): fc.Arbitrary<Journal> =>
       responseBytesMax: maybe(size),
       streamBytesMax: maybe(fc.integer({ min: 1024, max: 3 * 1024 * 1024 })),
       bidirectional: maybe(fc.constantFrom(["shop.Store/Sync"], ["shop.Store/Put", "shop.Store/Sync"])),
+      reads: maybe(
+        fc.constantFrom(
+          { version: "v2", waitMs: 1000 },
+          { version: "", labels: [{ key: "role", value: "replica" }], waitMs: 20 },
+        ),
+      ),
       private: maybe(
         fc.constantFrom(
           { subject: "jwt.claims.sub", holder: testHolder.publicKey, fields: ["shop.Store/Put request.2"] },

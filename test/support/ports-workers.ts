@@ -2,6 +2,7 @@
 import { LocalExchangeHub } from "../../data-plane/limits/limit-exchange.js";
 import type { PolicyView } from "../../data-plane/ports.js";
 import { Crew } from "../../data-plane/workers/crew.js";
+import { CrewApp } from "../../data-plane/workers/crew-app.js";
 import { CrewLimits } from "../../data-plane/workers/crew-limits.js";
 import type { FromWorker, ToWorker, WorkerSetup, WorkerTask } from "../../data-plane/workers/messages.js";
 import { WorkerFeed } from "../../data-plane/workers/worker-feed.js";
@@ -122,7 +123,16 @@ export class WorkersWorld {
     const limits = new CrewLimits(crew, exchange, systemClock);
     const decisions = { offer: () => true, offerCounts: () => {}, noteDropped: () => {} };
     const bus = new MemoryBroker().connect();
-    const known = { identity, policy: sync.policy, endpoints, app: registry, decisions, limits, sync, bus };
+    const known = {
+      identity,
+      policy: sync.policy,
+      endpoints,
+      app: new CrewApp(crew, registry),
+      decisions,
+      limits,
+      sync,
+      bus,
+    };
     await feed.start(known, setupOf(world, count), () => {});
     return new WorkersWorld(crew, feed, world, spawned, evaluated);
   }

@@ -11,6 +11,7 @@ import { textSet } from "../list.js";
 import { label, methodPatterns, operatorNames, readers } from "../names.js";
 import { maybe, optional, record, required } from "../record.js";
 import { duration, oneOf, text } from "../types.js";
+import { checkReads, journalReads } from "./reads.js";
 
 /** A record with its signature has to fit into a message that a proxy may send. */
 const messagesMax = sizeOf({ min: 1024, max: 384 * 1024 });
@@ -114,6 +115,11 @@ const fields = {
     methodPatterns,
     "Writes that answer while they are still asked: messages pass one by one, and the entry comes last, with the outcome; left out: none.",
   ),
+  reads: maybe(
+    13,
+    journalReads,
+    "Where methods go that are marked noSideEffects: proxied (the default) as all calls do, replica to these instances.",
+  ),
   private: maybe(
     undefined,
     record("private fields", privateFields, {
@@ -141,7 +147,6 @@ export const journal = defineKind("Journal", fields, {
   key: "journals",
   number: 12,
   isOnePerService: true,
-  later: { reads: "a rule of the Route sends reads to another version, and does not wait until that has a write" },
   exposes: ({ service }) => service,
   check(object, checker) {
     const { service, methods = [], mode, idempotencyKey, orderBy, response, rememberKeysMs, readers = [] } = object;
@@ -180,6 +185,7 @@ export const journal = defineKind("Journal", fields, {
     if (idempotencyKey === undefined && rememberKeysMs !== undefined)
       checker.error("rememberKeys", "there is no idempotencyKey to remember");
     for (const place of ["idempotencyKey", "orderBy"] as const) warnWithoutIssuer(object[place], place, checker);
+    if (object.reads !== undefined) checkReads(service, object.reads, checker);
     if (object.private !== undefined) checkPrivate(object, object.private, checker);
   },
 });

@@ -27,10 +27,14 @@ export function checkRoute({ service, rules }: Routed, checker: PolicyChecker): 
       reported = true;
       checker.warn(place, `never reached: rules[${catchAll}] takes every call before it`);
     }
-    const { methods = [], headers = [], from = [] } = match ?? {};
-    const all = match === undefined || (headers.length === 0 && from.length === 0 && methods.includes("*"));
-    if (all) catchAll ??= index;
+    if (matchesAll(match)) catchAll ??= index;
   }
+}
+
+/** Whether a rule takes every call that comes to it. */
+export function matchesAll(match: RouteRule["match"]): boolean {
+  const { methods = [], headers = [], from = [] } = match ?? {};
+  return match === undefined || (headers.length === 0 && from.length === 0 && methods.includes("*"));
 }
 
 /** What is outside has addresses, and no versions or labels by which one could choose among them. */

@@ -43,7 +43,8 @@ const versionOrAny: Type<string> = {
   canonical: (value) => (value === "" ? value : version.canonical(value)),
 };
 
-const targetFields = {
+/** The fields that name instances, with the numbers 1 and 3. */
+export const targetFields = {
   /** "": of any version, then there are labels. */
   version: optional(1, versionOrAny, "", "As in the join token of the service's proxies; left out: any, by labels."),
   labels: maybe(3, requiredLabels, "Labels that an instance has to have (`ashlar proxy --label`)."),
@@ -51,7 +52,7 @@ const targetFields = {
 
 type Target = Pick<RecordOf<typeof targetFields>, "version" | "labels">;
 
-function whyNoTarget({ version, labels = [] }: Target): string | undefined {
+export function whyNoTarget({ version, labels = [] }: Target): string | undefined {
   return version === "" && labels.length === 0 ? "name a version, labels, or both" : undefined;
 }
 
@@ -83,7 +84,7 @@ export function renderTarget({ version, labels = [] }: Target): string {
 }
 
 /** Says at the place of the target that it names nothing. */
-function refineTarget<Value extends Target>(found: Value, field: string, reading: Reading): Value {
+export function refineTarget<Value extends Target>(found: Value, field: string, reading: Reading): Value {
   const place = reading.places.get(field);
   const isStated = reading.places.has(`${field}.version`) || reading.places.has(`${field}.labels`);
   const why = isStated ? undefined : whyNoTarget(found);

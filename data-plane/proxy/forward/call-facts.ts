@@ -85,6 +85,8 @@ export class CallFacts implements CallInputs, EndedCall {
   seen: object | null = null;
   /** The last sequence of its order key that the caller says it knows; "": it says none. */
   expectedSequence = "";
+  /** The write that the caller wants a read to see; "": none. */
+  afterSequence = "";
   requestBytes = 0;
   responseBytes = 0;
   code: status = status.CANCELLED;

@@ -18,7 +18,7 @@ import {
 } from "../answer.js";
 import { meshField } from "../mesh-fields.js";
 import type { OpenCall } from "../open-calls.js";
-import { dropReservedFields } from "../request-head.js";
+import { dropReservedFields } from "../reserved-fields.js";
 import type { AttemptOutcome } from "./attempt-outcome.js";
 import { CallFacts } from "./call-facts.js";
 import type { CallObserver } from "./call-observer.js";

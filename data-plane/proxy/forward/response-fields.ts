@@ -7,7 +7,7 @@ import { PreparedField } from "../../http2/prepared-field.js";
 import { type Stream, sendState } from "../../http2/stream.js";
 import { type Answer, percentEncode, type Reply } from "../answer.js";
 import { meshField } from "../mesh-fields.js";
-import { dropReservedFields } from "../request-head.js";
+import { dropReservedFields } from "../reserved-fields.js";
 import type { AnsweredCall, CallOwner } from "./call-owner.js";
 import { excessFor, noteOversized } from "./header-limits.js";
 

@@ -3,6 +3,7 @@ import { emptyRoutes, routedTargets } from "../../../control-plane/fleet/empty-r
 import { unitWith } from "../../../core/kinds/unit.js";
 import type { Route, RouteRule, Unit } from "../../../core/model.js";
 import type { PlacedEndpoint } from "../../../core/route/choose-target.js";
+import { parsePolicyFiles } from "../../../core/snapshot/parse-files.js";
 
 const rule = (...split: RouteRule["split"]): RouteRule => ({ match: undefined, split, timeoutMs: 0 });
 const unit = (name: string, ...rules: RouteRule[]): Unit => {
@@ -75,4 +76,27 @@ test("a service without any instance is said to have none", () => {
 test("many are counted behind the first twenty", () => {
   const found = problems(unit("payments", ...Array.from({ length: 30 }, () => rule(v2))), new Map());
   expect([found.length, found.at(-1)?.message]).toEqual([21, "… and 10 routes more like the last"]);
+});
+
+test("reads whose replica is not there, or does not report what it has applied, are a problem", () => {
+  const objects = parsePolicyFiles([
+    {
+      name: "p.yaml",
+      content: `{ kind: Journal, name: books, service: payments, mode: before, response: bytes, reads: { replica: { version: v2 } } }`,
+    },
+  ]).objects.map(({ object }) => object);
+  const journals = objects.filter((object) => object.kind === "Journal");
+  const reads = unitWith("payments", { journals });
+  expect(problems(reads, served("v1"))).toEqual([
+    {
+      code: "replica-without-instance",
+      subject: "payments v2",
+      message:
+        "journal books/reads: payments has no healthy instance of version v2, so reads go to the primary; healthy instances are of v1",
+    },
+  ]);
+  const there = (reportsApplied: boolean) =>
+    new Map([["payments", [{ ...placed("v2"), instance: "copy-1", ...(reportsApplied && { reportsApplied }) }]]]);
+  expect(problems(reads, there(true))).toEqual([]);
+  expect(problems(reads, there(false))).toMatchObject([{ code: "replica-silent", subject: "copy-1" }]);
 });

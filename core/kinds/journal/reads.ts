@@ -1,0 +1,105 @@
+/** Where calls of a journaled service go that change nothing. */
+import type { Shape } from "../../snapshot/shapes.js";
+import { isMap } from "../../snapshot/yaml-nodes.js";
+import type { PolicyChecker } from "../checker.js";
+import { maybe, optional, type RecordOf, record } from "../record.js";
+import { refineTarget, renderTarget, targetFields, whyNoTarget } from "../route/targets.js";
+import { type Type, writtenAs } from "../type.js";
+import { duration } from "../types.js";
+
+const replicaFields = {
+  ...targetFields,
+  waitMs: optional(
+    2,
+    duration({ bounds: "from 1ms to 30s", msMin: 1, msMax: 30_000, whenShort: "1ms is the shortest" }),
+    1000,
+    "How long a read waits at a replica for the write that it names; then it goes to the primary.",
+    { name: "wait" },
+  ),
+};
+
+/** The instances that reads go to, and how long a read waits there for a write. */
+export interface JournalReads extends RecordOf<typeof replicaFields> {}
+
+const replica = record("a replica", replicaFields, {
+  why: (value) => whyNoTarget(value),
+  refine: (found, field, reading) => refineTarget(found, field, reading),
+});
+
+/** In files the replica is under a name of its own, beside which other ways of reading have room. */
+const forms = record("reads", { replica: maybe(1, replica, "Instances that reads go to.") });
+
+const expected = "proxied, or { replica: { version: V, labels: { KEY: VALUE }, wait: 1s } }";
+const direct =
+  "reads: direct is not there yet: calls without the caller's proxy would need a key of the application's own; say proxied, or replica";
+
+const written: Shape<JournalReads> = {
+  expected,
+  schema: {
+    anyOf: [
+      { const: "proxied" },
+      {
+        type: "object",
+        properties: { replica: replica.shape.schema },
+        required: ["replica"],
+        additionalProperties: false,
+      },
+    ],
+  },
+  fields: {
+    replica: { shape: replica.shape, required: true, missing: undefined, about: "Instances that reads go to." },
+  },
+  read(node, field, reading) {
+    const found = reading.follow(node, field);
+    if (found === undefined) return undefined;
+    const place = reading.place(found ?? node, field);
+    if (isMap(found)) return forms.shape.read(found, field, reading)?.replica;
+    const text = found === null ? "" : String((found as { readonly value?: unknown }).value);
+    if (text === "proxied") return undefined; // as without the field
+    return reading.report(place, text === "direct" ? direct : `expected ${expected}`);
+  },
+};
+
+export const journalReads: Type<JournalReads> = writtenAs(replica, written, (value) => ({
+  replica: replica.render(value),
+}));
+
+/** Reports reads that could not be sent to the replica, or of which nobody could say what the replica has applied. */
+export function checkReads(service: string, reads: JournalReads, checker: PolicyChecker): void {
+  if (whyNoTarget(reads) !== undefined) return; // the parser has reported it
+  if (checker.noSideEffects(service).length === 0)
+    checker.error(
+      "reads",
+      `no method of ${service} is marked noSideEffects, so there are no reads: list them in Service ${service}`,
+    );
+  checkPrimary(service, reads, checker);
+  const there = checker.endpoints(service, reads);
+  if (there === undefined) return;
+  const name = renderTarget(reads);
+  const silent = there.filter(({ reportsApplied }) => reportsApplied !== true);
+  for (const { instance } of silent.slice(0, 5))
+    checker.error(
+      "reads",
+      `the application of ${instance} (${name}) does not report what it has applied, so that nobody knows which writes its answers have in them: have it call mesh.applied() of the SDK, then publish this`,
+    );
+  if (there.length === 0)
+    checker.warn(
+      "reads",
+      `no instance of ${service} (${name}) takes calls now, so nobody knows whether its application will report what it has applied; reads go to the primary until one is there`,
+    );
+}
+
+/** Writes have to go elsewhere than to the replica, and so have reads that it cannot answer. */
+function checkPrimary(service: string, reads: JournalReads, checker: PolicyChecker): void {
+  const name = renderTarget(reads);
+  const rules = checker.routeRules(service);
+  const others = `a Route of ${service} has to send all calls to other instances than the replica (${name}): its writes, and the reads that the replica cannot answer yet`;
+  if (!rules.some(({ isForAll }) => isForAll))
+    checker.error("reads", `${others}; add a rule without match, with a split`);
+  for (const { place, split } of rules) {
+    if (split.length === 0) checker.error("reads", `${others}; ${place} has no split`);
+    for (const target of split)
+      if (target.weight > 0 && renderTarget(target) === name)
+        checker.error("reads", `${others}; ${place} sends calls to it`);
+  }
+}

@@ -1,0 +1,40 @@
+/** What the application has applied of its service's journal, collected for its proxy. */
+
+/** The most sequences in one message, which the agent takes. */
+const sequencesMax = 1000;
+/** The last ones are said again to a proxy that comes back; of the others the position tells. */
+const sequencesKept = 1000;
+const pendingMax = 65_536;
+
+export interface AppliedMessage {
+  readonly position: number;
+  readonly sequences: number[];
+}
+
+export class AppliedReport {
+  #position = 0;
+  #isSaid = false;
+  readonly #last: number[] = [];
+  #pending: number[] = [];
+
+  add(position: number, sequence: number): void {
+    this.#isSaid = true;
+    this.#position = Math.max(this.#position, position);
+    if (sequence === 0) return;
+    this.#pending.push(sequence);
+    if (this.#pending.length > pendingMax) this.#pending.shift(); // the proxy keeps no more
+    this.#last.push(sequence);
+    if (this.#last.length >= 2 * sequencesKept) this.#last.splice(0, this.#last.length - sequencesKept);
+  }
+
+  /** Returns what a proxy has to hear that heard everything before; `isNew`: that has heard nothing. */
+  take(isNew: boolean): AppliedMessage[] {
+    if (!this.#isSaid) return [];
+    const sequences = isNew ? this.#last.slice(-sequencesKept) : this.#pending;
+    this.#pending = [];
+    const messages: AppliedMessage[] = [];
+    do messages.push({ position: this.#position, sequences: sequences.splice(0, sequencesMax) });
+    while (sequences.length > 0);
+    return messages;
+  }
+}
