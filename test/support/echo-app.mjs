@@ -1,5 +1,6 @@
 // An application for tests: node echo-app.mjs --version V (--listen unix:PATH|HOST:PORT | --agent unix:PATH --service NAME)
-// With --failing FILE it answers 14 while that file is there. With --health it answers grpc.health.v1; with --applied FILE it writes a line there for each unary call. Prints "ready" when it serves. On SIGTERM it leaves the mesh and ends.
+// With --failing FILE it answers 14 while that file is there. With --health it answers grpc.health.v1; with --applied FILE it writes a line there for each write: sequence, key and text.
+// A request of several messages has their texts joined by "+"; of a call both ways each message is a line. Prints "ready" when it serves. On SIGTERM it leaves the mesh and ends.
 import { appendFileSync, existsSync } from "node:fs";
 import { join as joinPath } from "node:path";
 import { parseArgs } from "node:util";
@@ -37,12 +38,15 @@ function trailersFor(call) {
   return trailers;
 }
 
+function noteApplied(call, text) {
+  if (values.applied === undefined) return;
+  const of = (name) => String(call.metadata.get(name)[0] ?? "");
+  appendFileSync(values.applied, `${of("ashlar-sequence")} ${of("ashlar-key")} ${text}\n`);
+}
+
 function unary(call, callback) {
   const { request } = call;
-  if (values.applied !== undefined) {
-    const of = (name) => String(call.metadata.get(name)[0] ?? "");
-    appendFileSync(values.applied, `${of("ashlar-sequence")} ${of("ashlar-key")} ${request.text}\n`);
-  }
+  noteApplied(call, request.text);
   const headers = new grpc.Metadata();
   headers.set("x-header", String(call.metadata.get("x-sent")[0] ?? "none"));
   for (const name of ["ashlar-client", "x-forwarded-for"])
@@ -76,17 +80,24 @@ function serverStream(call) {
 function clientStream(call, callback) {
   let count = 0;
   let last = { text: "", payload: Buffer.alloc(0) };
+  const texts = [];
   call.on("data", (request) => {
     count += 1;
     last = request;
+    if (values.applied !== undefined) texts.push(request.text);
   });
-  call.on("end", () => callback(null, answer(call, last, count), trailersFor(call)));
+  call.on("end", () => {
+    if (call.cancelled) return; // a stream that was broken off ends, too
+    noteApplied(call, texts.join("+"));
+    callback(null, answer(call, last, count), trailersFor(call));
+  });
 }
 
 function bidi(call) {
   let count = 0;
   call.on("data", (request) => {
     count += 1;
+    noteApplied(call, request.text);
     call.write(answer(call, request, count));
   });
   call.on("end", () => call.end(trailersFor(call)));
