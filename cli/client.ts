@@ -75,6 +75,7 @@ const working: ReadonlySet<string> = new Set<MethodNames<false>>([
   "diffRevisions",
   "exportAudit",
   "exportRevision",
+  "importJournal",
   "importRevision",
   "listAccess",
   "listAudit",

@@ -97,6 +97,23 @@ export async function exportJournal(admin: Admin, service: string, path: string)
 const isFileError = (error: unknown): boolean =>
   error instanceof Error && "syscall" in error && typeof error.syscall === "string";
 
+/** Yields the beginning of an export, then its messages. Fails with `invalid_argument` where it cannot be read. */
+export async function* readJournalFile(path: string): AsyncGenerator<JournalTrust | JournalMessage> {
+  const input = createReadStream(path, { encoding: "utf8" });
+  let lines = 0;
+  try {
+    for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
+      lines += 1;
+      yield lines === 1 ? parseJournalTrust(line) : parseJournalLine(line);
+    }
+  } catch (cause) {
+    const why = cause instanceof AshlarError ? cause.message : fileReason(cause);
+    throw new AshlarError("invalid_argument", `${path}:${lines}: ${why}`, { cause });
+  } finally {
+    input.destroy();
+  }
+}
+
 /** Verifies an export; asks nobody. */
 export async function verifyJournalFile(path: string, rootHash: Digest): Promise<JournalVerdict & { service: string }> {
   let verifier: JournalVerifier | undefined;

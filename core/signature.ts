@@ -19,6 +19,7 @@ const recordTypes = [
   "ashlar-journal-resolution",
   "ashlar-journal-let-go",
   "ashlar-journal-seal",
+  "ashlar-journal-imported",
   "ashlar-look",
   "ashlar-prepare",
 ] as const;

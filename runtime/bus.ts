@@ -151,8 +151,11 @@ export interface Bus {
   streamInfo(name: string): Promise<StreamInfo | undefined>;
   /** The names of all streams of the account. */
   streamNames(): Promise<readonly string[]>;
-  /** Creates a file-backed stream; `exists` if there is one of that name with another configuration. */
-  createStream(spec: StreamSpec): Promise<void>;
+  /**
+   * Creates a file-backed stream; `exists` if there is one of that name with another configuration. Its first message gets
+   * `firstSequence` (default 1), for which its messages must not be kept from being purged.
+   */
+  createStream(spec: StreamSpec, firstSequence?: number): Promise<void>;
   /**
    * Changes the configuration of an existing stream. Fails with `unavailable` if the server cannot make this change.
    */

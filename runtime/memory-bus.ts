@@ -78,7 +78,7 @@ export class MemoryBroker {
     for (const { pattern, queue } of this.#listeners) if (matchesSubject(pattern, message.subject)) queue.push(message);
   }
 
-  create(spec: StreamSpec): void {
+  create(spec: StreamSpec, firstSequence = 1): void {
     const found = this.#streams.get(spec.name);
     if (found !== undefined && JSON.stringify(found.spec) !== JSON.stringify(spec)) {
       throw new AshlarError("exists", `create stream ${spec.name}: stream name already in use`);
@@ -89,7 +89,7 @@ export class MemoryBroker {
       spec,
       created: `stream ${this.#made}`,
       messages: [],
-      lastSequence: 0,
+      lastSequence: firstSequence - 1,
       ids: new Map(),
     });
   }
@@ -262,9 +262,9 @@ class MemoryBus implements Bus {
     return this.#broker.names();
   }
 
-  async createStream(spec: StreamSpec): Promise<void> {
+  async createStream(spec: StreamSpec, firstSequence = 1): Promise<void> {
     await this.#may(`$JS.API.STREAM.CREATE.${spec.name}`, `create stream ${spec.name}`);
-    this.#broker.create(spec);
+    this.#broker.create(spec, firstSequence);
   }
 
   async updateStream(spec: StreamSpec): Promise<void> {

@@ -16,6 +16,7 @@ import {
   journaledPrefix,
   journalKeySubject,
   journalKeysStream,
+  journalPrefix,
   journalSealSubject,
   journalStream,
   journalSubject,
@@ -88,6 +89,16 @@ export function journalPermissions(services: readonly string[], inboxPrefix: str
 export function letGoPermissions(service: string, inboxPrefix: string): NatsPermissions {
   const { publish, subscribe } = journalPermissions([service], inboxPrefix);
   return { publish: [...publish, journalSubject(service, "letgo", "*")], subscribe };
+}
+
+/** Imports a journal of this service: makes its stream, appends what was exported, and removes the stream while that is no journal. */
+export function importPermissions(service: string, inboxPrefix: string): NatsPermissions {
+  const stream = journalStream(service);
+  const verbs = ["CREATE", "UPDATE", "INFO", "PURGE", "DELETE"] as const;
+  return {
+    publish: [...verbs.map((verb) => `$JS.API.STREAM.${verb}.${stream}`), `${journalPrefix(service)}.>`],
+    subscribe: [`${inboxPrefix}.>`],
+  };
 }
 
 /** Erases data keys of this service's private fields. */

@@ -3,7 +3,7 @@ import { AshlarError } from "../core/errors.js";
 import type { StreamInfo, StreamSpec } from "./bus.js";
 
 /** The JSON of a stream as Ashlar wants it: in files, by limits; nothing expires unless it has an age. */
-export function renderStreamConfig(spec: StreamSpec): Record<string, unknown> {
+export function renderStreamConfig(spec: StreamSpec, firstSequence = 1): Record<string, unknown> {
   return {
     name: spec.name,
     subjects: [...spec.subjects],
@@ -23,7 +23,37 @@ export function renderStreamConfig(spec: StreamSpec): Record<string, unknown> {
     allow_direct: spec.allowDirect,
     duplicate_window: (spec.duplicateWindowMs ?? duplicateWindowMsDefault) * nanosecondsPerMs, // stated, so that the server's is no difference
     ...(spec.republish === undefined ? {} : { republish: renderRepublish(spec.republish) }),
+    ...(firstSequence > 1 && { first_seq: firstSequence }), // servers before 2.10 do not read it
   };
+}
+
+interface Skipping {
+  last(): Promise<number>;
+  append(): Promise<unknown>;
+  drop(through: number): Promise<unknown>;
+}
+
+const skippedAtOnce = 1024;
+const skippedMax = 5_000_000;
+
+/**
+ * Makes the next message of a new stream get this sequence. A server that was not told so when it was created gets empty messages
+ * before it, which are dropped again: purging an empty stream to a sequence is not enough, since servers of 2.9 then refuse what
+ * expects it. Fails with `limit`.
+ */
+export async function skipTo(firstSequence: number, { last, append, drop }: Skipping): Promise<void> {
+  let through = await last();
+  if (firstSequence - through > skippedMax)
+    throw new AshlarError(
+      "limit",
+      `this nats-server cannot begin a stream at sequence ${firstSequence}: use 2.10 or newer`,
+    );
+  while (through < firstSequence - 1) {
+    const count = Math.min(skippedAtOnce, firstSequence - 1 - through);
+    await Promise.all(Array.from({ length: count }, append));
+    through += count;
+    await drop(through);
+  }
 }
 
 const renderRepublish = ({ from, to, headersOnly }: NonNullable<StreamSpec["republish"]>): object => ({

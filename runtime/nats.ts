@@ -35,7 +35,7 @@ import {
 import { directGetSubject } from "./nats-permissions.js";
 import { within } from "./nats-requests.js";
 import { NatsSession } from "./nats-session.js";
-import { listStreamNames, parseStreamInfo, renderStreamConfig } from "./nats-streams.js";
+import { listStreamNames, parseStreamInfo, renderStreamConfig, skipTo } from "./nats-streams.js";
 
 /**
  * Connects in the background and reconnects for ever, with jitter: while NATS is away it says so in the
@@ -260,8 +260,16 @@ class NatsBus implements Bus, SystemBus {
     return listStreamNames((offset) => this.#api("list streams", "$JS.API.STREAM.NAMES", { offset }));
   }
 
-  async createStream(spec: StreamSpec): Promise<void> {
-    await this.#api(`create stream ${spec.name}`, `$JS.API.STREAM.CREATE.${spec.name}`, renderStreamConfig(spec));
+  async createStream(spec: StreamSpec, firstSequence = 1): Promise<void> {
+    const what = `create stream ${spec.name}`;
+    const config = renderStreamConfig(spec, firstSequence);
+    await this.#api(what, `$JS.API.STREAM.CREATE.${spec.name}`, config);
+    if (firstSequence > 1)
+      await skipTo(firstSequence, {
+        last: async () => (await this.streamInfo(spec.name))?.lastSequence ?? 0,
+        append: () => this.append((spec.subjects[0] ?? "").replace(/>$/, "skipped"), new Uint8Array()),
+        drop: (through) => this.#api(what, `$JS.API.STREAM.PURGE.${spec.name}`, { seq: through + 1 }),
+      });
   }
 
   async updateStream(spec: StreamSpec): Promise<void> {

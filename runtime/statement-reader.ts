@@ -7,7 +7,10 @@
 import { BoundedMap } from "../core/bounded-map.js";
 import { AshlarError } from "../core/errors.js";
 import type { Revocation, Signed, Trust } from "../core/model.js";
+import type { KeySet } from "../core/signature.js";
 import type { FleetWriter } from "../core/wire/fleet.js";
+import { importedHeader, importedMs } from "../core/wire/journal/imported.js";
+import { keySetOf } from "../core/wire/records.js";
 import {
   followsLink,
   holdsStatement,
@@ -19,7 +22,7 @@ import {
   statementHeader,
 } from "../core/wire/statement.js";
 import { parseFleetSubject } from "../core/wire/subjects.js";
-import type { BusMessage } from "./bus.js";
+import type { BusMessage, StoredMessage } from "./bus.js";
 import type { Clock } from "./clock.js";
 import { JournalStatements } from "./journal-statements.js";
 import { rootsIn } from "./mesh-contact.js";
@@ -42,11 +45,20 @@ export interface StatementReaderDeps {
   readonly unsignedUntilMs?: () => number;
 }
 
+/** A message of a journal; without its place it cannot be an imported one. */
+export type JournalMessageRead = Pick<BusMessage, "data" | "header"> &
+  Partial<Pick<StoredMessage, "sequence" | "subject" | "origin">>;
+
 /** The writer of a message. */
 export interface Stated {
   readonly writer: FleetWriter;
   /** undefined for a proxy of an older version, which does not sign. */
   readonly signed: SignedBy | undefined;
+}
+
+export interface StatedRecord extends Stated {
+  /** When it was stored; of an imported record, when it was stored first. */
+  readonly storedMs: number;
 }
 
 export interface SignedBy {
@@ -61,6 +73,8 @@ export interface SignedBy {
 interface Compiled {
   readonly record: Signed<Trust>;
   readonly roots: readonly Uint8Array[];
+  /** The keys of control planes. */
+  readonly keys: KeySet;
   readonly revoked: ReadonlyMap<string, Revocation>;
 }
 
@@ -131,10 +145,10 @@ export class StatementReader {
   }
 
   /**
-   * A record of a service's journal that was read from its stream, where it was stored at `atMs`. Who wrote it is said by
-   * its certificate alone: any proxy of the service. Fails as `read` does.
+   * A record of a service's journal that was read from its stream, where it was stored at `atMs`; of an imported one a control
+   * plane's word counts instead. Who wrote it is said by its certificate alone: any proxy of the service. Fails as `read` does.
    */
-  readJournal(service: string, message: Pick<BusMessage, "data" | "header">, atMs: number): Stated {
+  readJournal(service: string, message: JournalMessageRead, atMs: number): StatedRecord {
     const header = message.header(statementHeader);
     if (header === undefined) throw refused("it is not signed");
     const { statement, leaf, said, holds } = this.#journal.read(header, message.data, this.#deps.mesh);
@@ -144,9 +158,29 @@ export class StatementReader {
       this.#known.get(leaf.toString("latin1")) ??
       this.#identify(statement.chain, leaf, trust, { service, proxyId: "" });
     if (known.writer.service !== service) throw refused(`its certificate is of a proxy of ${known.writer.service}`);
-    const signed = this.#verify(said, known, trust, atMs, holds);
+    const firstMs = this.#importedMs(service, message, header, trust) ?? atMs;
+    const signed = this.#verify(said, known, trust, firstMs, holds);
     if (signed.revoked !== undefined) throw refused("its certificate was revoked before it was stored");
-    return { writer: known.writer, signed };
+    return { writer: known.writer, signed, storedMs: firstMs };
+  }
+
+  /** When an imported message was first stored; undefined: it was not imported. */
+  #importedMs(
+    service: string,
+    { data, header, sequence, subject = "", origin }: JournalMessageRead,
+    statement: string,
+    { keys }: Compiled,
+  ): number | undefined {
+    const imported = header(importedHeader);
+    if (imported === undefined) return undefined;
+    if (sequence === undefined) throw refused("its place in the journal is not known");
+    const { mesh } = this.#deps;
+    return importedMs(
+      imported,
+      service,
+      { sequence, subject: origin?.subject ?? subject, statement, data },
+      { mesh, keys },
+    );
   }
 
   /**
@@ -254,7 +288,7 @@ export class StatementReader {
       roots.length === before.length && roots.every((der, at) => Buffer.compare(der, before[at] ?? der) === 0);
     if (!same) this.#known.clear();
     const revoked = new Map(record.body.revocations.map((one) => [one.serial, one]));
-    this.#compiled = { record, roots, revoked };
+    this.#compiled = { record, roots, keys: keySetOf(record.body), revoked };
     return this.#compiled;
   }
 }

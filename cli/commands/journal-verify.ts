@@ -61,7 +61,7 @@ async function live(cli: Cli, self: Command, { service }: VerifyFlags, rootHash:
 }
 
 /** Returns the root hash to verify by. It is never taken from the journal that is verified. */
-function pinOf(cli: Cli, self: Command, given: string | undefined): Digest {
+export function pinOf(cli: Cli, self: Command, given: string | undefined): Digest {
   const rootHash = given ?? cli.readContext(self).rootHash;
   if (rootHash !== undefined) return parseDigest(rootHash);
   throw new AshlarError("invalid_argument", "the context has no root hash: give --root-hash, as in join.json");

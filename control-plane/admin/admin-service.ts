@@ -12,6 +12,7 @@ import { controlPlaneMethods } from "../freshness/control-plane-methods.js";
 import { tokenMethods } from "../identity/token-methods.js";
 import { issuerMethods } from "../issuers/issuer-methods.js";
 import { journalExportMethods } from "../journal/journal-export-methods.js";
+import { journalImportMethods } from "../journal/journal-import-methods.js";
 import { journalMethods } from "../journal/journal-methods.js";
 import { replayMethods } from "../journal/replay-methods.js";
 import { lookMethods } from "../look/look-methods.js";
@@ -37,6 +38,7 @@ const features = [
   fleetMethods,
   issuerMethods,
   journalExportMethods,
+  journalImportMethods,
   journalMethods,
   lookMethods,
   promotionMethods,

@@ -38,6 +38,7 @@ export const auditActions = [
   "look",
   "retain",
   "shred",
+  "import",
 ] as const;
 export type AuditAction = (typeof auditActions)[number];
 

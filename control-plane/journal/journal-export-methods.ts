@@ -1,13 +1,15 @@
 /** The admin API's method that gives a journal as it is stored, so that it is verified elsewhere. */
 import { AshlarError } from "../../core/errors.js";
+import type { KeySet } from "../../core/signature.js";
 import { journalStream } from "../../core/wire/subjects.js";
 import type { AdminServiceService, JournalStoredMessage } from "../../proto/gen/ashlar/v1/admin.js";
 import type { Bus } from "../../runtime/bus.js";
 import type { Implementation } from "../../runtime/grpc-handlers.js";
 import { type OperatedDeps, operatedBy } from "../admin/operated.js";
 import type { Ledger } from "../store/ledger.js";
+import { storedOrFirst } from "./journal-importer.js";
 import type { JournalReader } from "./journal-reader.js";
-import { type JournalSealer, readJournal, sealedOf } from "./journal-sealer.js";
+import { type JournalSealer, readJournal } from "./journal-sealer.js";
 import { readLetGo } from "./read-let-go.js";
 import { everyKey } from "./seal-journals.js";
 
@@ -30,12 +32,13 @@ export function journalExportMethods(deps: JournalExportDeps): ExportMethods {
   return {
     listJournals: operated(async () => ({ services: [...(await deps.journalReader.services())] })),
     exportJournal: operated(async ({ service, from, through }, _caller, signal) => {
-      if (from > 0) return { ...(await pageOf(bus, service, from, through, signal)), ...noHeader };
+      const keys = { mesh, keys: everyKey(ledger.trust) };
+      if (from > 0) return { ...(await pageOf(bus, service, from, through, keys, signal)), ...noHeader };
       const info = await bus.streamInfo(journalStream(service));
       if (info === undefined) throw new AshlarError("not_found", `service ${service} has no journal`);
-      const letGo = await readLetGo(bus, service, mesh, everyKey(ledger.trust));
+      const letGo = await readLetGo(bus, service, mesh, keys.keys);
       const end = await journalSealer.endOf({ service, info }, signal);
-      const page = await pageOf(bus, service, Math.max(1, info.firstSequence), info.lastSequence, signal);
+      const page = await pageOf(bus, service, Math.max(1, info.firstSequence), info.lastSequence, keys, signal);
       const trust = ledger.trust.list().map(({ bytes }) => Buffer.from(bytes));
       const signed = { end: Buffer.from(end), letGo: Buffer.from(letGo?.bytes ?? []) };
       return { ...page, ...signed, mesh, rootPublicKey: Buffer.from(rootPublicKey), trust };
@@ -50,6 +53,7 @@ async function pageOf(
   service: string,
   from: number,
   through: number,
+  trust: { readonly mesh: string; readonly keys: KeySet },
   signal: AbortSignal,
 ) {
   const messages: JournalStoredMessage[] = [];
@@ -60,7 +64,7 @@ async function pageOf(
       next = stored.sequence;
       break;
     }
-    const { sequence, subject, statement, data, storedMs } = sealedOf(stored);
+    const { sequence, subject, statement, data, storedMs } = storedOrFirst(stored, service, trust);
     messages.push({ sequence, storedMs, subject, statement, data: Buffer.from(data) });
     bytes += data.length + statement.length;
   }

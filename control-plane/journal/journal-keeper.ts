@@ -1,7 +1,7 @@
 /** Makes the journals ready that a policy names, and gives them what the disk has room for. */
 import { AshlarError, messageOf } from "../../core/errors.js";
 import { journalStream } from "../../core/wire/subjects.js";
-import type { Bus } from "../../runtime/bus.js";
+import type { Bus, StreamSpec } from "../../runtime/bus.js";
 import type { Logger } from "../../runtime/log.js";
 import { clusterJournalBytes } from "../../runtime/nats-account-setup.js";
 import { journalPermissions } from "../../runtime/nats-permissions.js";
@@ -9,7 +9,13 @@ import { lowBytes, renderBytes } from "../nats/disk-room.js";
 import type { NatsAccess } from "../nats/nats-access.js";
 import { findJournals, useOf } from "./find-journals.js";
 import { fitJournals, isJournalOff, journalBytesMin } from "./journal-room.js";
-import { ensureJournal, journalsNotReady, missingJournals, type WantedJournal } from "./journal-streams.js";
+import {
+  ensureJournal,
+  journalSpec,
+  journalsNotReady,
+  missingJournals,
+  type WantedJournal,
+} from "./journal-streams.js";
 
 export interface JournalKeeperDeps {
   readonly access: Pick<NatsAccess, "bus" | "once">;
@@ -21,6 +27,8 @@ export interface JournalKeeperDeps {
 }
 
 export interface JournalKeeper {
+  /** The configuration of a new journal that is imported. Fails with `limit` if the disk has no room for it. */
+  specOf(service: string, rememberMs: number): Promise<StreamSpec>;
   /**
    * Resolves when each of these journals has its stream, with a credential for those that lack it. Fails with
    * `unavailable`, which says what to do: the policy that names them must not be published or activated.
@@ -37,6 +45,11 @@ const replicasMax = 3;
 export function createJournalKeeper(deps: JournalKeeperDeps): JournalKeeper {
   const { access, log } = deps;
   return {
+    async specOf(service, rememberMs) {
+      const wanted = { service, rememberMs };
+      const maxBytes = (await boundsFor(deps, [wanted])).get(service) ?? journalBytesMin;
+      return journalSpec(wanted, { maxBytes, replicas: deps.freeBytes === undefined ? replicasMax : 1 });
+    },
     async prepare(wanted, signal) {
       if (wanted.length === 0) return;
       const missing = await missingJournals(access.bus, wanted).catch((error: unknown) => {

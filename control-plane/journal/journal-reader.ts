@@ -49,6 +49,8 @@ export interface ReadEntry {
   readonly digest: Digest;
   readonly judged: JudgedEntry;
   readonly storedMs: number;
+  /** Since when it is in this stream: later, of an imported one. */
+  readonly keptSinceMs: number;
   readonly outcome: Pick<JournalOutcome, "code"> | undefined;
   /** Where the entry is not settled: what was said under a signing key that was dropped, which no proxy takes any more. */
   readonly resolution: JournalResolution | undefined;
@@ -181,7 +183,7 @@ class Walk {
       if (settled !== undefined) this.#found.set(body.entry, { ...settled, resolution: body });
       return;
     }
-    const { writer } = this.#deps.reader.readJournal(this.#service, message, storedMs);
+    const { writer, storedMs: firstMs } = this.#deps.reader.readJournal(this.#service, message, storedMs);
     if (place.kind === "outcome") {
       const outcome = parseOutcome(data, writer);
       const settled = this.#settle(sequence, outcome, outcome.proxyId);
@@ -218,7 +220,7 @@ class Walk {
     const isPrivate = cut !== undefined;
     const parts = sequence === this.#whole ? { nonce, request: cut, response: undefined } : undefined;
     const about = { entry: headOf(entry), requestBytes: requestBytesOf(entry), isPrivate, digest };
-    const found = { ...about, storedMs, parts, resolution: undefined, request };
+    const found = { ...about, storedMs: firstMs, keptSinceMs: storedMs, parts, resolution: undefined, request };
     this.#found.set(sequence, { ...found, ...this.#kept(found, sequence, entry.outcome) });
   }
 

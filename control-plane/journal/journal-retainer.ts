@@ -123,11 +123,11 @@ function bound(
   const lower = (to: number, because: string): void => {
     if (to < most) [most, why] = [to, because];
   };
-  for (const { judged, storedMs } of entries) {
+  for (const { judged, storedMs, keptSinceMs } of entries) {
     const { sequence, isValid, settledBy } = judged;
     if (sequence > most) break;
     if (untilMs !== 0 && storedMs > untilMs) lower(sequence - 1, "");
-    if (storedMs > youngMs)
+    if (keptSinceMs > youngMs)
       lower(sequence - 1, `what was stored in the last ${Math.ceil(keptMs / 60_000)} minutes stays`);
     if (isValid && settledBy === 0) lower(sequence - 1, `entry ${sequence} has no outcome: resolve it first`);
   }

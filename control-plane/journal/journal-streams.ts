@@ -43,6 +43,9 @@ function journalFaults(wanted: WantedJournal, found: StreamInfo): readonly strin
   return [...specFaults(journalSpec(wanted, { maxBytes: 1, replicas: 1 }), found), ...unbounded];
 }
 
+/** A journal whose import did not end: its messages may be purged. */
+export const isImporting = ({ spec }: Pick<StreamInfo, "spec">): boolean => !spec.denyPurge;
+
 const windowOf = (spec: StreamSpec): number => spec.duplicateWindowMs ?? idsKnownMsMin;
 
 /** Whether a stream is there that the journal of `wanted` can go on with as it is. */
@@ -73,6 +76,11 @@ export async function ensureJournal(
   }
   const info = await bus.streamInfo(name);
   if (info === undefined) throw new AshlarError("unavailable", `stream ${name} was created and is not there`);
+  if (isImporting(info))
+    throw new AshlarError(
+      "stale",
+      `an import of the journal of ${wanted.service} is under way or did not end: run \`ashlar journal import\` again, or with --give-up`,
+    );
   const faults = journalFaults(wanted, info);
   if (faults.length > 0)
     throw new AshlarError(

@@ -7,7 +7,7 @@ import { type Problem, problemsAbout } from "../fleet/problems.js";
 import { renderBytes } from "../nats/disk-room.js";
 import { type FoundJournal, findJournals } from "./find-journals.js";
 import { closedSpec } from "./journal-retainer.js";
-import { isReady, type WantedJournal } from "./journal-streams.js";
+import { isImporting, isReady, type WantedJournal } from "./journal-streams.js";
 import { areKeysReady, type WantedKeys } from "./key-streams.js";
 
 export interface JournalWatchDeps {
@@ -87,7 +87,7 @@ export async function lookAtJournals(deps: Omit<JournalWatchDeps, "fit" | "reope
   for (const one of wanted) keys.push(...problemsAbout("journal", await keysLines(deps.bus, one), one.service));
   const present: Problem[] = [];
   for (const one of found) {
-    const lines = [...fullLines(one), ...(await rememberedLines(deps, one))];
+    const lines = [...importLines(one), ...fullLines(one), ...(await rememberedLines(deps, one))];
     present.push(...problemsAbout("journal", lines, one.service));
   }
   return [...missing, ...keys, ...present];
@@ -103,6 +103,14 @@ function missingLines(wanted: WantedJournal, found: FoundJournal | undefined): r
   return [
     `the journal of ${service} cannot be written (${what}): its writes are answered 14; ` +
       "`ashlar activate` of the active revision makes an empty one if there is none",
+  ];
+}
+
+function importLines({ service, info }: FoundJournal): readonly string[] {
+  if (!isImporting(info)) return [];
+  return [
+    `an import of the journal of ${service} is under way or did not end: until it has, no policy with a Journal of ${service} is taken; ` +
+      "run `ashlar journal import` again, or with --give-up",
   ];
 }
 

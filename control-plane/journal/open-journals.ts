@@ -1,6 +1,6 @@
 /** Opens what a control plane does about journals. */
 import { join } from "node:path";
-import { revisionInForce } from "../../core/rollout/cohort.js";
+import { revisionInForce, revisionsOf } from "../../core/rollout/cohort.js";
 import type { Signer } from "../../core/signature.js";
 import { keySetOf } from "../../core/wire/records.js";
 import type { Clock } from "../../runtime/clock.js";
@@ -12,6 +12,7 @@ import type { Problem } from "../fleet/problems.js";
 import type { OpenedNats } from "../nats/open-nats.js";
 import type { SnapshotStore } from "../publish/snapshot-store.js";
 import type { Ledger } from "../store/ledger.js";
+import type { JournalImporting } from "./journal-importer.js";
 import { createJournalKeeper } from "./journal-keeper.js";
 import { reopen } from "./journal-retainer.js";
 import { JournalSealer } from "./journal-sealer.js";
@@ -40,6 +41,7 @@ export interface Journals {
   /** Makes the journals ready that a policy names, before it is published or activated. */
   readonly preparer: JournalPreparer;
   readonly sealer: JournalSealer;
+  readonly importing: JournalImporting;
   problems(): readonly Problem[];
   figures(): readonly JournalFigures[];
 }
@@ -82,5 +84,17 @@ export function openJournals(deps: JournalsDeps): Journals {
   cleanup.add(() => sealing.close());
   const preparer = createJournalPreparer(keeper, snapshots, signal);
   const problems = () => [...watch.problems(), ...sealing.problems()];
-  return { preparer, sealer, problems, figures: sealing.figures };
+  const importing: JournalImporting = {
+    specOf: keeper.specOf,
+    async isNamed(service) {
+      const head = ledger.activations.head();
+      for (const { number } of head === undefined ? [] : revisionsOf(head.body)) {
+        const revision = ledger.revisions.find(number);
+        const wanted = revision === undefined ? [] : wantedJournals(await snapshots.load(revision.body.snapshot));
+        if (wanted.some((one) => one.service === service)) return true;
+      }
+      return false;
+    },
+  };
+  return { preparer, sealer, importing, problems, figures: sealing.figures };
 }

@@ -9,6 +9,7 @@ import { type Problem, problemsAbout } from "../fleet/problems.js";
 import type { Ledger } from "../store/ledger.js";
 import { findJournals } from "./find-journals.js";
 import type { JournalSealer } from "./journal-sealer.js";
+import { isImporting } from "./journal-streams.js";
 import type { UnresolvedWrites } from "./unresolved-writes.js";
 
 export interface SealingDeps {
@@ -51,6 +52,7 @@ export function sealJournals({ bus, sealer, unresolved, clock, log }: SealingDep
     const seen: JournalFigures[] = [];
     for (const journal of await findJournals(bus)) {
       const { service, info } = journal;
+      if (isImporting(info)) continue; // it is no journal yet
       await sealer.look(journal, stop.signal);
       await unresolved.look(journal, stop.signal);
       const behind = sealer.behind(service);

@@ -1,5 +1,6 @@
 /** What a worker asks the first process of the journal, since it has no NATS: to append a record that it signed, and to read. */
 import { AshlarError } from "../../core/errors.js";
+import { importedHeader } from "../../core/wire/journal/imported.js";
 import { statementHeader } from "../../core/wire/statement.js";
 import { journalKeySubject, journalKeysStream, journalPrefix, journalStream } from "../../core/wire/subjects.js";
 import type { Bus, StoredMessage, StoredQuery } from "../../runtime/bus.js";
@@ -19,7 +20,7 @@ export interface JournalAppended {
   readonly isDuplicate: boolean;
 }
 
-/** A message of the journal; of its headers the statement alone goes over. */
+/** A message of the journal; of its headers two alone go over. */
 export interface SentMessage {
   readonly sequence: number;
   readonly subject: string;
@@ -27,6 +28,8 @@ export interface SentMessage {
   readonly data: Uint8Array;
   readonly storedMs: number;
   readonly statement: string | undefined;
+  /** A control plane's word about an imported message. */
+  readonly imported: string | undefined;
 }
 
 /** `found`: undefined if there is none. */
@@ -60,8 +63,12 @@ export class WorkerJournalBus implements JournalBus {
     if (!("found" in answer)) throw new AshlarError("internal", "a read was answered with a sequence");
     const { found } = answer;
     if (found === undefined) return undefined;
-    const { sequence, subject, published, data, storedMs, statement } = found;
-    const header = (name: string): string | undefined => (name === statementHeader ? statement : undefined);
+    const { sequence, subject, published, data, storedMs, statement, imported } = found;
+    const headers: Readonly<Record<string, string | undefined>> = {
+      [statementHeader]: statement,
+      [importedHeader]: imported,
+    };
+    const header = (name: string): string | undefined => headers[name];
     return { sequence, subject, data, storedMs, header, relayed: false, origin: { stream: "", subject: published } };
   }
 
@@ -105,6 +112,7 @@ function sent(message: StoredMessage): SentMessage {
     data,
     storedMs,
     statement: message.header(statementHeader),
+    imported: message.header(importedHeader),
   };
 }
 

@@ -64,6 +64,7 @@ const lines: Readonly<Record<string, readonly string[]>> = {
   "journal list": [],
   "journal show": ["ledger", "1"],
   "journal replay": ["--service", "ledger", "--target", "v2", "--dry-run"],
+  "journal import": ["--give-up", "ledger"],
   "journal resolve": ["ledger", "1", "--outcome", "applied", "-m", "seen"],
   "journal retain": ["--service", "ledger", "--through", "7", "-m", "archived", "--yes"],
   "journal shred": ["ada", "--service", "ledger", "-m", "asked for it", "--yes"],

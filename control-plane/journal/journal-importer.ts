@@ -1,0 +1,238 @@
+/**
+ * Imports an export into a journal that is not there: messages get their sequences, and count only once all of them verify as they are
+ * stored. Until then the stream may be purged, which no journal may be: so it is none, for policy, for seals and for people.
+ */
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { digestOf } from "../../core/digest.js";
+import { AshlarError, isAshlarError } from "../../core/errors.js";
+import { ImportTimes } from "../../core/journal/import-times.js";
+import { entryMessageId, isMessagesKey, keyIdOf } from "../../core/journal/journal-key.js";
+import { type JournalMessage, JournalVerifier } from "../../core/journal/journal-verifier.js";
+import type { Signer } from "../../core/signature.js";
+import { parseEntry } from "../../core/wire/journal/entry.js";
+import { importedHeader, importedMs, signImported } from "../../core/wire/journal/imported.js";
+import { statementHeader } from "../../core/wire/statement.js";
+import { journalStream, parseJournalSubject } from "../../core/wire/subjects.js";
+import type { Bus, StoredMessage, StreamSpec } from "../../runtime/bus.js";
+import { importPermissions } from "../../runtime/nats-permissions.js";
+import type { StatementReader } from "../../runtime/statement-reader.js";
+import type { NatsAccess } from "../nats/nats-access.js";
+import type { Ledger } from "../store/ledger.js";
+import { closedSpec, reopen } from "./journal-retainer.js";
+import { readJournal, sealedOf } from "./journal-sealer.js";
+import { isImporting } from "./journal-streams.js";
+import { everyKey } from "./seal-journals.js";
+
+/** What an import asks of the rest of a control plane. */
+export interface JournalImporting {
+  /** Whether policy in force names a Journal of this service, so that its proxies append. */
+  isNamed(service: string): Promise<boolean>;
+  /** The configuration of a new journal. */
+  specOf(service: string, rememberMs: number): Promise<StreamSpec>;
+}
+
+export interface JournalImporterDeps extends JournalImporting {
+  readonly mesh: string;
+  readonly rootPublicKey: Uint8Array;
+  readonly access: Pick<NatsAccess, "bus" | "once">;
+  readonly reader: Pick<StatementReader, "readJournal">;
+  readonly signer: Signer;
+  readonly ledger: Pick<Ledger, "trust">;
+}
+
+export interface ImportOf {
+  readonly service: string;
+  readonly mesh: string;
+  readonly rootPublicKey: Uint8Array;
+  readonly first: number;
+  readonly rememberMs: number;
+}
+
+/** Makes the stream that is imported into. Fails with `stale` if there is a journal with messages, or proxies append to it. */
+export async function beginImport(deps: JournalImporterDeps, of: ImportOf, signal: AbortSignal): Promise<void> {
+  const { service, first } = of;
+  if (of.mesh !== deps.mesh || digestOf(of.rootPublicKey) !== digestOf(deps.rootPublicKey))
+    throw new AshlarError(
+      "stale",
+      `the export is of mesh ${of.mesh} with root hash ${digestOf(of.rootPublicKey)}, and this is mesh ${deps.mesh} with ` +
+        `${digestOf(deps.rootPublicKey)}: its records count nowhere else; replay it there (\`ashlar journal replay\`)`,
+    );
+  if (await deps.isNamed(service))
+    throw new AshlarError(
+      "stale",
+      `policy in force names a Journal of ${service}, so its proxies append to it: take it out of the policy, and keep callers from ` +
+        "writing meanwhile; import; then apply it again",
+    );
+  const spec = { ...(await deps.specOf(service, of.rememberMs)), denyPurge: false };
+  await deps.access.once(permissionsFor(service), signal, async (bus) => {
+    await removeEmpty(bus, service);
+    await bus.createStream(spec, first).catch((error: unknown) => {
+      if (spec.replicas === 1 || !isAshlarError(error, "unavailable")) throw error;
+      return bus.createStream({ ...spec, replicas: 1 }, first); // NATS cannot hold more
+    });
+    const info = await bus.streamInfo(journalStream(service));
+    if (info?.lastSequence !== first - 1)
+      throw new AshlarError("internal", `stream ${spec.name} does not begin at sequence ${first}`);
+  });
+}
+
+const permissionsFor = (service: string) => (inbox: string) => importPermissions(service, inbox);
+
+/** Removes what an import left behind, or a journal without messages. */
+async function removeEmpty(bus: Bus, service: string): Promise<void> {
+  const name = journalStream(service);
+  const found = await bus.streamInfo(name);
+  if (found === undefined) return;
+  if (isImporting(found)) return bus.deleteStream(name);
+  if (found.lastSequence === 0) {
+    await bus.updateStream(closedSpec(found.spec)); // from now on nobody appends
+    if ((await bus.streamInfo(name))?.lastSequence === 0) return bus.deleteStream(name);
+    await reopen(bus, found.spec);
+  }
+  throw new AshlarError(
+    "stale",
+    `the journal of ${service} is not empty: sequences ${found.firstSequence} to ${found.lastSequence} are there; an archive of it is ` +
+      "verified as a file (`ashlar journal verify FILE`)",
+  );
+}
+
+/** Stores the next messages. Fails with `invalid_argument` if one is out of its place or is no record; nothing after it is stored. */
+export async function importPage(
+  deps: JournalImporterDeps,
+  service: string,
+  messages: readonly JournalMessage[],
+  remembered: readonly number[],
+  signal: AbortSignal,
+): Promise<void> {
+  const name = journalStream(service);
+  const info = await deps.access.bus.streamInfo(name);
+  if (info === undefined || !isImporting(info))
+    throw new AshlarError("stale", `no import of the journal of ${service} is under way: begin it again`);
+  const ids = new Set(remembered);
+  await deps.access.once(permissionsFor(service), signal, async (bus) => {
+    for (const message of messages) {
+      const { sequence } = message;
+      const headers = headersOf(deps, service, message, ids.has(sequence));
+      const options = { headers, expectLastSequence: sequence - 1 };
+      const stored = await bus.append(message.subject, message.data, options).catch((error: unknown) => {
+        if (!isAshlarError(error, "conflict")) throw error;
+        throw refusal(service, sequence, "it does not come next, or somebody else appends to this journal");
+      });
+      if (stored !== sequence) throw refusal(service, sequence, "its key is that of an earlier entry");
+    }
+  });
+}
+
+const refusal = (service: string, sequence: number, why: string): AshlarError =>
+  new AshlarError("invalid_argument", `the journal of ${service}, sequence ${sequence}: ${why}`);
+
+function headersOf(
+  deps: JournalImporterDeps,
+  service: string,
+  message: JournalMessage,
+  isRemembered: boolean,
+): Readonly<Record<string, string>> {
+  const { sequence, subject, statement, data } = message;
+  const place = parseJournalSubject(subject);
+  if (place?.service !== service) throw refusal(service, sequence, "it is of another journal");
+  const imported = signImported(service, message, deps.mesh, deps.signer);
+  const headers = { [importedHeader]: imported, ...(statement !== "" && { [statementHeader]: statement }) };
+  if (!isRemembered || place.kind !== "entry" || isMessagesKey(place.key)) return headers;
+  const id = entryIdOf(data, place.key);
+  return id === undefined ? headers : { ...headers, "Nats-Msg-Id": id };
+}
+
+/** The id by which a repeat of its key finds an entry; undefined: it has none, or cannot be read, which is found at the end. */
+function entryIdOf(data: Uint8Array, key: string): string | undefined {
+  try {
+    const entry = parseEntry(data, undefined, key);
+    return entry.key === "" ? undefined : entryMessageId(keyIdOf(entry), entry.afterVoid);
+  } catch (error) {
+    if (isAshlarError(error) && error.code !== "internal") return undefined;
+    throw error;
+  }
+}
+
+/** Removes what was imported so far. Does nothing if no import is under way. */
+export async function giveUpImport(deps: JournalImporterDeps, service: string, signal: AbortSignal): Promise<void> {
+  const info = await deps.access.bus.streamInfo(journalStream(service));
+  if (info === undefined || !isImporting(info)) return;
+  await deps.access.once(permissionsFor(service), signal, (bus) => bus.deleteStream(journalStream(service)));
+}
+
+export interface ImportEnd {
+  readonly service: string;
+  readonly end: Uint8Array;
+  /** Empty: nothing was let go. */
+  readonly letGo: Uint8Array;
+}
+
+/** Yields how many messages were verified. Fails with `invalid_argument` if they do not hold, after it has removed them. */
+export async function* finishImport(
+  deps: JournalImporterDeps,
+  { service, end, letGo }: ImportEnd,
+  signal: AbortSignal,
+): AsyncGenerator<{ readonly messages: number; readonly entries: number; readonly done: boolean }> {
+  const { mesh, access, ledger } = deps;
+  const name = journalStream(service);
+  const info = await access.bus.streamInfo(name);
+  if (info === undefined || !isImporting(info))
+    throw new AshlarError("stale", `no import of the journal of ${service} is under way: begin it again`);
+  try {
+    const keys = everyKey(ledger.trust);
+    const times = new ImportTimes({ mesh, keys });
+    const writerOf = (message: JournalMessage) =>
+      deps.reader.readJournal(service, asRead(message), message.storedMs).writer;
+    const verifier = new JournalVerifier({
+      service,
+      mesh,
+      keys,
+      writerOf,
+      letGo: letGo.length > 0 ? letGo : undefined,
+    });
+    let messages = 0;
+    for await (const stored of readJournal(access.bus, service, info.firstSequence, info.lastSequence, signal)) {
+      const message = firstStored(stored, service, { mesh, keys });
+      verifier.add(message);
+      times.add(message);
+      messages += 1;
+      if (messages % 1000 === 0) {
+        yield { messages, entries: 0, done: false };
+        await nextTurn();
+      }
+    }
+    if (signal.aborted) throw new AshlarError("unavailable", "the call was cancelled: finish the import again");
+    times.end(end);
+    const verdict = verifier.finish(end);
+    const [fault] = [...times.faults, ...verdict.faults];
+    if (fault !== undefined) throw refusal(service, fault.sequence, fault.why);
+    await access.once(permissionsFor(service), signal, (bus) => bus.updateStream({ ...info.spec, denyPurge: true }));
+    yield { messages, entries: verdict.entries, done: true };
+  } catch (error) {
+    if (isAshlarError(error) && error.code !== "unavailable") await giveUpImport(deps, service, signal);
+    throw error;
+  }
+}
+
+/** The message with the time at which it was stored first. Fails as `importedMs` does. */
+function firstStored(stored: StoredMessage, service: string, trust: Parameters<typeof importedMs>[3]): JournalMessage {
+  const message = sealedOf(stored);
+  const imported = stored.header(importedHeader);
+  return imported === undefined ? message : { ...message, storedMs: importedMs(imported, service, message, trust) };
+}
+
+/** The same for a reader who takes the broker's time where nobody vouches for another one. */
+export function storedOrFirst(...of: Parameters<typeof firstStored>): JournalMessage {
+  try {
+    return firstStored(...of);
+  } catch (error) {
+    if (!isAshlarError(error) || error.code === "internal") throw error;
+    return sealedOf(of[0]);
+  }
+}
+
+const asRead = ({ data, statement }: JournalMessage) => ({
+  data,
+  header: (field: string): string | undefined =>
+    field === statementHeader && statement !== "" ? statement : undefined,
+});
