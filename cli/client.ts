@@ -75,11 +75,14 @@ const working: ReadonlySet<string> = new Set<MethodNames<false>>([
   "diffRevisions",
   "exportAudit",
   "exportRevision",
+  "getJournalEntry",
   "importJournal",
   "importRevision",
   "listAccess",
   "listAudit",
+  "listJournal",
   "publishRevision",
+  "retainJournal",
   "validateRevision",
 ]);
 

@@ -8,6 +8,9 @@ import { CliHost } from "./cli-host.js";
 import { cliPath, type Finished, repository, run, TestProcess } from "./processes.js";
 import { until } from "./until.js";
 
+/** A process may take so long to start where the machine has much to do. */
+const startMs = 90_000;
+
 export interface ProxyOptions {
   readonly name: string;
   readonly service: string;
@@ -75,7 +78,7 @@ export class TestMesh {
   /** Starts `ashlar up` with further flags, for example those of one more control plane. */
   static async start(name = "test", flags: readonly string[] = [], clockFile?: string): Promise<TestMesh> {
     const mesh = new TestMesh(mkdtempSync(join(tmpdir(), "ash-")), name, flags, clockFrom(clockFile));
-    await mesh.up.said("ready").catch(async (error: unknown) => {
+    await mesh.up.said("ready", startMs).catch(async (error: unknown) => {
       await mesh.stop(); // it would keep the test runner alive
       throw error;
     });
@@ -162,7 +165,7 @@ export class TestMesh {
     ];
     const proxy = new TestProxy(options.name, dir, args, clockFrom(options.clockFile));
     this.#proxies.push(proxy);
-    await proxy.process.said("ready");
+    await proxy.process.said("ready", startMs);
     return proxy;
   }
 
@@ -185,7 +188,7 @@ export class TestMesh {
   async child(name: string, command: string, args: readonly string[]): Promise<TestProcess> {
     const child = new TestProcess(name, command, args);
     this.#children.push(child);
-    await child.said("ready");
+    await child.said("ready", startMs);
     return child;
   }
 
