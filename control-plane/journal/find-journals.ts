@@ -1,5 +1,5 @@
 /** Which journals there are, whatever the policy says today: what was written stays. */
-import { journalStream } from "../../core/wire/subjects.js";
+import { journalKeysStream, journalStream } from "../../core/wire/subjects.js";
 import type { Bus, StreamInfo } from "../../runtime/bus.js";
 import type { JournalUse } from "./journal-room.js";
 
@@ -19,6 +19,17 @@ export async function findJournals(bus: Pick<Bus, "streamNames" | "streamInfo">)
     if (info !== undefined) found.push({ service: name.slice(prefix.length), info });
   }
   return found;
+}
+
+/** What the streams of data keys hold, and may hold: journals share what is left. Fails with `unavailable`. */
+export async function keyStreamUses(bus: Pick<Bus, "streamNames" | "streamInfo">): Promise<readonly JournalUse[]> {
+  const keysPrefix = journalKeysStream("");
+  const uses: JournalUse[] = [];
+  for (const name of (await bus.streamNames()).filter((each) => each.startsWith(keysPrefix)).sort()) {
+    const info = await bus.streamInfo(name);
+    if (info !== undefined) uses.push(useOf({ service: name.slice(keysPrefix.length), info }));
+  }
+  return uses;
 }
 
 export function useOf({ service, info }: FoundJournal): JournalUse {

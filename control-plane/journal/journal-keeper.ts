@@ -3,12 +3,12 @@ import { AshlarError, messageOf } from "../../core/errors.js";
 import { journalStream } from "../../core/wire/subjects.js";
 import type { Bus, StreamSpec } from "../../runtime/bus.js";
 import type { Logger } from "../../runtime/log.js";
-import { clusterJournalBytes } from "../../runtime/nats-account-setup.js";
+import { clusterJournalBytes, keysBytesMax } from "../../runtime/nats-account-setup.js";
 import { journalPermissions } from "../../runtime/nats-permissions.js";
 import { lowBytes, renderBytes } from "../nats/disk-room.js";
 import type { NatsAccess } from "../nats/nats-access.js";
-import { findJournals, useOf } from "./find-journals.js";
-import { fitJournals, isJournalOff, journalBytesMin } from "./journal-room.js";
+import { findJournals, keyStreamUses, useOf } from "./find-journals.js";
+import { fitJournals, isJournalOff, journalBytesMin, promisedBytes } from "./journal-room.js";
 import {
   ensureJournal,
   journalSpec,
@@ -77,7 +77,8 @@ export function createJournalKeeper(deps: JournalKeeperDeps): JournalKeeper {
       const found = await findJournals(access.bus);
       if (found.length === 0) return;
       const uses = found.map(useOf);
-      const fitting = fitJournals(await freeBytes(), uses, journalBytes);
+      const keys = promisedBytes(await keyStreamUses(access.bus));
+      const fitting = fitJournals((await freeBytes()) - keys, uses, journalBytes);
       const off = uses.filter(({ service, boundBytes }) =>
         isJournalOff(boundBytes, fitting.get(service) ?? boundBytes),
       );
@@ -109,6 +110,11 @@ async function boundsFor(
   const uses = (await findJournals(access.bus)).map(useOf);
   const there = new Set(uses.map(({ service }) => service));
   const created = missing.filter(({ service }) => !there.has(service));
+  const keyUses = await keyStreamUses(access.bus);
+  const madeKeys = missing.filter(
+    (one) => one.hasPrivate === true && !keyUses.some(({ service }) => service === one.service),
+  );
+  const newKeys = madeKeys.map(({ service }) => ({ service, storedBytes: 0, boundBytes: keysBytesMax }));
   const free = await freeBytes();
   const needed = lowBytes + created.length * journalBytesMin;
   if (created.length > 0 && free < needed)
@@ -117,7 +123,11 @@ async function boundsFor(
       `the disk of NATS has ${renderBytes(free)} free, and ${created.length} new journals need ${renderBytes(needed)}: make room there`,
     );
   const added = created.map(({ service }) => ({ service, storedBytes: 0, boundBytes: 0 }));
-  return fitJournals(free, [...uses, ...added], journalBytes ?? journalBytesDefault.own);
+  return fitJournals(
+    free - promisedBytes([...keyUses, ...newKeys]),
+    [...uses, ...added],
+    journalBytes ?? journalBytesDefault.own,
+  );
 }
 
 async function create(bus: Bus, wanted: WantedJournal, maxBytes: number, deps: JournalKeeperDeps): Promise<void> {

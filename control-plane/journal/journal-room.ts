@@ -30,7 +30,7 @@ export function fitJournals(
   wantedBytes: number,
 ): ReadonlyMap<string, number> {
   const held = journals.reduce((sum, { storedBytes }) => sum + storedBytes, 0);
-  const whole = freeBytes + held;
+  const whole = Math.max(0, freeBytes) + held;
   const reserve = Math.min(reserveBytes.max, Math.max(reserveBytes.min, whole * reserveBytes.share));
   const room = (Math.max(0, whole - reserve) / overhead) * share;
   const each = room / Math.max(1, journals.length);

@@ -121,7 +121,14 @@ export class JournalSealer {
   /** The last seal that holds. Without one everything is sealed anew, from the first message on. */
   async #last(service: string, firstSequence: number): Promise<Sealed> {
     const { bus, mesh, keys } = this.#deps;
-    const none = { number: 0, digest: undefined, through: firstSequence - 1, chain: undefined, storedMs: 0, kid: "" };
+    const none = {
+      number: 0,
+      digest: undefined,
+      through: Math.max(0, firstSequence - 1),
+      chain: undefined,
+      storedMs: 0,
+      kid: "",
+    };
     const message = await bus.leaderGet(journalStream(service), { lastOf: journalSealSubject(service) });
     if (message === undefined) return none;
     try {

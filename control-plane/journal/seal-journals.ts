@@ -98,8 +98,8 @@ function unresolvedLines(
   const since = `the oldest of ${new Date(storedMs).toISOString()}, sequence ${oldest}`;
   const what = count === 1 ? `a write of ${service} has no outcome` : `${count} writes of ${service} have no outcome`;
   return [
-    `${what} in the journal (${since}), and keeps later ones of its order key waiting: look into the application, then say what ` +
-      `became of it (\`ashlar journal list --service ${service} --unresolved\`, \`ashlar journal resolve\`)`,
+    `${what} in the journal (${since}); where it has an order key, later writes of that key wait for it: look into the application, ` +
+      `then say what became of it (\`ashlar journal list --service ${service} --unresolved\`, \`ashlar journal resolve\`)`,
   ];
 }
 

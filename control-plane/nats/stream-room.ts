@@ -3,7 +3,7 @@ import { statfs } from "node:fs/promises";
 import { AshlarError } from "../../core/errors.js";
 import type { Bus } from "../../runtime/bus.js";
 import { diskError } from "../../runtime/disk-fault.js";
-import { findJournals, useOf } from "../journal/find-journals.js";
+import { findJournals, keyStreamUses, useOf } from "../journal/find-journals.js";
 import { promisedBytes } from "../journal/journal-room.js";
 import { boundedStreams, boundsDefault, fitStreams, type StreamBounds } from "../store/streams.js";
 import { fitBounds, isOff, neededBytes, renderBytes } from "./disk-room.js";
@@ -38,7 +38,7 @@ export async function findBounds(
     return { stored: info?.bytes ?? 0, bound: info?.spec.maxBytes ?? 0 };
   };
   const [decisions, endpoints, audit] = [await look("decisions"), await look("endpoints"), await look("audit")];
-  const promised = promisedBytes((await findJournals(bus)).map(useOf));
+  const promised = promisedBytes([...(await findJournals(bus)).map(useOf), ...(await keyStreamUses(bus))]);
   const freeBytes = Math.max(0, (await freeBytesOf(dir)) - promised);
   const wanted = {
     decisions: decisionBytes ?? Math.max(boundsDefault.decisions, decisions.bound),

@@ -26,6 +26,8 @@ export interface GateOwner {
     streaming: StreamingRequest,
     onTaken: (bytes: number) => void,
   ): RunningAttempt | undefined;
+  /** Something went wrong that should not: it is logged, and the caller is told. */
+  failed(write: CollectedWrite, error: unknown): void;
 }
 
 /** Collects the request of one call, and resolves to its answer. */
@@ -116,7 +118,10 @@ export class JournalGate implements CallGate {
     const streaming = this.#owner.stream(this.#write, isStoredFirst ? pass : undefined);
     this.#streaming = streaming;
     if (!this.#write.isForwardedFirst) {
-      void this.#close(streaming);
+      void this.#close(streaming).catch((error: unknown) => {
+        this.#breakOff();
+        this.#owner.failed(this.#write, error);
+      });
       return;
     }
     const take = isStoredFirst ? () => {} : (taken: number): void => this.#call.takeHeld(taken);

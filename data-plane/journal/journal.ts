@@ -97,6 +97,7 @@ export class Journal implements Journaling, JournalSources {
       begin: (write) => this.#begin(write, acquire),
       stream: (write, onStored) => this.#stream(write, onStored),
       beginStream: (write, streaming, onTaken) => this.#beginStream(write, streaming, acquire, onTaken),
+      failed: (write, error) => this.#failed(write, error),
     });
   }
 
@@ -159,14 +160,16 @@ export class Journal implements Journaling, JournalSources {
   #run(write: CollectedWrite, run: Promise<void>): void {
     this.#writes += 1;
     void run
-      .catch((error: unknown) => {
-        this.#deps.log.error("a write failed in the journal", { error: messageOf(error), method: write.method });
-        write.answer(unavailableAnswer("journal", "internal error of the proxy at the journal", write.revision));
-      })
+      .catch((error: unknown) => this.#failed(write, error))
       .finally(() => {
         this.#writes -= 1;
         write.room.end();
       });
+  }
+
+  #failed(write: CollectedWrite, error: unknown): void {
+    this.#deps.log.error("a write failed in the journal", { error: messageOf(error), method: write.method });
+    write.answer(unavailableAnswer("journal", "internal error of the proxy at the journal", write.revision));
   }
 
   async #before(
@@ -215,9 +218,9 @@ export class Journal implements Journaling, JournalSources {
   /** The same for a stream, whose messages are appended beside what the application gets. */
   async #afterStream(write: CollectedWrite, streaming: StreamingRequest, attempt: RunningAttempt): Promise<void> {
     const running = streaming.run();
-    void running.then(({ kind }) => {
-      if (kind !== "whole") attempt.cancel(); // there will be no entry: the application is not to go on
-    });
+    // where there will be no entry, the application is not to go on
+    const cancel = (): void => attempt.cancel();
+    void running.then(({ kind }) => (kind === "whole" ? undefined : cancel()), cancel);
     const response = await attempt.forwarded;
     if (typeof response === "string") streaming.leave();
     else streaming.endEarly();

@@ -132,6 +132,13 @@ beforeAll(async () => {
   end = await world.sealer.endOf(await world.found(), signal);
 });
 
+test("an empty journal, whose first sequence is 0 by what servers say, has nothing to seal", async () => {
+  const empty = await new World().open();
+  const { service, info } = await empty.found();
+  await empty.sealer.look({ service, info: { ...info, firstSequence: 0 } }, signal);
+  expect(empty.sealer.behind("ledger")).toBe(0);
+});
+
 test("what was written holds, up to the last message", () => {
   expect(messages.map(({ subject }) => subject.split(".")[3])).toEqual([
     ...[

@@ -10,6 +10,7 @@ import { journalKeySubject, journalKeysStream, journalStream, journalSubject } f
 import { silentLogger } from "../../../runtime/log.js";
 import { MemoryBroker } from "../../../runtime/memory-bus.js";
 import { controlPlanePermissions } from "../../../runtime/nats-permissions.js";
+import { testHolder } from "../../support/holder.js";
 import { ManualClock } from "../../support/manual-clock.js";
 import { PlainLedger } from "../../support/plain-ledger.js";
 import { createTestKey, testAuthor, testMesh } from "../../support/records.js";
@@ -77,6 +78,17 @@ test("publishing makes the stream of a journal first, once, and a dry run makes 
   expect((await world.bus.streamInfo(stream))?.spec).toMatchObject({ duplicateWindowMs: 86_400_000, discard: "new" });
   await world.publish(`${policy()}---\nkind: Service\nname: shop\n`);
   expect(world.credentials).toBe(1);
+});
+
+test("a journal leaves room on the disk for the data keys of its private fields", async () => {
+  const boundOf = async (content: string): Promise<number> => {
+    const world = new World();
+    await world.publish(content);
+    return (await world.bus.streamInfo(stream))?.spec.maxBytes ?? 0;
+  };
+  const hidden = `private:\n  subject: request.headers["k"]\n  holder: ${testHolder.publicKey}\n  fields: [a.B/C request.1]\n`;
+  const [plain, withKeys] = [await boundOf(policy()), await boundOf(policy() + hidden)];
+  expect(plain - withKeys).toBeGreaterThan(100 * 1024 * 1024); // half of their 256 MiB, less the reserve's part
 });
 
 test("keys that are remembered longer lengthen the window; shorter ones leave it, for a rollback needs it", async () => {
