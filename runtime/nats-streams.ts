@@ -1,6 +1,6 @@
 /** Stream configurations in JetStream's JSON. */
 import { AshlarError } from "../core/errors.js";
-import type { StreamInfo, StreamSpec } from "./bus.js";
+import type { Bus, StreamInfo, StreamSpec } from "./bus.js";
 
 /** The JSON of a stream as Ashlar wants it: in files, by limits; nothing expires unless it has an age. */
 export function renderStreamConfig(spec: StreamSpec, firstSequence = 1): Record<string, unknown> {
@@ -27,12 +27,6 @@ export function renderStreamConfig(spec: StreamSpec, firstSequence = 1): Record<
   };
 }
 
-interface Skipping {
-  last(): Promise<number>;
-  append(): Promise<unknown>;
-  drop(through: number): Promise<unknown>;
-}
-
 const skippedAtOnce = 1024;
 const skippedMax = 5_000_000;
 
@@ -41,18 +35,24 @@ const skippedMax = 5_000_000;
  * before it, which are dropped again: purging an empty stream to a sequence is not enough, since servers of 2.9 then refuse what
  * expects it. Fails with `limit`.
  */
-export async function skipTo(firstSequence: number, { last, append, drop }: Skipping): Promise<void> {
-  let through = await last();
+export async function skipTo(
+  firstSequence: number,
+  { name, subjects }: StreamSpec,
+  bus: Pick<Bus, "append" | "streamInfo">,
+  dropBefore: (sequence: number) => Promise<unknown>,
+): Promise<void> {
+  let through = (await bus.streamInfo(name))?.lastSequence ?? 0;
   if (firstSequence - through > skippedMax)
     throw new AshlarError(
       "limit",
       `this nats-server cannot begin a stream at sequence ${firstSequence}: use 2.10 or newer`,
     );
+  const subject = (subjects[0] ?? "").replace(/>$/, "skipped");
   while (through < firstSequence - 1) {
     const count = Math.min(skippedAtOnce, firstSequence - 1 - through);
-    await Promise.all(Array.from({ length: count }, append));
+    await Promise.all(Array.from({ length: count }, () => bus.append(subject, new Uint8Array())));
     through += count;
-    await drop(through);
+    await dropBefore(through + 1);
   }
 }
 

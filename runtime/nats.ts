@@ -262,14 +262,9 @@ class NatsBus implements Bus, SystemBus {
 
   async createStream(spec: StreamSpec, firstSequence = 1): Promise<void> {
     const what = `create stream ${spec.name}`;
-    const config = renderStreamConfig(spec, firstSequence);
-    await this.#api(what, `$JS.API.STREAM.CREATE.${spec.name}`, config);
-    if (firstSequence > 1)
-      await skipTo(firstSequence, {
-        last: async () => (await this.streamInfo(spec.name))?.lastSequence ?? 0,
-        append: () => this.append((spec.subjects[0] ?? "").replace(/>$/, "skipped"), new Uint8Array()),
-        drop: (through) => this.#api(what, `$JS.API.STREAM.PURGE.${spec.name}`, { seq: through + 1 }),
-      });
+    const ask = (verb: string, request: object) => this.#api(what, `$JS.API.STREAM.${verb}.${spec.name}`, request);
+    await ask("CREATE", renderStreamConfig(spec, firstSequence));
+    if (firstSequence > 1) await skipTo(firstSequence, spec, this, (seq) => ask("PURGE", { seq }));
   }
 
   async updateStream(spec: StreamSpec): Promise<void> {

@@ -9,7 +9,7 @@ import { AshlarError } from "../core/errors.js";
 import type { Revocation, Signed, Trust } from "../core/model.js";
 import type { KeySet } from "../core/signature.js";
 import type { FleetWriter } from "../core/wire/fleet.js";
-import { importedHeader, importedMs } from "../core/wire/journal/imported.js";
+import { firstStoredMs, type ReadMessage } from "../core/wire/journal/imported.js";
 import { keySetOf } from "../core/wire/records.js";
 import {
   followsLink,
@@ -22,7 +22,7 @@ import {
   statementHeader,
 } from "../core/wire/statement.js";
 import { parseFleetSubject } from "../core/wire/subjects.js";
-import type { BusMessage, StoredMessage } from "./bus.js";
+import type { BusMessage } from "./bus.js";
 import type { Clock } from "./clock.js";
 import { JournalStatements } from "./journal-statements.js";
 import { rootsIn } from "./mesh-contact.js";
@@ -44,10 +44,6 @@ export interface StatementReaderDeps {
   /** Until when what an older version says without a signature counts, Unix milliseconds; 0: never. */
   readonly unsignedUntilMs?: () => number;
 }
-
-/** A message of a journal; without its place it cannot be an imported one. */
-export type JournalMessageRead = Pick<BusMessage, "data" | "header"> &
-  Partial<Pick<StoredMessage, "sequence" | "subject" | "origin">>;
 
 /** The writer of a message. */
 export interface Stated {
@@ -148,7 +144,7 @@ export class StatementReader {
    * A record of a service's journal that was read from its stream, where it was stored at `atMs`; of an imported one a control
    * plane's word counts instead. Who wrote it is said by its certificate alone: any proxy of the service. Fails as `read` does.
    */
-  readJournal(service: string, message: JournalMessageRead, atMs: number): StatedRecord {
+  readJournal(service: string, message: ReadMessage, atMs: number): StatedRecord {
     const header = message.header(statementHeader);
     if (header === undefined) throw refused("it is not signed");
     const { statement, leaf, said, holds } = this.#journal.read(header, message.data, this.#deps.mesh);
@@ -158,29 +154,10 @@ export class StatementReader {
       this.#known.get(leaf.toString("latin1")) ??
       this.#identify(statement.chain, leaf, trust, { service, proxyId: "" });
     if (known.writer.service !== service) throw refused(`its certificate is of a proxy of ${known.writer.service}`);
-    const firstMs = this.#importedMs(service, message, header, trust) ?? atMs;
+    const firstMs = firstStoredMs(message, service, header, { mesh: this.#deps.mesh, keys: trust.keys }) ?? atMs;
     const signed = this.#verify(said, known, trust, firstMs, holds);
     if (signed.revoked !== undefined) throw refused("its certificate was revoked before it was stored");
     return { writer: known.writer, signed, storedMs: firstMs };
-  }
-
-  /** When an imported message was first stored; undefined: it was not imported. */
-  #importedMs(
-    service: string,
-    { data, header, sequence, subject = "", origin }: JournalMessageRead,
-    statement: string,
-    { keys }: Compiled,
-  ): number | undefined {
-    const imported = header(importedHeader);
-    if (imported === undefined) return undefined;
-    if (sequence === undefined) throw refused("its place in the journal is not known");
-    const { mesh } = this.#deps;
-    return importedMs(
-      imported,
-      service,
-      { sequence, subject: origin?.subject ?? subject, statement, data },
-      { mesh, keys },
-    );
   }
 
   /**

@@ -64,3 +64,26 @@ export function importedMs(
     throw new AshlarError("invalid_record", `${type}: it is about another message`);
   return body.storedMs;
 }
+
+/** A message as it was read; without its place it cannot be an imported one. */
+export interface ReadMessage {
+  readonly data: Uint8Array;
+  readonly sequence?: number;
+  readonly subject?: string;
+  readonly origin?: { readonly subject: string } | undefined;
+  header(name: string): string | undefined;
+}
+
+/** When a message was stored first; undefined: it was not imported. Fails as `importedMs` does. */
+export function firstStoredMs(
+  message: ReadMessage,
+  service: string,
+  statement: string,
+  trust: Parameters<typeof importedMs>[3],
+): number | undefined {
+  const { data, sequence, subject = "", origin } = message;
+  const imported = message.header(importedHeader);
+  if (imported === undefined) return undefined;
+  if (sequence === undefined) throw new AshlarError("invalid_record", `${type}: its place in the journal is not known`);
+  return importedMs(imported, service, { sequence, subject: origin?.subject ?? subject, statement, data }, trust);
+}
