@@ -35,7 +35,7 @@ const skippedMax = 5_000_000;
  * before it, which are dropped again: purging an empty stream to a sequence is not enough, since servers of 2.9 then refuse what
  * expects it. Fails with `limit`.
  */
-export async function skipTo(
+async function skipTo(
   firstSequence: number,
   { name, subjects }: StreamSpec,
   bus: Pick<Bus, "append" | "streamInfo">,
@@ -70,6 +70,21 @@ type Json = Readonly<Record<string, unknown>>;
 const object = (value: unknown): Json => (typeof value === "object" && value !== null ? (value as Json) : {});
 const limit = (value: unknown): number | undefined => (typeof value === "number" && value > 0 ? value : undefined);
 const count = (value: unknown): number => (typeof value === "number" ? value : 0);
+
+type AskApi = (what: string, subject: string, request: object) => Promise<unknown>;
+
+/** Creates a stream whose first message gets this sequence. Fails as `Bus.createStream`. */
+export async function makeStream(
+  spec: StreamSpec,
+  firstSequence: number,
+  bus: Pick<Bus, "append" | "streamInfo">,
+  api: AskApi,
+): Promise<void> {
+  const ask = (verb: string, request: object) =>
+    api(`create stream ${spec.name}`, `$JS.API.STREAM.${verb}.${spec.name}`, request);
+  await ask("CREATE", renderStreamConfig(spec, firstSequence));
+  if (firstSequence > 1) await skipTo(firstSequence, spec, bus, (seq) => ask("PURGE", { seq }));
+}
 
 /** The answer to STREAM.INFO. Fails with `unavailable` if it is none. */
 export function parseStreamInfo(answer: Json): StreamInfo {

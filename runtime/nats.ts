@@ -35,7 +35,7 @@ import {
 import { directGetSubject } from "./nats-permissions.js";
 import { within } from "./nats-requests.js";
 import { NatsSession } from "./nats-session.js";
-import { listStreamNames, parseStreamInfo, renderStreamConfig, skipTo } from "./nats-streams.js";
+import { listStreamNames, makeStream, parseStreamInfo, renderStreamConfig } from "./nats-streams.js";
 
 /**
  * Connects in the background and reconnects for ever, with jitter: while NATS is away it says so in the
@@ -261,10 +261,7 @@ class NatsBus implements Bus, SystemBus {
   }
 
   async createStream(spec: StreamSpec, firstSequence = 1): Promise<void> {
-    const what = `create stream ${spec.name}`;
-    const ask = (verb: string, request: object) => this.#api(what, `$JS.API.STREAM.${verb}.${spec.name}`, request);
-    await ask("CREATE", renderStreamConfig(spec, firstSequence));
-    if (firstSequence > 1) await skipTo(firstSequence, spec, this, (seq) => ask("PURGE", { seq }));
+    await makeStream(spec, firstSequence, this, (what, subject, request) => this.#api(what, subject, request));
   }
 
   async updateStream(spec: StreamSpec): Promise<void> {
