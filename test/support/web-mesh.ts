@@ -44,6 +44,17 @@ export const webListener = (name: string, more = ""): string =>
 
 export async function startWebMesh(policy: string, flags: (dir: string) => readonly string[]): Promise<WebMesh> {
   const mesh = await TestMesh.start();
+  return fillWebMesh(mesh, policy, flags).catch(async (error: unknown) => {
+    await mesh.stop(); // its processes would outlive the tests
+    throw error;
+  });
+}
+
+async function fillWebMesh(
+  mesh: TestMesh,
+  policy: string,
+  flags: (dir: string) => readonly string[],
+): Promise<WebMesh> {
   const echo = await mesh.proxy({ name: "echo", service: "echo" });
   await mesh.app(echo, "echo");
   await mesh.apply(policy);
