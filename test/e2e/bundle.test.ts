@@ -6,7 +6,7 @@ import { repository } from "../support/processes.js";
 
 const dist = join(repository, "dist");
 /** What a process imports before it is ready, or never. */
-const atStart = /^chunks\/(app-worker|open-listeners|edge-admission|grpc-reflection)-/;
+const atStart = /^chunks\/(app-worker|open-listeners|edge-admission|grpc-reflection|warm-up)-/;
 
 /** Paths of all files that `entry` imports, and of those that they import at times. */
 function importsOf(entry: string) {
