@@ -282,6 +282,9 @@ test(
     }
     isOver = true;
     await Promise.all(writers);
+    const reachesNats = async (): Promise<boolean> =>
+      (await mesh.cli("journal", "list", "--service", "before")).code === 0;
+    await until("the control plane reaches NATS", reachesNats, 120_000);
     for (const service of services)
       expect(await mesh.json(0, "journal", "verify", "--service", service)).toMatchObject({ ok: true, faults: [] });
     await checkBefore();
