@@ -1,4 +1,7 @@
-/** Opens COUNT connections over TLS, spread over PORT..., greets as HTTP/2 does, and keeps them. Prints `open N` when all stand. */
+/**
+ * Opens COUNT connections over TLS, spread over PORT..., and keeps them; with `http2` they greet as HTTP/2 does, with `tls` they say
+ * nothing. Arguments: http2|tls COUNT PORT... Prints `open N` when all stand.
+ */
 import type { Socket } from "node:net";
 import { connect, createSecureContext } from "node:tls";
 import { defaultLimits } from "../../data-plane/http2/limits.js";
@@ -7,7 +10,7 @@ import { EngineCounters } from "../../data-plane/http2/refusals.js";
 import { EngineLoop } from "../../data-plane/http2-sockets/engine-loop.js";
 import { SocketConnection } from "../../data-plane/http2-sockets/socket-connection.js";
 
-const [count = "0", ...ports] = process.argv.slice(2);
+const [speaks = "tls", count = "0", ...ports] = process.argv.slice(2);
 const total = Number(count);
 const atOnce = 32;
 const deps = {
@@ -40,7 +43,8 @@ async function lane(): Promise<void> {
   while (begun < total) {
     const socket = await dial();
     socket.on("error", () => {});
-    new SocketConnection(socket, false, defaultLimits, owner, deps);
+    if (speaks === "http2") new SocketConnection(socket, false, defaultLimits, owner, deps);
+    else socket.resume();
     open++;
   }
 }

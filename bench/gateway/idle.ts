@@ -15,8 +15,8 @@ function residentKilobytes(pid: number): number {
 }
 
 /** Starts the clients and resolves when all of their connections stand. */
-function openAll(count: number, ports: readonly number[]): Promise<ChildProcess> {
-  const child = spawn(process.execPath, [program("idle-clients"), String(count), ...ports.map(String)], {
+function openAll(speaks: "http2" | "tls", count: number, ports: readonly number[]): Promise<ChildProcess> {
+  const child = spawn(process.execPath, [program("idle-clients"), speaks, String(count), ...ports.map(String)], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   const endNow = (): void => void child.kill("SIGTERM");
@@ -37,15 +37,20 @@ export interface IdleOptions {
 }
 
 /** Kilobytes that the process has more for each connection, after the first tenth of them came and went. */
-async function measure(pid: number, ports: readonly number[], { count, settleSeconds }: IdleOptions): Promise<number> {
+async function measure(
+  speaks: "http2" | "tls",
+  pid: number,
+  ports: readonly number[],
+  { count, settleSeconds }: IdleOptions,
+): Promise<number> {
   const close = async (clients: ChildProcess): Promise<void> => {
     clients.removeAllListeners("exit");
     clients.kill("SIGTERM");
     await settle(settleSeconds);
   };
-  await close(await openAll(Math.ceil(count / 10), ports));
+  await close(await openAll(speaks, Math.ceil(count / 10), ports));
   const before = residentKilobytes(pid);
-  const clients = await openAll(count, ports);
+  const clients = await openAll(speaks, count, ports);
   await settle(settleSeconds);
   const each = (residentKilobytes(pid) - before) / count;
   const held = readdirSync(`/proc/${pid}/fd`).length;
@@ -63,8 +68,8 @@ export async function measureIdle(
   const port = await freePort();
   const bare = processes.start(process.execPath, [program("tls-server"), certificate, key, String(port)]);
   await untilListening(port);
-  const tls = await measure(bare.pid ?? 0, [port], options);
-  const ours = await measure(gateway.pid, gateway.ports, options);
+  const tls = await measure("tls", bare.pid ?? 0, [port], options);
+  const ours = await measure("http2", gateway.pid, gateway.ports, options);
   printTable(
     [`${options.count} idle connections`, "kB each"],
     [
