@@ -3,6 +3,7 @@ import { status } from "@grpc/grpc-js";
 import { BoundedMap } from "../../core/bounded-map.js";
 import type { ReadPlan } from "../../core/journal/read-plan.js";
 import { headerNames } from "../../core/wire/headers.js";
+import { untilAborted } from "../../runtime/abort.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { AppliedView } from "../ports.js";
 import { type Answer, unprocessedAnswer } from "../proxy/answer.js";
@@ -47,6 +48,10 @@ export class ReadWaits implements Reading {
     });
   }
 
+  get #waitingMax(): number {
+    return this.#deps.waitingMax ?? waitingMaxDefault;
+  }
+
   gateFor(call: Call, plan: ReadPlan): CallGate | undefined {
     const revision = call.plan?.revision;
     const elsewhere = (why: string): CallGate => answered(unprocessedAnswer("not-applied", why, revision));
@@ -58,8 +63,7 @@ export class ReadWaits implements Reading {
     if (this.#deps.app.applied === undefined)
       return elsewhere("the application of this replica does not report what it has applied");
     if (this.#isKnown(sequence)) return undefined;
-    if (this.#waiting.size >= (this.#deps.waitingMax ?? waitingMaxDefault))
-      return elsewhere("too many reads wait at this replica");
+    if (this.#waiting.size >= this.#waitingMax) return elsewhere("too many reads wait at this replica");
     const left = new AbortController();
     const opened = this.#wait(sequence, waitMsOf(call, plan), left.signal).then((isApplied) =>
       isApplied ? undefined : unprocessedAnswer("not-applied", renderLate(sequence), revision),
@@ -85,7 +89,7 @@ export class ReadWaits implements Reading {
     try {
       while (!until.aborted && app.applied !== undefined) {
         // an outcome stands behind its write, so that a write behind the position is surely not applied
-        if (app.applied.position >= sequence) await this.#look(sequence);
+        if (app.applied.position >= sequence) await untilAborted(this.#look(sequence), until);
         if (this.#isKnown(sequence)) return true;
         const position = this.#positions.get(sequence);
         if (position === never) return false;
@@ -99,11 +103,15 @@ export class ReadWaits implements Reading {
     }
   }
 
-  /** Looks where the outcome of a write is. Reads of one write look once. Never rejects. */
+  /**
+   * Looks where the outcome of a write is. Reads of one write look once. A look may outlast the reads that asked for it: while
+   * there are as many as reads may wait, there is no further one. Never rejects.
+   */
   async #look(sequence: number): Promise<void> {
     if (this.#positions.has(sequence)) return;
     let look = this.#looks.get(sequence);
     if (look === undefined) {
+      if (this.#looks.size >= this.#waitingMax) return;
       look = this.#find(sequence)
         .catch(() => undefined) // the journal cannot be read now: the read waits, or goes to the primary
         .finally(() => this.#looks.delete(sequence));

@@ -159,6 +159,28 @@ describe("a read that names a write", () => {
     expect(said).toEqual([late]);
   });
 
+  test("waits no longer for a journal that does not answer, and begins only so many looks into it", async () => {
+    entry.applied({ position: 2000, sequences: [] });
+    const silent = {
+      entryAt: (sequence: number) => {
+        looks.push(sequence);
+        return new Promise(() => {});
+      },
+    } as unknown as ReadWaitsDeps["store"];
+    const waits = open({ store: silent, waitingMax: 2 });
+    const { said } = read(waits, "10");
+    const left = read(waits, "10");
+    left.leave();
+    await clock.advance(0);
+    const others = [read(waits, "20")];
+    await clock.advance(1000);
+    expect(said).toEqual([late]);
+    others.push(read(waits, "30"), read(waits, "40"));
+    await clock.advance(1000);
+    expect(others.map(({ said: [why = ""] }) => why.slice(0, 7))).toEqual(["14 true", "14 true", "14 true"]);
+    expect([looks, clock.sleeping]).toEqual([[10, 20], 0]);
+  });
+
   test("goes elsewhere when the application goes, and one that comes after it has said nothing yet", async () => {
     entry.applied({ position: 1, sequences: [] });
     const waits = open();
