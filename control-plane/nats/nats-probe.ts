@@ -1,25 +1,40 @@
-import { connect, createServer } from "node:net";
+import { connect, createServer, isIP } from "node:net";
+import { connect as connectTls } from "node:tls";
 import { AshlarError } from "../../core/errors.js";
 import { listenOn } from "../../runtime/listen.js";
 
-/** The name in the INFO line with which a NATS server greets; undefined if nothing answers within a second. */
+const greetingBytesMax = 64 * 1024;
+
+/**
+ * The name in the INFO line with which a NATS server greets; undefined if nothing answers within a second. With one that asks for
+ * TLS the handshake is made before the connection ends, since a server logs an error for each that is not.
+ */
 export function readServerName(host: string, port: number): Promise<string | undefined> {
   return new Promise((resolve) => {
     const socket = connect({ host: host === "0.0.0.0" ? "127.0.0.1" : host, port });
-    let text = "";
-    const finish = (name: string | undefined): void => {
+    let [text, name]: [string, string | undefined] = ["", undefined];
+    const finish = (): void => {
       socket.destroy();
       resolve(name);
     };
-    socket.setTimeout(1000, () => finish(undefined));
-    socket.on("error", () => finish(undefined));
-    socket.on("close", () => finish(undefined));
-    socket.on("data", (bytes) => {
+    const read = (bytes: Buffer): void => {
       text += bytes.toString("latin1");
       const end = text.indexOf("\r\n");
-      if (end >= 0) finish(/^INFO .*"server_name":"([^"]*)"/.exec(text.slice(0, end))?.[1]);
-      else if (text.length > 64 * 1024) finish(undefined);
-    });
+      if (end < 0 && text.length <= greetingBytesMax) return;
+      socket.off("data", read);
+      const greeting = text.slice(0, Math.max(0, end));
+      name = /^INFO .*"server_name":"([^"]*)"/.exec(greeting)?.[1];
+      if (name === undefined || !greeting.includes('"tls_required":true')) {
+        finish();
+        return;
+      }
+      // nothing is said to it, so whoever it is is not asked
+      const servername = isIP(host) === 0 ? host : "";
+      const tls = connectTls({ socket, servername, rejectUnauthorized: false }, () => tls.end());
+      tls.on("error", finish).on("close", finish);
+    };
+    socket.setTimeout(1000, finish);
+    socket.on("error", finish).on("close", finish).on("data", read);
   });
 }
 
