@@ -167,7 +167,10 @@ export interface ImportEnd {
   readonly letGo: Uint8Array;
 }
 
-/** Yields how many messages were verified. Fails with `invalid_argument` if they do not hold, after it has removed them. */
+/**
+ * Yields how many messages were verified. Fails with `invalid_argument` if they do not hold, after it has removed them, and with
+ * `stale` if the stream is not what was verified.
+ */
 export async function* finishImport(
   deps: JournalImporterDeps,
   { service, end, letGo }: ImportEnd,
@@ -206,10 +209,19 @@ export async function* finishImport(
     const verdict = verifier.finish(end);
     const [fault] = [...times.faults, ...verdict.faults];
     if (fault !== undefined) throw refusal(service, fault.sequence, fault.why);
-    await access.once(permissionsFor(service), signal, (bus) => bus.updateStream({ ...info.spec, denyPurge: true }));
+    await access.once(permissionsFor(service), signal, async (bus) => {
+      const now = await bus.streamInfo(name);
+      if (now?.created !== info.created || now.lastSequence !== info.lastSequence)
+        throw new AshlarError(
+          "stale",
+          `the journal of ${service} changed while it was verified: somebody else imports it, or a proxy appends to it; begin it again`,
+        );
+      await bus.updateStream({ ...info.spec, denyPurge: true });
+    });
     yield { messages, entries: verdict.entries, done: true };
   } catch (error) {
-    if (isAshlarError(error) && error.code !== "unavailable") await giveUpImport(deps, service, signal);
+    if (isAshlarError(error) && error.code !== "unavailable" && error.code !== "stale")
+      await giveUpImport(deps, service, signal);
     throw error;
   }
 }

@@ -108,6 +108,28 @@ for (const { name, program } of [{ name: "in memory", program: undefined }, ...n
       expect(await bus.streamInfo(stream)).toBeUndefined();
     });
 
+    test("what comes while it is verified does not become the journal", async () => {
+      const archive = await makeArchive();
+      await begin(1);
+      await importPage(deps, "ledger", archive.messages, [], signal);
+      const [first] = archive.messages;
+      if (first === undefined) throw new Error("it has messages");
+      const unverified = { ...first, sequence: 8, data: Buffer.from("nobody verified this") };
+      const once: typeof deps.access.once = async (...of) => {
+        await importPage(deps, "ledger", [unverified], [], signal);
+        return deps.access.once(...of);
+      };
+      const finishing = async (access: JournalImporterDeps["access"]) => {
+        for await (const told of finishImport({ ...deps, access }, { service: "ledger", ...archive }, signal))
+          expect(told.done).toBe(false);
+      };
+      await expect(finishing({ bus, once })).rejects.toThrow(/somebody else imports it/);
+      const left = await bus.streamInfo(stream);
+      expect([left?.lastSequence, isReady(wanted, left)]).toEqual([8, false]);
+      await expect(finishing(deps.access)).rejects.toThrow(/sequence 8/);
+      expect(await bus.streamInfo(stream)).toBeUndefined();
+    });
+
     test("a foreign mesh, and one whose policy names the Journal, are refused with the remedy", async () => {
       await expect(begin(1, { mesh: "other" })).rejects.toThrow(/of mesh other .*counts? nowhere else.*replay/);
       await expect(begin(1, { rootPublicKey: new Uint8Array(32) })).rejects.toThrow(/root hash/);
