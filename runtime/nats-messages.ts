@@ -145,11 +145,21 @@ export function parseStored(
     | undefined;
   if (stored === undefined) return undefined;
   const { subject, seq: sequence, data, hdrs = "" } = stored;
-  const block = hdrs === "" ? noHeaders : parseHeaderBlock(Buffer.from(hdrs, "base64"));
+  const own = Buffer.from(hdrs, "base64");
+  const block = hdrs === "" ? noHeaders : parseHeaderBlock(own);
   const bytes = new Uint8Array(Buffer.from(data ?? "", "base64"));
   const message = messageFrom({ subject, data: bytes, headers: block });
+  const { header } = block ? message : messageFrom({ subject, data: bytes, headers: asDirect(own, stream) });
   const origin = message.relayed ? undefined : { stream, subject };
-  return { ...message, origin, sequence, storedMs: timeOf(stored.time) };
+  return { ...message, header, origin, sequence, storedMs: timeOf(stored.time) };
+}
+
+/**
+ * A block as a direct get has it: there the server's fields take the place of its last two bytes, whatever those are. Seals are over
+ * what a header says, so both ways to read a message have to say the same.
+ */
+function asDirect(block: Uint8Array, stream: string): HeaderBlock | undefined {
+  return parseHeaderBlock(Buffer.concat([block.subarray(0, -2), Buffer.from(`Nats-Stream: ${stream}\r\n\r\n`)]));
 }
 
 /** RFC 3339 with nanoseconds, as the server writes it; 0 if it says none. */
