@@ -17,7 +17,7 @@ beforeAll(async () => {
   await bus.createStream({
     ...{ name: "BLOCKS", subjects: ["blocks.>"], replicas: 1, discard: "new", discardNewPerSubject: false },
     ...{ maxMessagesPerSubject: undefined, maxBytes: undefined, maxMessageBytes: undefined },
-    ...{ denyDelete: true, denyPurge: true, allowDirect: true },
+    ...{ denyDelete: true, denyPurge: true, allowDirect: true, republish: undefined },
   });
 }, 60_000);
 afterAll(() => nats.stop());
