@@ -130,8 +130,9 @@ export class AppRegistry implements AppView, AppliedView {
     const reports = this.applied !== undefined;
     if (current !== this.#told) {
       this.#told = current;
-      for (const listener of this.#listeners) listener(current);
+      // first, since workers hear one after the other: what the old one has applied must not count for the new one
       for (const listener of this.#appliedListeners) listener(undefined);
+      for (const listener of this.#listeners) listener(current);
     }
     if (advertised !== this.#advertisedTold) {
       this.#advertisedTold = advertised;

@@ -24,6 +24,7 @@ const waitingMaxDefault = 1024;
 const positionsKept = 10_000;
 /** How long after a look that found no outcome the journal is looked at again; twice as long each time. */
 const lookAgainMs = { first: 50, max: 400 };
+const silent = "the application of this replica does not report what it has applied";
 /** The position of the outcome of what is no write. */
 const never = Number.POSITIVE_INFINITY;
 
@@ -60,8 +61,7 @@ export class ReadWaits implements Reading {
       const message = `${headerNames.afterSequence} is not a sequence`;
       return answered({ code: status.INVALID_ARGUMENT, message, revision, decision: undefined, reason: "malformed" });
     }
-    if (this.#deps.app.applied === undefined)
-      return elsewhere("the application of this replica does not report what it has applied");
+    if (this.#deps.app.applied === undefined) return elsewhere(silent);
     if (this.#isKnown(sequence)) return undefined;
     if (this.#waiting.size >= this.#waitingMax) return elsewhere("too many reads wait at this replica");
     const left = new AbortController();
@@ -69,6 +69,13 @@ export class ReadWaits implements Reading {
       isApplied ? undefined : unprocessedAnswer("not-applied", renderLate(sequence), revision),
     );
     return { opened, leave: () => left.abort() };
+  }
+
+  refusalNow(call: Call): Answer | undefined {
+    const sequence = sequenceOf(call.afterSequence) ?? 0;
+    if (this.#isKnown(sequence)) return undefined;
+    const why = this.#deps.app.applied === undefined ? silent : renderLate(sequence);
+    return unprocessedAnswer("not-applied", why, call.plan?.revision);
   }
 
   /** Whether the application has applied the write, as far as can be told without reading the journal. */

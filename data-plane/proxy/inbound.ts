@@ -15,7 +15,7 @@ import type { FieldBlock } from "../http2/field-block.js";
 import { PreparedField } from "../http2/prepared-field.js";
 import type { Stream } from "../http2/stream.js";
 import type { AppRegistration, AppView, EvaluatedPolicy } from "../ports.js";
-import { answerFor, copiedWriteAnswer, unavailableAnswer, unprocessedAnswer } from "./answer.js";
+import { type Answer, answerFor, copiedWriteAnswer, unavailableAnswer, unprocessedAnswer } from "./answer.js";
 import { labelMap, plainAddress, SourceLabels } from "./call-inputs.js";
 import { type CallGate, CallSide, type CallSideDeps } from "./call-side.js";
 import { dialApplication, isApplicationGone } from "./dial.js";
@@ -57,6 +57,8 @@ export interface Journaling {
 export interface Reading {
   /** Returns what the read waits for; undefined: its application has applied the write already. */
   gateFor(call: Call, plan: ReadPlan): CallGate | undefined;
+  /** Returns the answer to a read that may not go to the application that there is now: another one has taken its place. */
+  refusalNow(call: Call): Answer | undefined;
 }
 
 export interface InboundOptions {
@@ -238,7 +240,9 @@ export class Inbound extends CallSide {
       this.#journal(call, journal);
       return;
     }
-    if (call.afterSequence !== "" && this.#waitsForWrite(call, journal?.reads)) return;
+    const reads = call.afterSequence === "" ? undefined : this.#readPlanOf(call);
+    const gate = reads && this.#deps.reads?.gateFor(call, reads);
+    if (gate !== undefined && this.waitsForGate(call, gate)) return;
     if (this.waitsForGate(call)) return;
     const registered = app.current;
     if (registered !== undefined) {
@@ -268,12 +272,11 @@ export class Inbound extends CallSide {
     this.waitsForGate(call, journal.gateFor(call, plan, acquire));
   }
 
-  /** Whether a read waits for the write that it names, or was answered. Only the replica that policy names waits. */
-  #waitsForWrite(call: Call, reads: ReadPlan | undefined): boolean {
-    if (reads?.isRead(call.method) !== true || call.isMarked || !isOfTarget(reads.replica, this.#place)) return false;
-    const gate = this.#deps.reads?.gateFor(call, reads);
-    if (gate === undefined) return false;
-    return this.waitsForGate(call, gate);
+  /** What policy says of a read that names a write, where this instance is the replica. Others do not look at what it names. */
+  #readPlanOf(call: Call): ReadPlan | undefined {
+    const reads = this.#deps.policy.current?.unit(this.#service)?.journal?.reads;
+    const isOurs = reads?.isRead(call.method) === true && !call.isMarked && isOfTarget(reads.replica, this.#place);
+    return isOurs ? reads : undefined;
   }
 
   #noteApp(registered: AppRegistration): void {
@@ -296,6 +299,9 @@ export class Inbound extends CallSide {
       else call.answer(unprocessedAnswer("no-application", message, call.plan?.revision));
       return;
     }
+    const isOfWrite = call.afterSequence !== "" && this.#readPlanOf(call) !== undefined;
+    const refusal = isOfWrite ? this.#deps.reads?.refusalNow(call) : undefined;
+    if (refusal !== undefined) return void call.answer(refusal);
     const open = (session: UpstreamSession): boolean => call.send(session, null);
     const waiter = new StreamWaiter(call.caller, open, (failure) => this.#carried(call, registered, failure));
     call.waiting = waiter;

@@ -19,7 +19,7 @@ import {
   proxyEngineDefaults,
 } from "../../data-plane/proxy/forward/proxy-engine.js";
 import { upstreamSessionDefaults } from "../../data-plane/proxy/forward/upstream-session.js";
-import { Inbound, type Journaling } from "../../data-plane/proxy/inbound.js";
+import { Inbound, type Journaling, type Reading } from "../../data-plane/proxy/inbound.js";
 import { Outbound } from "../../data-plane/proxy/outbound.js";
 import type { ProxyMetrics } from "../../data-plane/proxy/proxy-metrics.js";
 import { Reaches } from "../../data-plane/proxy/reaches.js";
@@ -165,6 +165,7 @@ export class TestSide {
   gate: CallSideDeps["gate"];
   watch: CallSideDeps["watch"];
   journal: Journaling | undefined;
+  reads: Reading | undefined;
   /** Where its event feed is served. */
   feed: AppRegistration | undefined;
   readonly #closers: (() => void)[] = [];
@@ -223,11 +224,15 @@ export class TestSide {
 
   async inbound(limits = inboundLimits): Promise<{ inbound: Inbound; address: string }> {
     const feedOf = (): AppRegistration | undefined => this.feed;
+    const readsOf = (): Reading | undefined => this.reads;
     const inbound = new Inbound(
       {
         ...this.deps(),
         get feed() {
           return feedOf();
+        },
+        get reads() {
+          return readsOf();
         },
         pool: this.applications,
         journal: { gateFor: (call, plan, acquire) => journalOf(this).gateFor(call, plan, acquire) },

@@ -4,8 +4,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Metadata, status } from "@grpc/grpc-js";
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
+import type { ReadPlan } from "../../../core/journal/read-plan.js";
+import { AppliedWrites } from "../../../data-plane/agent/applied-writes.js";
+import { ReadWaits } from "../../../data-plane/journal/read-waits.js";
+import type { AppliedView } from "../../../data-plane/ports.js";
+import { systemClock } from "../../../runtime/clock.js";
 import { addInstance } from "../../support/add-instance.js";
 import type { ByteHandlers } from "../../support/byte-service.js";
+import { buildPolicy, everyone } from "../../support/proxy-fakes.js";
 import { ProxyPair, type TestSide } from "../../support/proxy-pair.js";
 
 let pair: ProxyPair;
@@ -101,4 +107,40 @@ test("an application that refuses a stream after it has seen the call gets it ag
     pair.stop();
     application.close();
   }
+});
+
+test("a read that names a write is not answered by an application that took the place of the one that applied it", async () => {
+  const reads: ReadPlan = { name: "reads", replica: { version: "v1", labels: [] }, waitMs: 1000, isRead: () => true };
+  const policy = buildPolicy(2, [{ service: "bytes", allow: [everyone] }]);
+  const unit = policy.unit("bytes");
+  if (unit === undefined) throw new Error("it has one");
+  const journal = { isWrite: () => false, reads } as unknown as NonNullable<typeof unit.journal>;
+  pair.callee.policy.switchTo({ ...policy, unit: () => ({ ...unit, journal }) });
+  pair.caller.endpoints.all.length = 1; // the instance alone
+  const { app } = pair.callee;
+  const older = app.current;
+  const newer = { instance: "newer", target: { path: "/nowhere/app.sock" } };
+  const applied = new AppliedWrites();
+  applied.hear({ position: 7, sequences: [5] });
+  const view: AppliedView = {
+    get applied() {
+      return app.current === newer ? applied : undefined;
+    },
+    onApplied: () => () => {},
+  };
+  pair.callee.reads = new ReadWaits({ app: view, store: {} as never, clock: systemClock });
+  app.reportRefused = () => app.set(older);
+  const readAfter = (sequence: string) => {
+    const metadata = new Metadata();
+    metadata.set("ashlar-after-sequence", sequence);
+    return pair.client().unary(Buffer.alloc(3), metadata);
+  };
+  app.set(newer);
+  const { error } = await readAfter("5");
+  expect([error?.details, served.first]).toEqual([
+    "the application of this replica does not report what it has applied",
+    0,
+  ]);
+  const [plain] = await calls(1);
+  expect([plain?.code, served.first]).toEqual([status.OK, 1]); // it asks for nothing that is not known
 });

@@ -12,7 +12,9 @@ test("reports of one turn are one message, and a worker that starts later hears 
   const briefed: number[] = [1];
   const views = new Map([1, 2].map((worker) => [worker, new WorkerApplied()]));
   let messages = 0;
+  const kinds: string[] = [];
   const say = (worker: number, message: ToWorker): void => {
+    kinds.push(message.kind);
     if (message.kind !== "applied") return;
     messages += 1;
     views.get(worker)?.hear(message.report, message.isNew);
@@ -28,8 +30,10 @@ test("reports of one turn are one message, and a worker that starts later hears 
   crew.brief(2);
   expect([views.get(2)?.applied?.position, views.get(2)?.applied?.names(1)]).toEqual([21, true]);
 
-  // another application has said nothing
+  // another application has said nothing, and calls reach it only once workers know that
+  kinds.length = 0;
   registry.register({ instance: "b", target: { path: "/b" } }, () => {});
   expect([...views.values()].map(({ applied }) => applied)).toEqual([undefined, undefined]);
+  expect(kinds).toEqual(["applied", "applied", "app", "app"]);
   crew.stop();
 });
