@@ -1,4 +1,5 @@
 /** Where calls of a journaled service go that change nothing. */
+import type { Label } from "../../label.js";
 import type { Shape } from "../../snapshot/shapes.js";
 import { isMap } from "../../snapshot/yaml-nodes.js";
 import type { PolicyChecker } from "../checker.js";
@@ -96,10 +97,23 @@ function checkPrimary(service: string, reads: JournalReads, checker: PolicyCheck
   const others = `a Route of ${service} has to send all calls to other instances than the replica (${name}): its writes, and the reads that the replica cannot answer yet`;
   if (!rules.some(({ isForAll }) => isForAll))
     checker.error("reads", `${others}; add a rule without match, with a split`);
+  const there = new Set(checker.endpoints(service, reads)?.map(({ instance }) => instance));
   for (const { place, split } of rules) {
     if (split.length === 0) checker.error("reads", `${others}; ${place} has no split`);
-    for (const target of split)
-      if (target.weight > 0 && renderTarget(target) === name)
-        checker.error("reads", `${others}; ${place} sends calls to it`);
+    for (const target of split) {
+      if (target.weight === 0) continue;
+      const sent = checker.endpoints(service, target)?.find(({ instance }) => there.has(instance));
+      if (hasAllOf(target, reads)) checker.error("reads", `${others}; ${place} sends calls to it`);
+      else if (sent !== undefined)
+        checker.error("reads", `${others}; ${place} sends calls to ${sent.instance}, which is of it`);
+    }
   }
+}
+
+/** Whether every instance of `part` is one of `target`. */
+function hasAllOf(target: Pick<JournalReads, "version" | "labels">, part: typeof target): boolean {
+  if (target.version !== "" && target.version !== part.version) return false;
+  const isSaid = (wanted: Label): boolean =>
+    part.labels?.some(({ key, value }) => key === wanted.key && value === wanted.value) === true;
+  return (target.labels ?? []).every(isSaid);
 }

@@ -61,6 +61,29 @@ describe("publishing", () => {
     expect(problems(undefined)).toEqual([]);
   });
 
+  test.each([
+    ["{ version: v1 }", "{ version: v1, labels: { role: copy } }", [], /rules\[0\] of Route ledger sends calls to it/],
+    ["{ labels: { zone: a } }", "{ labels: { zone: a, role: copy } }", [], /sends calls to it/],
+    [
+      "{ version: v1 }",
+      "{ labels: { role: copy } }",
+      ["c"],
+      /rules\[0\] of Route ledger sends calls to c, which is of it/,
+    ],
+    ["{ version: v1, labels: { role: main } }", "{ labels: { role: copy } }", [], undefined],
+    ["{ version: v2 }", "{ labels: { role: copy } }", [], undefined],
+  ])("is refused where %s takes calls of the replica %s", (target, of, instances, expected) => {
+    const labels = [{ key: "role", value: "copy" }];
+    const there = ["c"].map((instance) => ({ ...endpoint(instance, "v1", true), labels }));
+    const knownEndpoints = new Map([["ledger", there]]);
+    const route = `{ split: [${target.replace("}", ", weight: 1 }")}, { version: v9, weight: 1 }] }`;
+    const found = checkPolicy(parsed(policy(`{ replica: ${of} }`, route)).objects, { mesh: "demo", knownEndpoints })
+      .filter(({ field, severity }) => field === "reads" && severity === "error")
+      .map(({ message }) => message);
+    expect(found).toEqual(expected === undefined ? [] : [expect.stringMatching(expected)]);
+    for (const instance of instances) expect(found[0]).toContain(instance);
+  });
+
   test("proxied is the same bytes as no field, and a replica is rendered as it was written", () => {
     const built = (reads: string) => buildSnapshot(parsed(policy(reads)).objects.map(({ object }) => object));
     const without = policy("").replace(/reads: \n/, "");
