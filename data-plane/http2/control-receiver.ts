@@ -16,7 +16,7 @@ type ControlPort = Pick<
   | ("wake" | "fail" | "allow" | "glitch" | "lost" | "refuseFrame" | "faultStream" | "peerReset")
 > & {
   readonly handler: Pick<ConnectionHandler, "onCapacity">;
-  readonly sender: Pick<Sender, "encoder" | "widen" | "widenAll" | "window">;
+  readonly sender: Pick<Sender, "setTableMax" | "widen" | "widenAll" | "window">;
   readonly clock: { pingSentMs: number };
 };
 
@@ -167,7 +167,7 @@ export class ControlReceiver {
       connection.fail(code, refusal.settings_value);
       return false;
     }
-    if (id === settingId.headerTableSize) connection.sender.encoder.setTableMax(value);
+    if (id === settingId.headerTableSize) connection.sender.setTableMax(value);
     else if (id === settingId.initialWindowSize && value !== before) {
       // The windows of open streams change by the difference and may become negative (RFC 9113, 6.9.2).
       for (const stream of connection.streams.all()) {

@@ -1,5 +1,6 @@
 import type { ConnectionHandler } from "./connection-handler.js";
 import type { ConnectionPort } from "./connection-port.js";
+import type { FieldBlock } from "./field-block.js";
 import { readWord } from "./frame-reader.js";
 import { decoded, HpackDecoder } from "./hpack-decoder.js";
 import type { RequestRules } from "./limits.js";
@@ -32,7 +33,8 @@ type HeaderPort = StreamPort &
  */
 export class HeaderReceiver {
   readonly #connection: HeaderPort;
-  readonly #decoder: HpackDecoder;
+  /** Made for the first block: most of what an idle connection would hold is in it. */
+  #decoder: HpackDecoder | null = null;
   readonly check = new FieldCheck();
   /** The stream whose block is incomplete, or 0. */
   openStreamId = 0;
@@ -52,7 +54,6 @@ export class HeaderReceiver {
     this.#rules = requestRules;
     this.#streamsMax = concurrentStreamsMax;
     this.#blockBytesMax = Math.max(headerBlockBytesMax, 4 * headerListBytesMax);
-    this.#decoder = new HpackDecoder(connection.limits);
   }
 
   onHeaders(flags: number, streamId: number, bytes: Uint8Array, start: number, end: number): void {
@@ -114,7 +115,7 @@ export class HeaderReceiver {
 
   /** Memory kept between two blocks, in bytes. */
   get heldBytes(): number {
-    return this.#decoder.fields.heldBytes;
+    return this.#decoder?.fields.heldBytes ?? 0;
   }
 
   /** Discards an incomplete block. */
@@ -142,19 +143,21 @@ export class HeaderReceiver {
    */
   #decode(streamId: number, bytes: Uint8Array, start: number, end: number): void {
     const connection = this.#connection;
+    this.#decoder ??= new HpackDecoder(connection.limits);
+    const { fields } = this.#decoder;
     const what = this.#decoder.decode(bytes, start, end);
     if (what === decoded.error) connection.fail(errorCode.compressionError, refusal.compression);
     else if (what === decoded.flood) connection.fail(errorCode.enhanceYourCalm, refusal.header_flood);
     else {
       const stream = connection.streams.find(streamId);
-      if (stream !== null) this.#onKnown(stream, what);
-      else if (connection.isServer) this.#onNew(streamId, what);
+      if (stream !== null) this.#onKnown(stream, fields, what);
+      else if (connection.isServer) this.#onNew(streamId, fields, what);
       else if (connection.isIdle(streamId)) connection.fail(errorCode.protocolError, refusal.protocol);
-      this.#decoder.fields.shrink();
+      fields.shrink();
     }
   }
 
-  #onNew(streamId: number, what: number): void {
+  #onNew(streamId: number, fields: FieldBlock, what: number): void {
     const connection = this.#connection;
     if ((streamId & 1) === 0) {
       connection.fail(errorCode.protocolError, refusal.protocol);
@@ -181,7 +184,6 @@ export class HeaderReceiver {
       connection.allow(connection.abuse.late(connection.nowMs)); // the peer opened it after our last GOAWAY
       return;
     }
-    const { fields } = this.#decoder;
     const endStream = (this.#flags & frameFlag.endStream) !== 0;
     connection.abuse.request();
     let code: number = errorCode.protocolError;
@@ -229,9 +231,8 @@ export class HeaderReceiver {
     } else connection.handler.onRequest(stream, fields, endStream);
   }
 
-  #onKnown(stream: Stream, what: number): void {
+  #onKnown(stream: Stream, fields: FieldBlock, what: number): void {
     const connection = this.#connection;
-    const { fields } = this.#decoder;
     const endStream = (this.#flags & frameFlag.endStream) !== 0;
     if (stream.receiveEnded) {
       connection.faultStream(stream, errorCode.streamClosed, refusal.stream_closed);
@@ -241,7 +242,7 @@ export class HeaderReceiver {
     if (this.#selfDependent || what === decoded.tooLarge) this.check.clear();
     if (this.#selfDependent) reason = refusal.priority;
     else if (what === decoded.tooLarge) {
-      this.#onOversized(stream, endStream);
+      this.#onOversized(stream, fields, endStream);
       return;
     } else if (stream.headersReceived) {
       reason = endStream ? this.check.trailers(fields) : refusal.trailers;
@@ -273,9 +274,8 @@ export class HeaderReceiver {
   }
 
   /** Handles a block with more fields or bytes than allowed. A client's owner gets the fields that were kept. */
-  #onOversized(stream: Stream, endStream: boolean): void {
+  #onOversized(stream: Stream, fields: FieldBlock, endStream: boolean): void {
     const connection = this.#connection;
-    const { fields } = this.#decoder;
     if (stream.headersReceived && !endStream) {
       connection.faultStream(stream, errorCode.protocolError, refusal.trailers);
       return;

@@ -22,7 +22,11 @@ type SenderPort = Pick<ConnectionPort, "dead" | "nowMs" | "limits" | "abuse" | "
 
 /** Sends on the streams of a connection: header blocks at once, DATA as far as windows and the socket allow. */
 export class Sender {
-  readonly encoder = new HpackEncoder();
+  /** Made for the first block: most of what an idle connection would hold is in it. */
+  #encoder: HpackEncoder | null = null;
+  /** The smallest and the last SETTINGS_HEADER_TABLE_SIZE that came before the first block; -1: none. */
+  #tableLow = -1;
+  #tableLast = -1;
   readonly #connection: SenderPort;
   readonly #output: Output;
   readonly #pool: BlockPool;
@@ -67,7 +71,7 @@ export class Sender {
     if (first !== null) for (let i = 0; i < first.length; i++) room += (first[i] as PreparedField).size;
     if (last !== null) for (let i = 0; i < last.length; i++) room += (last[i] as PreparedField).size;
     output.reserve(room);
-    const { encoder } = this;
+    const encoder = this.#encoder ?? this.#newEncoder();
     const place = output.at;
     encoder.begin(output.block, place + frameHeaderBytes);
     encoder.message(first, fields, last);
@@ -86,6 +90,25 @@ export class Sender {
     if (endStream) this.#ended(stream);
     else stream.sending = sendState.open;
     this.#connection.wake();
+  }
+
+  /** Takes the peer's SETTINGS_HEADER_TABLE_SIZE. */
+  setTableMax(bytes: number): void {
+    if (this.#encoder !== null) this.#encoder.setTableMax(bytes);
+    else {
+      this.#tableLow = this.#tableLow < 0 ? bytes : Math.min(this.#tableLow, bytes);
+      this.#tableLast = bytes;
+    }
+  }
+
+  #newEncoder(): HpackEncoder {
+    const encoder = new HpackEncoder();
+    if (this.#tableLast >= 0) {
+      encoder.setTableMax(this.#tableLow);
+      encoder.setTableMax(this.#tableLast);
+    }
+    this.#encoder = encoder;
+    return encoder;
   }
 
   /** Writes a header block that fills more than one frame. */

@@ -9,9 +9,12 @@ const rememberedMin = 1024;
 
 export const closedHow = { unknown: 0, ended: 1, resetByUs: 2, resetByPeer: 3 } as const;
 
+/** The buckets of all tables that never had a stream. */
+const noStreams: Array<Stream | null> = new Array<Stream | null>(bucketCount).fill(null);
+
 /** The streams of a connection by id, and how the most recent closed ones ended. */
 export class StreamTable {
-  readonly #buckets: Array<Stream | null> = new Array<Stream | null>(bucketCount).fill(null);
+  #buckets = noStreams;
   /** Streams in the table. */
   count = 0;
   /** Streams that count towards the limit of open streams. */
@@ -34,6 +37,7 @@ export class StreamTable {
   }
 
   add(stream: Stream): void {
+    if (this.#buckets === noStreams) this.#buckets = noStreams.slice();
     const bucket = (stream.id >>> 1) & (bucketCount - 1);
     stream.next = this.#buckets[bucket] as Stream | null;
     this.#buckets[bucket] = stream;
