@@ -104,7 +104,7 @@ export async function carryHere(
 async function openEdges({ edge, service }: ProxyConfig, parts: Parts, signal: AbortSignal): Promise<MakeEdge[]> {
   if (edge === undefined) return [];
   const { openListeners } = await import("./edge/open-listeners.js");
-  return openListeners(edge, service, { ...parts, trust: parts.sync.trust }, signal);
+  return openListeners(edge, service, { ...parts, trust: parts.sync.trust, isAdmitted: false }, signal);
 }
 
 /** Carries writes through the journal of the proxy's own service. */

@@ -172,7 +172,7 @@ class Worker {
   async #openAll(): Promise<void> {
     const { edge, options } = this.#setup;
     const { trust, decisions } = this.#ports;
-    const deps = { clock: systemClock, log: this.#log, trust, decisions };
+    const deps = { clock: systemClock, log: this.#log, trust, decisions, isAdmitted: true };
     const listeners = edge && (await import("./edge/open-listeners.js"));
     const edges = edge && (await listeners?.openListeners(edge, options.service, deps, this.#life.signal));
     this.#carrier = this.#open(edges ?? []);

@@ -73,12 +73,18 @@ export class EdgeLimiter {
   readonly #bytes = new Buckets();
   readonly #tokenBytes = new Buckets();
   readonly #listener = new Buckets();
+  readonly #isAdmitted: boolean;
   #connectionsMax = connectionsUsual;
   #listenerMax = Number.POSITIVE_INFINITY;
   /** Open connections that were let in. */
   #all = 0;
 
-  constructor() {
+  /**
+   * `isAdmitted`: whether another process has counted the listener's connections. Those that wait while this one is busy come
+   * at once, and must not be taken for a flood.
+   */
+  constructor(isAdmitted = false) {
+    this.#isAdmitted = isAdmitted;
     this.follow(undefined);
   }
 
@@ -90,8 +96,9 @@ export class EdgeLimiter {
     this.#tokens.follow(limits?.callsPerToken);
     this.#bytes.follow(inBytes(limits?.kibPerAddress), limits?.kibPerAddress?.periodMs);
     this.#tokenBytes.follow(inBytes(limits?.kibPerToken), limits?.kibPerToken?.periodMs);
-    this.#listener.follow(limits?.handshakes, handshakesAtOnceMs);
-    this.#listenerMax = limits?.connections ?? Number.POSITIVE_INFINITY;
+    const all = this.#isAdmitted ? undefined : limits;
+    this.#listener.follow(all?.handshakes, handshakesAtOnceMs);
+    this.#listenerMax = all?.connections ?? Number.POSITIVE_INFINITY;
   }
 
   /**

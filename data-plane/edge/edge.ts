@@ -50,6 +50,8 @@ export interface EdgeOptions extends Omit<OutboundOptions, "service"> {
   readonly listeners: number;
   /** Who is in front of the gateway. */
   readonly hops: EdgeHops;
+  /** See `EdgeLimiter`. */
+  readonly isAdmitted: boolean;
   /** undefined: the listener speaks plain HTTP/2, on a loopback address. */
   readonly files: EdgeTls | undefined;
   /** What translates JSON; undefined: nothing does. */
@@ -76,7 +78,7 @@ export class Edge extends Outbound {
   readonly #web: WebSide;
 
   constructor(deps: EdgeDeps, options: EdgeOptions) {
-    const limiter = new EdgeLimiter();
+    const limiter = new EdgeLimiter(options.isAdmitted);
     const { files, self } = options;
     const nowMs = (): number => deps.engine.loop.time();
     const dateMs = (): number => deps.clock.nowMs();

@@ -10,6 +10,8 @@ import { Descriptors } from "./web/descriptors.js";
 
 export interface EdgeParts extends Pick<EdgeDeps, "clock" | "trust" | "decisions"> {
   readonly log: Logger;
+  /** Whether another process accepts and counts connections. */
+  readonly isAdmitted: boolean;
 }
 
 /** How often a gateway looks whether its files have changed, in milliseconds. */
@@ -22,7 +24,7 @@ const certificatesEveryMs = 2000;
 export async function openListeners(
   edge: EdgeConfig,
   workload: string,
-  { clock, trust, decisions, log }: EdgeParts,
+  { clock, trust, decisions, log, isAdmitted }: EdgeParts,
   signal: AbortSignal,
 ): Promise<MakeEdge[]> {
   const { descriptors, listeners } = await readFiles(edge, log);
@@ -36,7 +38,7 @@ export async function openListeners(
       (deps, options) =>
         new Edge(
           { ...deps, clock, trust, decisions },
-          { ...options, workload, config, files, descriptors, hops, listeners: listeners.length },
+          { ...options, workload, config, files, descriptors, hops, isAdmitted, listeners: listeners.length },
         ),
   );
 }

@@ -57,6 +57,14 @@ test("connections of all addresses come no faster than policy says, and one addr
   expect(limiter.opens("203.0.113.1", 20)).toBeUndefined();
 });
 
+test("where another process counts the listener's connections, those that come at once after a stall are let in", () => {
+  const limiter = new EdgeLimiter(true);
+  limiter.follow({ handshakes: { tokens: 50, periodMs: 1000 }, connections: 5, connectionsPerAddress: 1 });
+  const opened = Array.from({ length: 20 }, (_, index) => limiter.opens(`198.51.100.${index}`, 0));
+  expect(opened.filter((away) => away !== undefined)).toEqual([]);
+  expect(limiter.opens("198.51.100.1", 0)).toBe("address");
+});
+
 test("a call may begin while its client owes no bytes, and ends once it owes more than a period brings", () => {
   const limiter = new EdgeLimiter();
   limiter.follow({ kibPerAddress: { tokens: 60, periodMs: 60_000 } });
