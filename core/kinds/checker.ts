@@ -30,6 +30,8 @@ export interface RoutedTo {
   readonly split: readonly WeightedVersion[];
   /** Whether it takes every call that comes to it. */
   readonly isForAll: boolean;
+  /** How long a try of one of its calls may take; 0: as long as the call. */
+  readonly perTryTimeoutMs: number;
 }
 
 /** The checks of one object. A `place` is a field ("rules[0].split"), or a field with a text in it ("allow[0].from=cart"). */

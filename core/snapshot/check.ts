@@ -228,10 +228,11 @@ function routedTo(objects: readonly SourcedObject[]): ReadonlyMap<string, readon
   return new Map(
     objects.flatMap(({ object }) => {
       if (object.kind !== "Route") return [];
-      const rules = object.rules.map(({ split, match }, index) => ({
+      const rules = object.rules.map(({ split, match, retry }, index) => ({
         place: `rules[${index}] of Route ${object.name}`,
         split,
         isForAll: matchesAll(match),
+        perTryTimeoutMs: retry?.perTryTimeoutMs ?? 0,
       }));
       return [[object.service, rules] as const];
     }),

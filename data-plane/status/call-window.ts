@@ -36,9 +36,12 @@ export class CallWindow {
     this.#now = new Window();
   }
 
-  /** Called for every call: cheap, and never fails. Copies of calls say nothing of what callers get. */
+  /**
+   * Called for every call: cheap, and never fails. Copies of calls say nothing of what callers get, and neither do reads that a
+   * replica leaves to the primary.
+   */
   ended({ direction, service, method, caller, code, reason, tookMs, isMirrored }: EndedCall): void {
-    if (isMirrored) return;
+    if (isMirrored || reason === "not-applied") return;
     const window = this.#now;
     window.calls++;
     const own = reason !== undefined;

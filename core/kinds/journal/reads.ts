@@ -1,4 +1,5 @@
 /** Where calls of a journaled service go that change nothing. */
+import { renderDuration } from "../../duration.js";
 import type { Label } from "../../label.js";
 import type { Shape } from "../../snapshot/shapes.js";
 import { isMap } from "../../snapshot/yaml-nodes.js";
@@ -98,7 +99,12 @@ function checkPrimary(service: string, reads: JournalReads, checker: PolicyCheck
   if (!rules.some(({ isForAll }) => isForAll))
     checker.error("reads", `${others}; add a rule without match, with a split`);
   const there = new Set(checker.endpoints(service, reads)?.map(({ instance }) => instance));
-  for (const { place, split } of rules) {
+  for (const { place, split, perTryTimeoutMs } of rules) {
+    if (perTryTimeoutMs > 0 && perTryTimeoutMs <= reads.waitMs)
+      checker.error(
+        "reads",
+        `a try by ${place} ends after ${renderDuration(perTryTimeoutMs)}, before a read has waited for ${renderDuration(reads.waitMs)}, and does not go to the primary then: make the wait shorter than perTryTimeout`,
+      );
     if (split.length === 0) checker.error("reads", `${others}; ${place} has no split`);
     for (const target of split) {
       if (target.weight === 0) continue;

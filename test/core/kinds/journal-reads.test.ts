@@ -84,6 +84,20 @@ describe("publishing", () => {
     for (const instance of instances) expect(found[0]).toContain(instance);
   });
 
+  test("is refused where a try ends before the wait does: its caller would get 4, and not the primary's answer", () => {
+    const problemsWith = (perTry: string) => {
+      const retry = `retry: { attempts: 2, on: [UNAVAILABLE], perTryTimeout: ${perTry} }`;
+      const route = `{ split: [{ version: v1, weight: 1 }], ${retry} }`;
+      const { objects, findings } = parsed(policy("{ replica: { version: v2, wait: 500ms } }", route));
+      const found = checkPolicy(objects, { mesh: "demo" }).filter(({ field }) => field === "reads");
+      return [...findings, ...found].map(({ severity, message }) => `${severity}: ${message}`);
+    };
+    expect(problemsWith("500ms")).toEqual([
+      "error: a try by rules[0] of Route ledger ends after 500ms, before a read has waited for 500ms, and does not go to the primary then: make the wait shorter than perTryTimeout",
+    ]);
+    expect(problemsWith("501ms")).toEqual([]);
+  });
+
   test("proxied is the same bytes as no field, and a replica is rendered as it was written", () => {
     const built = (reads: string) => buildSnapshot(parsed(policy(reads)).objects.map(({ object }) => object));
     const without = policy("").replace(/reads: \n/, "");

@@ -36,6 +36,7 @@ test.each([
   ["a failure of the application", { code: status.INTERNAL }, [1, 0, 1]],
   ["a failure of the other side", { direction: "outbound", code: status.UNAVAILABLE }, [1, 0, 0]],
   ["no endpoint to go to", { direction: "outbound", code: status.UNAVAILABLE, reason: "no-endpoint" }, [1, 0, 1]],
+  ["a read that goes to the primary", { code: status.UNAVAILABLE, reason: "not-applied" }, [0, 0, 0]],
   ["a call that was given up", { code: status.CANCELLED }, [1, 0, 0]],
 ] as const)("%s counts as it should", (_name, parts, expected) => {
   const window = new CallWindow(one);
