@@ -48,7 +48,7 @@ export class JournalStatements {
     const known = this.#parsed.get(text);
     if (known !== undefined) return known;
     const parsed = parse(text);
-    // a copy: a part of a string keeps the whole of it, here a header block of up to a megabyte
+    // a copy: a part of a string keeps the whole of it, here a header block of up to half a megabyte
     this.#parsed.set(Buffer.from(text, "latin1").toString("latin1"), parsed);
     return parsed;
   }
