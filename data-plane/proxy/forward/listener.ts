@@ -35,6 +35,8 @@ export class Listener {
   readonly #crowded: SeldomLog;
   /** Accepts in the place of `#server` where somebody in front speaks first. */
   readonly #front: NetServer | undefined;
+  /** How many sockets of a plain listener are open. */
+  #plain = 0;
   #draining = false;
   #address = "";
 
@@ -120,7 +122,12 @@ export class Listener {
 
   #createPlain(): NetServer {
     return createNetServer({ noDelay: true }, (socket) => {
-      if (this.#isTurnedAway(socket)) return;
+      // those that another process accepted are not counted by the server
+      if (this.#isCrowded(socket, this.#plain) || this.#isTurnedAway(socket)) return;
+      this.#plain += 1;
+      socket.once("close", () => {
+        this.#plain -= 1;
+      });
       if (this.#door?.web.isOpen === true) this.#acceptEither(socket, this.#door);
       else this.#accept(socket, this.#door?.peerOf(socket), false);
     });
@@ -162,13 +169,16 @@ export class Listener {
     this.#unproven.remove(socket);
     const peer = this.#admit(socket, tls);
     if (peer === undefined) return void socket.destroy();
+    if (!this.#isCrowded(socket, this.#connections.size)) this.#accept(socket, peer, socket.alpnProtocol !== "h2");
+  }
+
+  /** Closes a connection that comes while as many are `open` as there may be. */
+  #isCrowded(socket: Socket, open: number): boolean {
     const { connectionsMax } = this.#limits;
-    if (this.#connections.size < connectionsMax) {
-      this.#accept(socket, peer, socket.alpnProtocol !== "h2");
-      return;
-    }
-    socket.destroy();
+    if (open < connectionsMax) return false;
     this.#warnCrowded(`peers have ${connectionsMax} connections, as many as there may be: no more are taken`, socket);
+    socket.destroy();
+    return true;
   }
 
   /** Closes a connection that is over a limit. */
