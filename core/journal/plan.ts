@@ -45,6 +45,8 @@ export interface JournalPlan {
   readonly privacy: { readonly holder: string; readonly cuts: ReadonlyMap<string, MethodCuts> } | undefined;
   /** Whether a call of this method is a write. */
   isWrite(method: string): boolean;
+  /** Whether a call of this method is a read, which a replica may answer. */
+  isRead(method: string): boolean;
   /** Where reads go; undefined: where all calls go. */
   readonly reads: ReadPlan | undefined;
   /** Whether a write of this method may be carried out twice with the effect of once. */
@@ -68,6 +70,7 @@ export function compileJournal({ name, journals, service }: Unit, mesh: string):
   const isWrite = writesOf(journal, service?.noSideEffects ?? []);
   const isFree = listedIn(service?.noSideEffects ?? []);
   const { reads } = journal;
+  const isRead = (method: string): boolean => isFree(method) && !isWrite(method) && method !== feedMethod;
   return Object.freeze({
     mode,
     isKeyed: key !== undefined,
@@ -82,11 +85,12 @@ export function compileJournal({ name, journals, service }: Unit, mesh: string):
       [order, about].some((one) => one?.reads.has("jwt") === true || one?.reads.has("issuer") === true),
     privacy,
     isWrite,
+    isRead,
     reads: reads && {
       name: `${journal.name}/reads`,
       replica: { version: reads.version, labels: reads.labels ?? [] },
       waitMs: reads.waitMs,
-      isRead: (method: string) => isFree(method) && !isWrite(method) && method !== feedMethod,
+      isRead,
     },
     isBidirectional: listedIn(journal.bidirectional ?? []),
     mayRepeat: (method: string) => service !== undefined && isIdempotent(service, method),

@@ -1,7 +1,6 @@
 /** Where a read waits that names a write, until the application of this replica says that it has applied that write. */
 import { status } from "@grpc/grpc-js";
 import { BoundedMap } from "../../core/bounded-map.js";
-import type { ReadPlan } from "../../core/journal/read-plan.js";
 import { headerNames } from "../../core/wire/headers.js";
 import { untilAborted } from "../../runtime/abort.js";
 import type { Clock } from "../../runtime/clock.js";
@@ -10,6 +9,7 @@ import { type Answer, unprocessedAnswer } from "../proxy/answer.js";
 import type { CallGate } from "../proxy/call-side.js";
 import type { Call } from "../proxy/forward/call.js";
 import type { Reading } from "../proxy/inbound.js";
+import type { ReadWait } from "../proxy/read-wait.js";
 import type { JournalStore } from "./journal-store.js";
 
 export interface ReadWaitsDeps {
@@ -53,7 +53,7 @@ export class ReadWaits implements Reading {
     return this.#deps.waitingMax ?? waitingMaxDefault;
   }
 
-  gateFor(call: Call, plan: ReadPlan): CallGate | undefined {
+  gateFor(call: Call, wait: ReadWait): CallGate | undefined {
     const revision = call.plan?.revision;
     const elsewhere = (why: string): CallGate => answered(unprocessedAnswer("not-applied", why, revision));
     const sequence = sequenceOf(call.afterSequence);
@@ -65,10 +65,14 @@ export class ReadWaits implements Reading {
     if (this.#isKnown(sequence)) return undefined;
     if (this.#waiting.size >= this.#waitingMax) return elsewhere("too many reads wait at this replica");
     const left = new AbortController();
-    const opened = this.#wait(sequence, waitMsOf(call, plan), left.signal).then((isApplied) =>
+    const opened = this.#wait(sequence, waitMsOf(call, wait), left.signal).then((isApplied) =>
       isApplied ? undefined : unprocessedAnswer("not-applied", renderLate(sequence), revision),
     );
     return { opened, leave: () => left.abort() };
+  }
+
+  get isReporting(): boolean {
+    return this.#deps.app.applied !== undefined;
   }
 
   refusalNow(call: Call): Answer | undefined {
@@ -150,7 +154,7 @@ function sequenceOf(text: string): number | undefined {
 }
 
 /** A read that has a deadline waits at most half of the time that is left, so that the primary has the other half. */
-function waitMsOf(call: Call, { waitMs }: ReadPlan): number {
+function waitMsOf(call: Call, { waitMs }: ReadWait): number {
   if (call.dueAtMs < 0) return waitMs;
   return Math.max(0, Math.min(waitMs, (call.dueAtMs - call.startedMs) / 2));
 }

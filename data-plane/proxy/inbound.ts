@@ -6,9 +6,8 @@
 import { isGatewayCaller, nameIn, type SpiffeId, trustDomainOf } from "../../core/identity.js";
 import { feedMethod } from "../../core/journal/feed-method.js";
 import type { JournalPlan } from "../../core/journal/plan.js";
-import type { ReadPlan } from "../../core/journal/read-plan.js";
 import type { Label } from "../../core/model.js";
-import { isOfTarget, type PlacedEndpoint } from "../../core/route/choose-target.js";
+import type { PlacedEndpoint } from "../../core/route/choose-target.js";
 import { isMethod } from "../../core/snapshot/grammar.js";
 import { headerNames } from "../../core/wire/headers.js";
 import type { FieldBlock } from "../http2/field-block.js";
@@ -28,6 +27,7 @@ import { InboundJudge, type InboundJudgeDeps } from "./inbound-judge.js";
 import { judgeOpenCalls } from "./judge-again.js";
 import { mirrorField } from "./mirror/mirrored-call.js";
 import { OpenCalls } from "./open-calls.js";
+import { type ReadWait, readWait } from "./read-wait.js";
 import { replayedBy, replayFields } from "./replayed-call.js";
 import { endsWithDot } from "./request-head.js";
 import { StreamWaiter } from "./stream-queue.js";
@@ -56,7 +56,9 @@ export interface Journaling {
 /** Holds back reads that name a write. */
 export interface Reading {
   /** Returns what the read waits for; undefined: its application has applied the write already. */
-  gateFor(call: Call, plan: ReadPlan): CallGate | undefined;
+  gateFor(call: Call, wait: ReadWait): CallGate | undefined;
+  /** Whether the application says what it has applied. */
+  readonly isReporting: boolean;
   /** Returns the answer to a read that may not go to the application that there is now: another one has taken its place. */
   refusalNow(call: Call): Answer | undefined;
 }
@@ -240,10 +242,8 @@ export class Inbound extends CallSide {
       this.#journal(call, journal);
       return;
     }
-    const reads = call.afterSequence === "" ? undefined : this.#readPlanOf(call);
-    const gate = reads && this.#deps.reads?.gateFor(call, reads);
-    if (gate !== undefined && this.waitsForGate(call, gate)) return;
-    if (this.waitsForGate(call)) return;
+    const wait = this.#waitOf(call);
+    if (this.waitsForGate(call, wait && this.#deps.reads?.gateFor(call, wait))) return;
     const registered = app.current;
     if (registered !== undefined) {
       if (registered !== this.#app) this.#noteApp(registered);
@@ -272,11 +272,11 @@ export class Inbound extends CallSide {
     this.waitsForGate(call, journal.gateFor(call, plan, acquire));
   }
 
-  /** What policy says of a read that names a write, where this instance is the replica. Others do not look at what it names. */
-  #readPlanOf(call: Call): ReadPlan | undefined {
-    const reads = this.#deps.policy.current?.unit(this.#service)?.journal?.reads;
-    const isOurs = reads?.isRead(call.method) === true && !call.isMarked && isOfTarget(reads.replica, this.#place);
-    return isOurs ? reads : undefined;
+  /** How a read that names a write waits here; undefined: it does not. */
+  #waitOf({ afterSequence, method, isMarked }: Call): ReadWait | undefined {
+    if (afterSequence === "" || isMarked) return undefined;
+    const journal = this.#deps.policy.current?.unit(this.#service)?.journal;
+    return readWait(journal, method, this.#place, this.#deps.reads?.isReporting === true);
   }
 
   #noteApp(registered: AppRegistration): void {
@@ -299,8 +299,7 @@ export class Inbound extends CallSide {
       else call.answer(unprocessedAnswer("no-application", message, call.plan?.revision));
       return;
     }
-    const isOfWrite = call.afterSequence !== "" && this.#readPlanOf(call) !== undefined;
-    const refusal = isOfWrite ? this.#deps.reads?.refusalNow(call) : undefined;
+    const refusal = this.#waitOf(call) && this.#deps.reads?.refusalNow(call);
     if (refusal !== undefined) return void call.answer(refusal);
     const open = (session: UpstreamSession): boolean => call.send(session, null);
     const waiter = new StreamWaiter(call.caller, open, (failure) => this.#carried(call, registered, failure));

@@ -114,7 +114,7 @@ test("a read that names a write is not answered by an application that took the 
   const policy = buildPolicy(2, [{ service: "bytes", allow: [everyone] }]);
   const unit = policy.unit("bytes");
   if (unit === undefined) throw new Error("it has one");
-  const journal = { isWrite: () => false, reads } as unknown as NonNullable<typeof unit.journal>;
+  const journal = { isWrite: () => false, isRead: () => true, reads } as unknown as NonNullable<typeof unit.journal>;
   pair.callee.policy.switchTo({ ...policy, unit: () => ({ ...unit, journal }) });
   pair.caller.endpoints.all.length = 1; // the instance alone
   const { app } = pair.callee;
