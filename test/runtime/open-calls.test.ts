@@ -94,6 +94,7 @@ function operator({ certificateChainPem, privateKeyPem }: TestSvid): Client {
   const client = connectGrpc({
     address: server.address,
     credentials: credentials.createSsl(parts[0] ?? null, parts[1], parts[2], unchecked),
+    options: { "grpc.ssl_target_name_override": "localhost" }, // Node 26 takes no address for the name in TLS
   });
   toClose.push(client);
   return client;
@@ -139,15 +140,25 @@ for (const [name, end] of [
     end(thief.serial);
     expect(await stream.ended).toMatchObject({ code: "unauthenticated" });
     expect(await call).toMatchObject({ code: "unauthenticated" });
-    await until("both handlers were told", () => aborted.length === 2);
-    expect(aborted.sort()).toEqual(["rollback", "watch"].map((what) => `${what} of spiffe://test/operator/thief`));
+    // The end of the test before may be told late: only the thief's calls count.
+    const told = () => aborted.filter((what) => what.endsWith("/thief"));
+    await until("both handlers were told", () => told().length === 2);
+    expect(told().sort()).toEqual(["rollback", "watch"].map((what) => `${what} of spiffe://test/operator/thief`));
     expect(besideEnded).toBe(false);
   });
 }
 
 /** A connection with an operator's certificate, on which nothing is called. */
 async function idle({ certificateChainPem: cert, privateKeyPem: key }: TestSvid): Promise<TLSSocket> {
-  const place = { host: "127.0.0.1", port: server.port, ca: pki.rootPem, cert, key, ALPNProtocols: ["h2"] };
+  const place = {
+    host: "127.0.0.1",
+    port: server.port,
+    servername: "localhost",
+    ca: pki.rootPem,
+    cert,
+    key,
+    ALPNProtocols: ["h2"],
+  };
   const socket = connectTls({ ...place, ...unchecked });
   socket.on("error", () => {}).resume();
   toClose.push(socket);
