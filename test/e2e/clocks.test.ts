@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { EchoClient } from "../support/echo-client.js";
 import { frontMayCall } from "../support/echo-policy.js";
+import { freePort } from "../support/free-ports.js";
 import { TestMesh, type TestProxy } from "../support/mesh.js";
 import { until } from "../support/until.js";
 
@@ -35,7 +36,7 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "ash-clock-"));
   setClock("up", 0);
   setClock("front", 20_000);
-  statusPort = 20_000 + (process.pid % 20_000);
+  statusPort = await freePort();
   mesh = await TestMesh.start("test", [], join(folder, "up"));
   const flags = ["--status", `127.0.0.1:${statusPort}`];
   const echo = await mesh.proxy({ name: "echo", service: "echo" });

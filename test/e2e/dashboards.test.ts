@@ -5,14 +5,13 @@
  */
 import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { stringify } from "yaml";
-import { listenOn } from "../../runtime/listen.js";
 import { readPanels, readRules, rulesFile } from "../support/deploy-expressions.js";
 import { EchoClient } from "../support/echo-client.js";
 import { frontMayCall } from "../support/echo-policy.js";
+import { freePort } from "../support/free-ports.js";
 import { repository, TestMesh } from "../support/mesh.js";
 import { TestProcess } from "../support/processes.js";
 import { until } from "../support/until.js";
@@ -34,13 +33,6 @@ let mesh: TestMesh;
 let prometheus: TestProcess;
 let url: string;
 const clients: EchoClient[] = [];
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  const { port } = await listenOn(server, { host: "127.0.0.1", port: 0 });
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 async function startPrometheus(targets: readonly string[]): Promise<void> {
   const config = join(mesh.dir, "prometheus.yaml");

@@ -2,12 +2,11 @@
 import { execFileSync } from "node:child_process";
 import { renameSync, writeFileSync } from "node:fs";
 import { type ClientHttp2Session, connect } from "node:http2";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { connect as connectTls } from "node:tls";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
-import { listenOn } from "../../runtime/listen.js";
 import { dnsName, extendedUsage } from "../support/certificates.js";
+import { freePort } from "../support/free-ports.js";
 import { authority, leafOf, pem } from "../support/outside-provider.js";
 import { cliPath, TestProcess } from "../support/processes.js";
 import { until } from "../support/until.js";
@@ -48,10 +47,7 @@ const flagsOf = (dir: string): readonly string[] => [
 ];
 
 beforeAll(async () => {
-  const server = createServer();
-  const { port } = await listenOn(server, { host: "127.0.0.1", port: 0 });
-  await new Promise((resolve) => server.close(resolve));
-  statusPort = port;
+  statusPort = await freePort();
   web = await startWebMesh(
     webPolicy(
       [webListener("web", limits), webListener("free"), webListener("few", ", limits: { connections: 4 }")].join("\n"),

@@ -3,13 +3,15 @@ import { rmSync, writeFileSync } from "node:fs";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { EchoClient } from "../support/echo-client.js";
 import { frontMayCall } from "../support/echo-policy.js";
+import { freePorts } from "../support/free-ports.js";
 import { TestMesh, type TestProxy } from "../support/mesh.js";
 import type { TestProcess } from "../support/processes.js";
 import { until } from "../support/until.js";
 
-const port = 20_000 + (process.pid % 20_000);
 const names = ["sdk", "checked", "silent", "vanished", "good"] as const;
 type Name = (typeof names)[number];
+/** Of the proxies in their order, then of the control plane. */
+const statusPorts = await freePorts(names.length + 1);
 let mesh: TestMesh;
 const proxies = new Map<Name, TestProxy>();
 let sdkApp: TestProcess;
@@ -44,7 +46,7 @@ const listening = (name: string, ...more: readonly string[]) => {
 };
 
 beforeAll(async () => {
-  const status = `127.0.0.1:${port + names.length}`;
+  const status = `127.0.0.1:${statusPorts[names.length]}`;
   mesh = await TestMesh.start("test", ["--status", status, "--console", "127.0.0.1:0", "--console-plain"]);
   failing = `${mesh.dir}/good-fails`;
   const [checked, vanished] = [listening("checked", "--health"), listening("vanished")];
@@ -57,7 +59,7 @@ beforeAll(async () => {
     silent: silent.flags,
   };
   for (const [index, name] of names.entries()) {
-    const flags = ["--status", `127.0.0.1:${port + index}`, ...(flagsOf[name] ?? [])];
+    const flags = ["--status", `127.0.0.1:${statusPorts[index]}`, ...(flagsOf[name] ?? [])];
     proxies.set(name, await mesh.proxy({ name, service: "echo", flags }));
   }
   front = await mesh.proxy({ name: "front", service: "front" });
@@ -91,7 +93,7 @@ async function whyOf(): Promise<ReadonlyMap<string, string>> {
 }
 
 async function healthyMetric(name: Name): Promise<string | undefined> {
-  const text = await (await fetch(`http://127.0.0.1:${port + names.indexOf(name)}/metrics`)).text();
+  const text = await (await fetch(`http://127.0.0.1:${statusPorts[names.indexOf(name)]}/metrics`)).text();
   return /^ashlar_application_healthy (\d)$/m.exec(text)?.[1];
 }
 
@@ -172,7 +174,7 @@ test("an instance that answers 14 is ejected, which everything says, and is back
   const ask = await openConsole();
   const id = /"proxy":"(echo-[^"]+)"/.exec(proxyOf("good").process.stderr)?.[1] ?? "";
   const metric = async (): Promise<string | undefined> => {
-    const text = await (await fetch(`http://127.0.0.1:${port + names.length}/metrics`)).text();
+    const text = await (await fetch(`http://127.0.0.1:${statusPorts[names.length]}/metrics`)).text();
     return /^ashlar_instances_ejected (\d+)$/m.exec(text)?.[1];
   };
   /** What status, services, proxies, the metric, and the same over the console say of it. */

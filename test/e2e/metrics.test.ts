@@ -6,6 +6,7 @@ import { answerReasons } from "../../data-plane/proxy/answer.js";
 import { overloadCauses } from "../../data-plane/proxy/overload.js";
 import { EchoClient } from "../support/echo-client.js";
 import { frontMayCall } from "../support/echo-policy.js";
+import { freePorts } from "../support/free-ports.js";
 import { TestMesh } from "../support/mesh.js";
 import { until } from "../support/until.js";
 
@@ -16,9 +17,7 @@ interface Metric {
 }
 
 const page = readFileSync("docs/metrics.md", "utf8");
-const alone = 20_000 + (process.pid % 20_000);
-const withWorkers = alone + 1;
-const ofControlPlane = alone + 2;
+const [alone = 0, withWorkers = 0, ofControlPlane = 0] = await freePorts(3);
 let mesh: TestMesh;
 const clients: EchoClient[] = [];
 

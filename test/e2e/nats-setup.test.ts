@@ -1,10 +1,10 @@
 /** A mesh on a cluster whose operator ran what `ashlar nats setup` prints, with the real `nsc` where it is to be had. */
 import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { freePort } from "../support/free-ports.js";
 import { TestMesh } from "../support/mesh.js";
 import { natsPrograms } from "../support/nats-programs.js";
 import { cliPath, run, TestProcess } from "../support/processes.js";
@@ -37,16 +37,6 @@ test("what is printed is a script, which ends with the push", async () => {
   expect([checked.code, checked.stderr]).toEqual([0, ""]);
   expect(printed.trimEnd().split("\n").at(-1)).toBe("nsc push --all");
 });
-
-function freePort(): Promise<number> {
-  const server = createServer();
-  return new Promise((resolve) => {
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
-}
 
 /** An operator's own folder, and a server that takes accounts from it. */
 class Operator {

@@ -1,9 +1,9 @@
 /** An instance whose `--advertise` is wrong: its calls go to others, everybody is told, and it is over when it can be reached. */
-import { createServer as createHttpServer } from "node:http";
-import { type AddressInfo, connect, createServer, type Server } from "node:net";
+import { connect, createServer, type Server } from "node:net";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { EchoClient } from "../support/echo-client.js";
 import { frontMayCall } from "../support/echo-policy.js";
+import { freePorts } from "../support/free-ports.js";
 import { TestMesh } from "../support/mesh.js";
 import { until } from "../support/until.js";
 
@@ -12,14 +12,6 @@ let mesh: TestMesh;
 let ports: readonly number[];
 let way: Server | undefined;
 const clients: EchoClient[] = [];
-
-async function freePorts(count: number): Promise<readonly number[]> {
-  const servers = Array.from({ length: count }, () => createHttpServer().listen(0, "127.0.0.1"));
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.once("listening", resolve))));
-  const found = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return found;
-}
 
 beforeAll(async () => {
   ports = await freePorts(5);

@@ -3,22 +3,23 @@ import { status } from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { EchoClient } from "../support/echo-client.js";
 import { frontMayCall } from "../support/echo-policy.js";
+import { freePort } from "../support/free-ports.js";
 import { TestMesh } from "../support/mesh.js";
 import { until } from "../support/until.js";
 
-const statusPort = 20_000 + (process.pid % 9_000);
-
 describe.each([1, 2])("with %i processes", (workers) => {
   let mesh: TestMesh;
+  let statusPort: number;
   const clients: EchoClient[] = [];
 
   beforeAll(async () => {
     mesh = await TestMesh.start();
+    statusPort = await freePort();
     const flags = ["--workers", String(workers)];
     const echo = await mesh.proxy({
       name: "echo",
       service: "echo",
-      flags: [...flags, "--status", `127.0.0.1:${statusPort + workers}`],
+      flags: [...flags, "--status", `127.0.0.1:${statusPort}`],
     });
     const front = await mesh.proxy({ name: "front", service: "front", flags });
     await mesh.app(echo, "echo");
@@ -72,7 +73,7 @@ describe.each([1, 2])("with %i processes", (workers) => {
       return shadows.length === 10 && shadows.every(({ revision }: { revision: number }) => revision === 2);
     });
     expect((await mesh.cli("shadow", "status")).stdout).toContain("WOULD DENY");
-    const metrics = await (await fetch(`http://127.0.0.1:${statusPort + workers}/metrics`)).text();
+    const metrics = await (await fetch(`http://127.0.0.1:${statusPort}/metrics`)).text();
     expect(metrics).toContain('ashlar_shadow_calls_total{outcome="would_deny"} 10');
     if (workers > 1) expect(metrics.match(/^ashlar_worker_calls_total\{worker="\d"\} [1-9]/gm)).toHaveLength(workers);
     expect(await mesh.json(0, "shadow", "stop")).toEqual({ epoch: 3 });

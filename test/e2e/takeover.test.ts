@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { knocks, type Load, unaryCalls } from "../support/constant-load.js";
 import { EchoClient } from "../support/echo-client.js";
 import { frontMayCall } from "../support/echo-policy.js";
+import { freePort } from "../support/free-ports.js";
 import { TestMesh, type TestProxy } from "../support/mesh.js";
 import { cliPath, run, type TestProcess } from "../support/processes.js";
 import { until } from "../support/until.js";
@@ -20,14 +21,6 @@ let loads: Record<string, Load> = {};
 const stopLoads = () => Promise.all(Object.values(loads).map((load) => load.stop()));
 
 /** A port that was free a moment ago. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
 beforeAll(async () => {
   mesh = await TestMesh.start();
   [echoStatus, upstream] = [await freePort(), await freePort()];

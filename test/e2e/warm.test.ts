@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { freePort } from "../support/free-ports.js";
 import { TestMesh } from "../support/mesh.js";
 import { cliPath, TestProcess } from "../support/processes.js";
 import { until } from "../support/until.js";
@@ -37,7 +38,7 @@ async function start(service: string, ...flags: readonly string[]): Promise<Test
 }
 
 test("a proxy warms up before it joins, and its metrics know of no call", async () => {
-  const port = 20_000 + (process.pid % 20_000);
+  const port = await freePort();
   const proxy = await start("alone", "--warm", "on", "--status", `127.0.0.1:${port}`, "--record-share", "1");
   await proxy.said("ready");
   const [first, second, third] = linesOf(proxy);

@@ -4,11 +4,12 @@ import { status } from "@grpc/grpc-js";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { EchoClient } from "../support/echo-client.js";
 import { frontMayCall } from "../support/echo-policy.js";
+import { freePort } from "../support/free-ports.js";
 import { TestMesh, type TestProxy } from "../support/mesh.js";
 import { until } from "../support/until.js";
 
 const workers = 2;
-const statusPort = 20_000 + (process.pid % 20_000);
+const statusPort = await freePort();
 let mesh: TestMesh;
 let echo: TestProxy;
 let front: TestProxy;

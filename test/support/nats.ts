@@ -1,6 +1,5 @@
 /** Real nats-servers on loopback for tests. */
 import { mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createNatsKeys } from "../../control-plane/nats/nats-keys.js";
@@ -21,6 +20,7 @@ import {
 } from "../../runtime/nats-permissions.js";
 import { createNatsUserKey } from "../../runtime/nats-user-keys.js";
 import { mintUser } from "../../runtime/nats-users.js";
+import { freePorts } from "./free-ports.js";
 import { untilTrue } from "./until.js";
 
 export interface TestUser {
@@ -52,22 +52,6 @@ export interface TestNats {
 }
 
 const hourMs = 3_600_000;
-
-async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from(
-      { length: count },
-      () =>
-        new Promise<ReturnType<typeof createServer>>((resolve) => {
-          const server = createServer();
-          server.listen(0, "127.0.0.1", () => resolve(server));
-        }),
-    ),
-  );
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
-  return ports;
-}
 
 /** Starts one server, or a cluster of three; with `streams` (the default) the streams are there too. */
 export async function startTestNats(
