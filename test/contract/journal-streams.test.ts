@@ -179,10 +179,10 @@ for (const { name: server, program } of natsPrograms)
       const bus = await nats.connect(await nats.user({ publish: [">"], subscribe: [">"] }, "_INBOX_all"));
       const found = (await plane.streamInfo(stream))?.spec;
       if (found === undefined) throw new Error("no stream");
-      const lossy = { ...found, name: journalStream("lossy"), subjects: ["ashlar.journal.lossy.>"], denyPurge: false };
+      const lossy = { ...found, name: journalStream("lossy"), subjects: ["ashlar.journal.lossy.>"], denyDelete: false };
       await bus.createStream({ ...lossy, republish: undefined });
       const prepared = keeper.prepare([{ service: "lossy", rememberMs: 0 }], signal);
-      await expect(prepared).rejects.toThrow(/journal of lossy cannot be made ready.*denyPurge is false, not true/);
+      await expect(prepared).rejects.toThrow(/journal of lossy cannot be made ready.*denyDelete is false, not true/);
     });
 
     test("a full journal refuses, and keeps what it has", async () => {
