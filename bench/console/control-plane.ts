@@ -50,7 +50,10 @@ export class WatchedMesh {
     const orders = this.bus.subscribe(lookOrderSubject);
     const keys = keySetOf(buildTrust([key]));
     void (async () => {
-      for await (const { data } of orders) proxies.send(verifyLookOrder(data, testMesh, keys).body.id);
+      for await (const { data } of orders) {
+        if (!proxies.connected) return; // it is closed, and an order was under way
+        proxies.send(verifyLookOrder(data, testMesh, keys).body.id);
+      }
     })();
   }
 
