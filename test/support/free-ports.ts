@@ -1,20 +1,32 @@
 import { createServer } from "node:net";
 
-/** Returns ports of the loopback address that nobody had a moment ago, each another one. */
+/** Below the ports that Linux gives to connections and to who asks for any: of those one is gone before it is used. */
+const firstPort = 10_000;
+const portsOfWorker = 4000;
+const workers = 5;
+const own = firstPort + portsOfWorker * (Number(process.env.JEST_WORKER_ID ?? 0) % workers);
+let next = Math.floor(Math.random() * portsOfWorker);
+
+/**
+ * Returns ports of the loopback address that nobody listens on, each another one. Test files that run at the same time
+ * get different ones, since each worker of jest has its own range.
+ */
 export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from(
-      { length: count },
-      () =>
-        new Promise<ReturnType<typeof createServer>>((resolve, reject) => {
-          const server = createServer().once("error", reject);
-          server.listen(0, "127.0.0.1", () => resolve(server));
-        }),
-    ),
-  );
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
+  const ports: number[] = [];
+  for (let tries = 0; ports.length < count; tries++) {
+    if (tries > portsOfWorker) throw new Error(`no ${count} ports are free from ${own} on`);
+    const port = own + next;
+    next = (next + 1) % portsOfWorker;
+    if (await isFree(port)) ports.push(port);
+  }
   return ports;
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer().once("error", () => resolve(false));
+    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
+  });
 }
 
 /** Returns one such port. */
