@@ -209,7 +209,7 @@ class NatsBus implements Bus, SystemBus {
     return this.#request(`ask ${subject}`, subject, data);
   }
 
-  /** As `#on`, without its promises: each write of a journal comes here twice. */
+  /** Does what `#on` does without its promises, since each write of a journal comes here twice. */
   #request(what: string, subject: string, data: Uint8Array | string, headers?: MsgHdrs): Promise<RawMessage> {
     const session = this.#session;
     if (!this.#status.connected || session === undefined) return Promise.reject(this.#away(what));

@@ -11,8 +11,8 @@ import { messageOf } from "../echo-server/message.js";
 import { Call, freshFields, Tally } from "../load/call.js";
 import { numberFlag, readFlags } from "../options.js";
 import { startBare } from "./bare-pair.js";
-import { type End, MemorySocket, type Meter } from "./memory-socket.js";
 import { startInbound, startOutbound, type Taker } from "./mesh-pair.js";
+import { type End, type Meter, MeteredSocket } from "./metered-socket.js";
 
 const flags = readFlags(process.argv.slice(2), {
   text: `node dist/bench/calls/burst.js [--shape 8x32] [--through mesh|mesh-off|mesh-on|mesh-traffic|mesh-blind|bare|none] [--bytes 64] [--same-headers] [--warm 200000]
@@ -67,7 +67,7 @@ function startServer(): Taker {
 /** A connection from `from` that `taker`, at `to`, has accepted. */
 function dialer(from: End, to: End, taker: Taker): () => Socket {
   return () => {
-    const [mine, theirs] = MemorySocket.pair(from, to, meter);
+    const [mine, theirs] = MeteredSocket.between(from, to, meter);
     taker.take(theirs);
     return mine;
   };

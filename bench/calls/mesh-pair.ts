@@ -24,10 +24,10 @@ import type { UpstreamTarget } from "../../data-plane/proxy/upstream-target.js";
 import { CallWindow, countedTwice } from "../../data-plane/status/call-window.js";
 import { createMetrics } from "../../data-plane/status/metrics.js";
 import { HeldPolicy } from "../../data-plane/sync/held-revision.js";
+import { MemorySocket } from "../../data-plane/warm/memory-socket.js";
 import { systemClock } from "../../runtime/clock.js";
 import { silentLogger } from "../../runtime/log.js";
 import { meshPolicy } from "../proxy/mesh.js";
-import { MemorySocket } from "./memory-socket.js";
 import { telemetryPolicy, watchFor } from "./telemetry.js";
 import { trafficPolicy } from "./traffic.js";
 

@@ -10,7 +10,7 @@ export interface PairPorts {
   readonly backend: Place;
 }
 
-/** As HAProxy and our own commands write a place, after `unix`. */
+/** Returns a place as configurations write it; `unix` goes before the path of a socket. */
 export const placeText = (place: Place, unix: string): string =>
   typeof place === "string" ? `${unix}${place}` : `127.0.0.1:${place}`;
 

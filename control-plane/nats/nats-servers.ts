@@ -49,7 +49,7 @@ export class NatsServers {
   async look(): Promise<void> {
     const { servers, greet, clock } = this.#deps;
     const told = [...new Set(servers().map(addressOf))].slice(0, serversMax);
-    // Of one alone the connection tells. Where none greets they may all be hidden from us: that is `nats-away`, or TLS first.
+    // A single server is not asked: the connection itself tells. Where none greets, `nats-away` says so, or TLS comes first.
     const names = told.length < 2 ? [] : await Promise.all(told.map((address) => greetAt(address, greet)));
     const isTelling = names.some((name) => name !== undefined);
     for (const [index, address] of told.entries()) {

@@ -2,7 +2,7 @@
 import { descriptorsLeft } from "../../runtime/descriptors.js";
 import type { ListenerLimits } from "../proxy/forward/listener-limits.js";
 
-/** Of the descriptors that are left, the rest is for connections to services. */
+/** The share of the free descriptors that is for clients; the rest is for connections to services. */
 const shareOfClients = 0.75;
 
 /**

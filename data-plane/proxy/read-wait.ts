@@ -6,7 +6,7 @@ export interface ReadWait {
   readonly waitMs: number;
 }
 
-/** Of a policy that says nothing of reads. */
+/** How long a read waits where policy says nothing of reads. */
 const unsaid: ReadWait = { waitMs: 1000 };
 
 /**

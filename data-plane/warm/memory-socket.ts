@@ -3,7 +3,7 @@ import type { Socket } from "node:net";
 
 const bufferBytes = 16_384;
 
-/** As much of a socket as the engine uses, in memory: what one end writes, the other end receives in the next turn. */
+/** The part of a socket that the engine uses, in memory: what one end writes, the other end receives in the next turn. */
 export class MemorySocket extends EventEmitter {
   readonly alpnProtocol = "h2";
   readonly remoteAddress = "127.0.0.1";
@@ -13,13 +13,16 @@ export class MemorySocket extends EventEmitter {
   #length = 0;
   #scheduled = false;
 
-  private constructor() {
+  protected constructor() {
     super();
   }
 
   /** Returns two sockets that are connected to each other. */
   static pair(): readonly [Socket, Socket] {
-    const [one, other] = [new MemorySocket(), new MemorySocket()];
+    return MemorySocket.connect(new MemorySocket(), new MemorySocket());
+  }
+
+  protected static connect(one: MemorySocket, other: MemorySocket): readonly [Socket, Socket] {
     one.peer = other;
     other.peer = one;
     return [one as unknown as Socket, other as unknown as Socket];
@@ -68,6 +71,11 @@ export class MemorySocket extends EventEmitter {
     return this;
   }
 
+  /** Hands over what has arrived; the bytes are valid during the call. */
+  protected take(bytes: Buffer): void {
+    this.emit("data", bytes);
+  }
+
   private receive(chunk: Buffer): void {
     if (this.#length + chunk.length > this.#buffer.length) {
       const larger = Buffer.allocUnsafeSlow(2 * (this.#length + chunk.length));
@@ -85,6 +93,6 @@ export class MemorySocket extends EventEmitter {
     this.#scheduled = false;
     const bytes = this.#buffer.subarray(0, this.#length);
     this.#length = 0;
-    if (!this.destroyed) this.emit("data", bytes);
+    if (!this.destroyed) this.take(bytes);
   };
 }

@@ -9,7 +9,7 @@ import { openWarmWorld, type WarmWorld } from "./warm-world.js";
 export interface WarmBounds {
   readonly calls: number;
   readonly wallMs: number;
-  /** Of all threads: V8 compiles beside the calls. */
+  /** Milliseconds of CPU of all threads, since V8 compiles beside the calls. */
   readonly cpuMs: number;
 }
 

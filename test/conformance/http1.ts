@@ -3,7 +3,7 @@ import type { Arena } from "./check.js";
 import { handshake, openTls } from "./mesh.js";
 
 export interface Answered {
-  /** Of each answer, in their order. */
+  /** The status of each answer, in their order. */
   readonly statuses: readonly number[];
   /** The gateway closed the connection, within the time. */
   readonly closed: boolean;

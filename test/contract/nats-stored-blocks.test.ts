@@ -22,7 +22,7 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => nats.stop());
 
-/** As a thief of a proxy's credential may store them: the server judges none. */
+/** Header blocks that a thief of a proxy's credential can store, since the server judges none. */
 const blocks: readonly (readonly [what: string, block: string, statement: string | undefined])[] = [
   ["is whole", "NATS/1.0\r\nAshlar-Statement: s\r\n\r\n", "s"],
   ["ends with two other bytes", "NATS/1.0\r\nAshlar-Statement: s\r\nzz", "s"],

@@ -17,7 +17,7 @@ import { SeldomLog } from "./seldom-log.js";
 
 /** What a connection may send. */
 export interface ConnectionLimits extends EngineLimits {
-  /** Of the header fields of a request, as applications are told. */
+  /** The most bytes of header fields that a request may have, before what a proxy adds. */
   readonly headerBytesMax: number;
   /** Whether the other end is a proxy, which adds fields of its own. */
   readonly isFromProxy: boolean;
