@@ -88,7 +88,7 @@ test("tap of a caller shows nothing of others, and each tap is in the audit log"
   const { stdout } = await mesh.cli("tap", "--caller", "front", "--count", "20");
   const lines = stdout.trim().split("\n");
   expect(lines).toHaveLength(20);
-  for (const line of lines) expect(line).toMatch(/ {2}front -> echo@v2 {2}\S+ {2}OK {2}[\d.]+ m?s$/);
+  for (const line of lines) expect(line).toMatch(/ {2}front -> echo@v2 {2}\S+ {2}OK {2}[\d.]+ m?s( {2}[0-9a-f]{24})?$/);
   const entries = await mesh.json(0, "audit");
   const looks = entries.filter(({ action }: { action: string }) => action === "look");
   expect(looks.map(({ target }: { target: string }) => target)).toEqual(
