@@ -9,7 +9,7 @@ export type Digest = string & { readonly [brand]: "Digest" };
 /** The digest that revision 1 names as its parent: 64 zeros. */
 export const zeroDigest = "0".repeat(64) as Digest;
 
-/** The SHA-256 of `bytes`. */
+/** Returns the SHA-256 of `bytes`. */
 export function digestOf(bytes: Uint8Array): Digest {
   return hash("sha256", bytes, "hex") as Digest;
 }
@@ -22,13 +22,13 @@ export function parseDigest(text: string): Digest {
   return text as Digest;
 }
 
-/** A digest from its 32 bytes; fails with `invalid_record`. */
+/** Returns the digest that `bytes` are; fails with `invalid_record` if they are not 32 bytes. */
 export function digestFromBytes(bytes: Uint8Array): Digest {
   if (bytes.length !== 32) throw new AshlarError("invalid_record", `a digest has 32 bytes, not ${bytes.length}`);
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("hex") as Digest;
 }
 
-/** The 32 bytes of a digest. */
+/** Returns the 32 bytes of a digest. */
 export function digestToBytes(digest: Digest): Uint8Array {
   return new Uint8Array(Buffer.from(digest, "hex"));
 }

@@ -1,4 +1,4 @@
-/** Every way in which Ashlar refuses or fails; closed, so that each reader handles all of them. */
+/** Every code with which Ashlar refuses or fails. The list is closed, so that each reader handles all of them. */
 export const errorCodes = [
   "conflict", // somebody else was first
   "denied", // the caller may not do this
@@ -7,13 +7,13 @@ export const errorCodes = [
   "invalid_argument", // a request or flag that makes no sense
   "invalid_identity", // not a SPIFFE ID, or not an acceptable certificate
   "invalid_policy", // policy files with errors
-  "invalid_record", // bytes that are not what they should be: signature, digest, form
+  "invalid_record", // bytes whose signature, digest or form is wrong
   "limit", // too much or too many
   "not_found", // no object of this name exists
   "not_supported", // this version of Ashlar does not do that yet
   "stale", // the request is based on a state that is no longer the newest
   "unauthenticated", // credentials are missing, wrong, used up or expired
-  "unavailable", // it could not be reached, or is not ready
+  "unavailable", // a server could not be reached, or is not ready
   "internal", // a bug in Ashlar
 ] as const;
 

@@ -1,10 +1,10 @@
-/** Policy files, and what is wrong with them. */
+/** Policy files, and the problems found in them. */
 
-/** Something to know about policy files; an error keeps them from being published. */
+/** A problem or a notice about policy files. An error keeps them from being published. */
 export interface Finding {
   readonly severity: "error" | "warning";
   readonly file: string;
-  /** Line number from 1; 0 if the finding is about no place. */
+  /** The line number, counted from 1; 0 if the finding has no place. */
   readonly line: number;
   readonly column: number;
   readonly field: string;

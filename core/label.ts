@@ -4,7 +4,7 @@ export interface Label {
   readonly value: string;
 }
 
-/** What a label's key and value look like, for editors. */
+/** Regular expressions for a label's key and value, for the JSON Schema that editors use. */
 export const labelKeyPattern = "^[A-Za-z0-9._/-]{1,63}$";
 export const labelValuePattern = "^[A-Za-z0-9._-]{0,63}$";
 
@@ -15,7 +15,7 @@ export function isLabelKey(text: string): boolean {
   return keyGrammar.test(text);
 }
 
-/** May be empty. */
+/** Returns whether `text` may be the value of a label; it may be empty. */
 export function isLabelValue(text: string): boolean {
   return valueGrammar.test(text);
 }

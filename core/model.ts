@@ -1,6 +1,6 @@
 /**
- * The mesh's objects as readonly data. Only `core/wire` turns bytes into these,
- * and past that line nothing is optional that need not be.
+ * The mesh's objects as readonly data. Only `core/wire` makes them from bytes, and a field is optional only where it
+ * has to be.
  */
 import type { Digest } from "./digest.js";
 import type { TrustedEgress } from "./egress/trusted-egress.js";
@@ -47,7 +47,10 @@ export interface UnitRef {
   readonly digest: Digest;
 }
 
-/** The whole mesh's policy: the list of units that its digest names, sorted by name. */
+/**
+ * The list of a snapshot: all units of the mesh's policy with their digests, sorted by name. The digest of the list
+ * names the snapshot.
+ */
 export interface SnapshotList {
   readonly units: readonly UnitRef[];
   readonly digest: Digest;
@@ -57,10 +60,10 @@ export interface SnapshotList {
 
 // === Records ===
 
-/** A record whose signature held, with the very bytes that were received. */
+/** A record whose signature was verified, with exactly the bytes that were received. */
 export interface Signed<Body> {
   readonly body: Body;
-  /** The JWS in compact form. */
+  /** The bytes of the JWS in compact form. */
   readonly bytes: Uint8Array;
   /** SHA-256 of `bytes`. */
   readonly digest: Digest;
@@ -69,7 +72,7 @@ export interface Signed<Body> {
 
 export interface UnitChange {
   readonly name: string;
-  /** undefined if the revision removed the unit. */
+  /** The digest of the unit; undefined if the revision removed it. */
   readonly digest: Digest | undefined;
 }
 
@@ -103,13 +106,13 @@ export interface Activation {
 
 export interface TrustBundle {
   readonly trustDomain: string;
-  /** DER. */
+  /** The root certificates, each in DER. */
   readonly x509Roots: readonly Uint8Array[];
 }
 
 export interface SigningKey {
   readonly kid: string;
-  /** Ed25519, 32 bytes. */
+  /** An Ed25519 key, 32 bytes. */
   readonly publicKey: Uint8Array;
   readonly holder: string;
 }
@@ -142,10 +145,10 @@ export interface Freshness {
   readonly expiresMs: number;
 }
 
-/** Asks proxies to prepare a revision that is about to be activated. */
+/** An order to proxies to prepare a revision that is about to be activated. */
 export interface PrepareOrder {
   readonly revision: PreparedRevision;
-  /** Unix milliseconds. */
+  /** When the order was issued, in Unix milliseconds. */
   readonly issuedMs: number;
   readonly expiresMs: number;
 }
@@ -160,18 +163,18 @@ export interface Endpoint {
   readonly service: string;
   readonly instance: string;
   readonly version: string;
-  /** "HOST:PORT". */
+  /** The address of the endpoint, "HOST:PORT". */
   readonly address: string;
   readonly labels: readonly Label[];
   readonly gone: boolean;
   readonly timeMs: number;
-  /** Why the application cannot be called now, as its own proxy says; undefined: it can. */
+  /** Why the application cannot be called now, as its own proxy reports; undefined: it can be called. */
   readonly unhealthy?: string | undefined;
-  /** Its application has said how far it has applied the journal of its service. */
+  /** True if the application reports how far it has applied the journal of its service. */
   readonly reportsApplied?: boolean;
 }
 
-/** No reason for it is longer. */
+/** The most characters of `unhealthy`. */
 export const unhealthyLengthMax = 200;
 
 export interface Rejection {
@@ -201,28 +204,28 @@ export interface Heartbeat {
   readonly leaving: boolean;
   /** Calls since the switch to the epoch that is evaluated; undefined if the proxy does not count them. */
   readonly calls: CallCounts | undefined;
-  /** Calls of the last epoch that had another revision; undefined if there was none. */
+  /** Calls during the last epoch that had another revision; undefined if there was none. */
   readonly callsBefore: CallCounts | undefined;
-  /** Sorted by key. */
+  /** The labels of the proxy, sorted by key. */
   readonly labels: readonly Label[];
   readonly shadow?: ShadowCounts | undefined;
-  /** undefined: nothing to tell. */
+  /** Which peers the proxy cannot reach; undefined: there is nothing to report. */
   readonly reach?: ReachReport | undefined;
-  /** undefined: the proxy carries its calls itself, or its version does not say. */
+  /** The state of the worker processes; undefined: the proxy has none, or its version does not report it. */
   readonly workers?: WorkerReport | undefined;
 }
 
 /** The worker processes of a proxy. */
 export interface WorkerReport {
   readonly wanted: number;
-  /** Those that carry calls. */
+  /** The number of workers that carry calls. */
   readonly serving: number;
 }
 
-/** Calls that a proxy has judged and that have ended. */
+/** Counts of calls that a proxy judged and that have ended. */
 export interface CallCounts {
   readonly calls: number;
-  /** Refused by policy. */
+  /** The number of calls that policy refused. */
   readonly refused: number;
   readonly failed: number;
   /**
@@ -237,23 +240,25 @@ export interface CallCounts {
 /** Counts of one method. For outbound calls, refusals and failures of the other side count too. */
 export interface MethodCounts extends Omit<CallCounts, "methods"> {
   readonly outbound: boolean;
-  /** The service that is called. */
+  /** The service that was called. */
   readonly service: string;
-  /** "package.Service/Method". */
+  /** The method, "package.Service/Method". */
   readonly method: string;
   /**
-   * The service that calls, for calls that come in; `otherCaller` if it is none of this mesh. undefined: not told, as by
-   * proxies of earlier versions, and of calls that go out.
+   * The calling service of inbound calls; `otherCaller` if the caller is no service of this mesh. undefined for
+   * outbound calls, and from proxies of earlier versions.
    */
   readonly caller?: string | undefined;
 }
 
-/** No service has this name. */
+/** The name for all other callers; no service can have this name. */
 export const otherCaller = "*";
 
-/** A heartbeat counts at most so many methods and callers, and only methods of at most `methodToldMax` characters. */
+/**
+ * The most methods and callers in a heartbeat. Only methods of at most `methodToldMax` characters are counted by name.
+ */
 export const methodsToldMax = 48;
 export const methodToldMax = 200;
 
-/** Upper bounds of the duration classes, in milliseconds. */
+/** Upper bounds of the classes of duration, in milliseconds. */
 export const tookBoundsMs = [1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000] as const;

@@ -1,6 +1,9 @@
-/** What proxies found out about other proxies by connecting to them and by their answers. It is told to people; no call is routed by it. */
+/**
+ * What proxies learned about other proxies by connecting to them and from their answers. It is shown to people; no call
+ * is routed by it.
+ */
 
-/** The last that a process knows about an instance of a service that it calls. */
+/** The latest fact that a process knows about an instance of a service that it calls. */
 export interface ReachFact {
   readonly proxyId: string;
   /** "HOST:PORT". */
@@ -11,7 +14,7 @@ export interface ReachFact {
   readonly agoMs: number;
 }
 
-/** The part of a heartbeat that tells it. */
+/** The part of a heartbeat with these facts. */
 export interface ReachReport {
   /** Sorted by proxy id. */
   readonly unreached: readonly Omit<ReachFact, "agoMs">[];
@@ -21,20 +24,20 @@ export interface ReachReport {
   readonly ejected?: readonly EjectedFact[] | undefined;
 }
 
-/** An instance that a process sends no calls for a while, because of how its answers were. */
+/** An instance to which a process sends no calls for a while, because of its earlier answers. */
 export interface EjectedFact {
   readonly proxyId: string;
-  /** What it was ejected for, of at most `reachWhyMax` bytes. */
+  /** The reason for the ejection, at most `reachWhyMax` bytes. */
   readonly why: string;
 }
 
-/** A heartbeat names at most so many of each. */
+/** The most entries of each list in a heartbeat. */
 export const unreachedToldMax = 16;
 export const reachedToldMax = 64;
 export const ejectedToldMax = 16;
 export const reachWhyMax = 160;
 
-/** Returns the newest fact about each instance; the processes of one proxy find out for themselves. */
+/** Returns the newest fact about each instance. Each process of a proxy collects its own facts. */
 export function mergeReach(lists: readonly (readonly ReachFact[])[]): readonly ReachFact[] {
   const newest = new Map<string, ReachFact>();
   for (const fact of lists.flat()) {
@@ -44,12 +47,15 @@ export function mergeReach(lists: readonly (readonly ReachFact[])[]): readonly R
   return [...newest.values()];
 }
 
-/** Returns what any process of one proxy has ejected, each instance once. */
+/** Returns the instances that any process of one proxy has ejected, each once. */
 export function mergeEjected(lists: readonly (readonly EjectedFact[])[]): readonly EjectedFact[] {
   return [...new Map(lists.flat().map((fact) => [fact.proxyId, fact])).values()];
 }
 
-/** Returns undefined if there is nothing to tell. Of too many, those that were tried last are told. */
+/**
+ * Returns the report, or undefined if there is nothing to report. If there are too many facts, those with the latest
+ * attempts are kept.
+ */
 export function reportReach(
   facts: readonly ReachFact[],
   ejected: readonly EjectedFact[] = [],

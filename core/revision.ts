@@ -1,7 +1,7 @@
 import { type Digest, zeroDigest } from "./digest.js";
 import type { Revision, Signed } from "./model.js";
 
-/** The digest that the revision after `head` names as its parent. */
+/** Returns the digest that the revision after `head` names as its parent. */
 export function parentAfter(head: Signed<Revision> | undefined): Digest {
   return head === undefined ? zeroDigest : head.digest;
 }

@@ -25,22 +25,22 @@ const recordTypes = [
 ] as const;
 export type RecordType = (typeof recordTypes)[number];
 
-/** Signs with one Ed25519 key. */
+/** Signs bytes with one Ed25519 key. */
 export interface Signer {
   readonly kid: string;
   sign(bytes: Uint8Array): Uint8Array;
 }
 
-/** Keys that are trusted beforehand, by key id. */
+/** The public keys that are trusted in advance, by key id. */
 export type KeySet = ReadonlyMap<string, KeyObject>;
 
 /**
- * Returns whether a verified record names this digest. A record that is named so is authentic even if its own key was
- * dropped.
+ * Returns whether a verified record names this digest. A record that is named so is authentic even after its signing
+ * key was dropped.
  */
 export type IsNamed = (digest: Digest) => boolean;
 
-/** A record whose signature held; the payload is not parsed yet. */
+/** A record whose signature was verified; its payload is not parsed yet. */
 export interface VerifiedRecord {
   readonly payload: Uint8Array;
   readonly kid: string;
@@ -50,26 +50,26 @@ const spkiPrefix = Buffer.from("302a300506032b6570032100", "hex"); // RFC 8410: 
 const recordBytesMax = 1024 * 1024;
 const headerBytesMax = 4096;
 
-/** An Ed25519 public key from its 32 bytes; fails with `invalid_record`. */
+/** Returns an Ed25519 public key from its 32 bytes; fails with `invalid_record`. */
 export function publicKeyFromBytes(bytes: Uint8Array): KeyObject {
   if (bytes.length !== 32)
     throw new AshlarError("invalid_record", `an Ed25519 public key has 32 bytes, not ${bytes.length}`);
   return createPublicKey({ key: Buffer.concat([spkiPrefix, bytes]), format: "der", type: "spki" });
 }
 
-/** The 32 bytes of an Ed25519 public key (or of a private key's public half). */
+/** Returns the 32 bytes of an Ed25519 public key, or of the public half of a private key. */
 export function publicKeyToBytes(key: KeyObject): Uint8Array {
   const half = key.type === "private" ? createPublicKey(key) : key;
   return new Uint8Array(half.export({ format: "der", type: "spki" }).subarray(spkiPrefix.length));
 }
 
-/** The key id: RFC 7638 thumbprint of the public key as an OKP JWK (RFC 8037 appendix A.3). */
+/** Returns the key id: the RFC 7638 thumbprint of the public key as an OKP JWK (RFC 8037 appendix A.3). */
 export function keyIdOf(publicKey: Uint8Array): string {
   const x = Buffer.from(publicKey).toString("base64url");
   return createHash("sha256").update(`{"crv":"Ed25519","kty":"OKP","x":"${x}"}`).digest("base64url");
 }
 
-/** A signer that holds `privateKey` (Ed25519). */
+/** Returns a signer with the Ed25519 key `privateKey`. */
 export function createSigner(privateKey: KeyObject): Signer {
   const kid = keyIdOf(publicKeyToBytes(privateKey));
   return { kid, sign: (bytes) => new Uint8Array(sign(null, bytes, privateKey)) };
@@ -84,10 +84,10 @@ export function signRecord(type: RecordType, mesh: string, payload: Uint8Array, 
 }
 
 /**
- * Checks envelope, type, mesh, key and signature, in this order, and returns the payload unparsed.
- * Fails with `invalid_record`; an unknown key id fails with `unauthenticated`, so that a reader can
- * look at the trust log first and try again. Where the key is not known, a digest that `isNamed` stands
- * for the signature: so is a record that a key signed which has been dropped since.
+ * Checks envelope, type, mesh, key and signature, in this order, and returns the payload unparsed. Fails with
+ * `invalid_record`. An unknown key id fails with `unauthenticated`, so that a reader can read the trust log and try
+ * again. If the key is unknown, a digest for which `isNamed` holds replaces the signature: that accepts a record whose
+ * key has been dropped since.
  */
 export function verifyRecord(
   bytes: Uint8Array,
@@ -117,8 +117,8 @@ export function verifyRecord(
 }
 
 /**
- * The type that a record claims to be, from its header alone: a hint for a reader of a stream with several types,
- * who verifies as that type next. undefined: no known type, or not a record at all.
+ * Returns the type that a record claims to be, read from its header alone, or undefined if it is no known type or no
+ * record at all. It is a hint for readers of a stream with several types, who then verify the record as that type.
  */
 export function claimedType(bytes: Uint8Array): RecordType | undefined {
   const end = bytes.indexOf(0x2e);
@@ -138,7 +138,7 @@ function refused(type: RecordType, why: string): AshlarError {
   return new AshlarError("invalid_record", `${type}: ${why}`);
 }
 
-/** Canonical base64url only: a second spelling of the same bytes would give a record two digests. */
+/** Decodes canonical base64url only: a second spelling of the same bytes would give a record two digests. */
 function decodePart(text: string, type: RecordType): Buffer {
   const bytes = Buffer.from(text, "base64url");
   if (bytes.toString("base64url") !== text) throw refused(type, "not canonical base64url");

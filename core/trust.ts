@@ -4,7 +4,7 @@ import type { Signed, SigningKey, Trust } from "./model.js";
 import { renderNearest } from "./snapshot/nearest.js";
 import type { TrustedIssuer } from "./token/token-model.js";
 
-/** Issuers of tokens that a mesh knows. */
+/** The most issuers of tokens of one mesh. */
 export const issuersMax = 32;
 /**
  * The most bytes of all issuers' keys and certificates together. The remainder of a trust record is reserved for
@@ -12,7 +12,7 @@ export const issuersMax = 32;
  */
 const issuersBytesMax = 384 * 1024;
 
-/** I2 for trust: one link after the other, never back; the first has sequence 1 and no previous. */
+/** I2 for the trust log: no gap and never back. The first record has sequence 1 and no previous record. */
 export function mayTrust(seen: Signed<Trust> | undefined, next: Trust): boolean {
   return (
     next.sequence === (seen?.body.sequence ?? 0) + 1 && next.previous === seen?.digest && keepsRevocations(seen, next)
@@ -27,8 +27,8 @@ function keepsRevocations(seen: Signed<Trust> | undefined, next: Trust): boolean
 }
 
 /**
- * The trust record after `head` that lets `key` sign records too; undefined if it may already. Fails with `exists`
- * if another key has its holder's name.
+ * Returns the trust record after `head` that also lets `key` sign records, or undefined if it may already. Fails with
+ * `exists` if the holder's name belongs to another key.
  */
 export function delegateSigning(head: Signed<Trust>, key: SigningKey, timeMs: number): Trust | undefined {
   const { signingKeys } = head.body;
@@ -45,8 +45,8 @@ export function delegateSigning(head: Signed<Trust>, key: SigningKey, timeMs: nu
 const keysOfHolderMax = 2;
 
 /**
- * The trust record after `head` that lets `key` sign beside the key that its holder has; undefined if it may already.
- * Fails with `stale` if the holder has two keys.
+ * Returns the trust record after `head` that lets `key` sign beside its holder's current key, or undefined if it may
+ * already. Fails with `stale` if the holder has two keys.
  */
 export function succeedSigning(head: Signed<Trust>, key: SigningKey, timeMs: number): Trust | undefined {
   const { signingKeys } = head.body;
@@ -61,7 +61,10 @@ export function succeedSigning(head: Signed<Trust>, key: SigningKey, timeMs: num
   return { ...head.body, sequence: head.body.sequence + 1, previous: head.digest, signingKeys: sorted, timeMs };
 }
 
-/** The trust record after `head` without the key `kid`. Fails with `not_found`, and with `stale` if its holder has no other. */
+/**
+ * Returns the trust record after `head` without the key `kid`. Fails with `not_found` if there is no such key, and with
+ * `stale` if its holder has no other.
+ */
 export function dropSigning(head: Signed<Trust>, kid: string, timeMs: number): Trust {
   const { signingKeys } = head.body;
   const dropped = signingKeys.find((key) => key.kid === kid);
@@ -82,9 +85,9 @@ export function dropSigning(head: Signed<Trust>, kid: string, timeMs: number): T
 }
 
 /**
- * The trust record after `head` that has `issuer`, in the place of one of that name; undefined if it says the same
- * already, whenever its keys were read. Fails with `exists` if another name has its "iss", with `limit` if there are too many,
- * or they are too large together.
+ * Returns the trust record after `head` with `issuer`, which replaces an issuer of the same name, or undefined if
+ * nothing but the time of reading would change. Fails with `exists` if another name has the same "iss", and with
+ * `limit` if there are too many issuers or they are too large together.
  */
 export function setIssuer(head: Signed<Trust>, issuer: TrustedIssuer, timeMs: number): Trust | undefined {
   const others = head.body.issuers.filter(({ name }) => name !== issuer.name);
@@ -105,7 +108,7 @@ export function setIssuer(head: Signed<Trust>, issuer: TrustedIssuer, timeMs: nu
   return { ...head.body, sequence: head.body.sequence + 1, previous: head.digest, issuers, timeMs };
 }
 
-/** The trust record after `head` without the issuer `name`. Fails with `not_found` if there is none. */
+/** Returns the trust record after `head` without the issuer `name`. Fails with `not_found` if there is none. */
 export function removeIssuer(head: Signed<Trust>, name: string, timeMs: number): Trust {
   const issuers = head.body.issuers.filter((issuer) => issuer.name !== name);
   if (issuers.length === head.body.issuers.length) {
@@ -119,8 +122,8 @@ export function removeIssuer(head: Signed<Trust>, name: string, timeMs: number):
 }
 
 /**
- * The trust record after `head` that has `egress`, in the place of one of that name; undefined if it says the same
- * already. Fails with `limit` if there are too many, or they are too large together.
+ * Returns the trust record after `head` with `egress`, which replaces an egress of the same name, or undefined if
+ * nothing would change. Fails with `limit` if there are too many egresses or they are too large together.
  */
 export function setEgress(head: Signed<Trust>, egress: TrustedEgress, timeMs: number): Trust | undefined {
   const others = head.body.egresses.filter(({ name }) => name !== egress.name);
@@ -138,7 +141,7 @@ export function setEgress(head: Signed<Trust>, egress: TrustedEgress, timeMs: nu
   return { ...head.body, sequence: head.body.sequence + 1, previous: head.digest, egresses, timeMs };
 }
 
-/** The trust record after `head` without the egress `name`. Fails with `not_found` if there is none. */
+/** Returns the trust record after `head` without the egress `name`. Fails with `not_found` if there is none. */
 export function removeEgress(head: Signed<Trust>, name: string, timeMs: number): Trust {
   const egresses = head.body.egresses.filter((egress) => egress.name !== name);
   if (egresses.length === head.body.egresses.length) {
@@ -155,8 +158,8 @@ export function removeEgress(head: Signed<Trust>, name: string, timeMs: number):
 export const revocationsMax = 10_000;
 
 /**
- * The trust record after `head` that has these certificates revoked too; undefined if all of them are. Fails with
- * `limit` if there are too many.
+ * Returns the trust record after `head` in which these certificates are revoked too, or undefined if all of them are
+ * already. Fails with `limit` if there are too many.
  */
 export function revoke(
   head: Signed<Trust>,

@@ -1,6 +1,7 @@
 /**
- * An audit log as a file: lines of JSON that people can read. The first line has the mesh and its trust, each line
- * after it an entry with its bytes, the last the signed head. What people read is compared with the bytes. Pure.
+ * An audit log as a file: lines of JSON that people can read. The first line states the mesh and its trust records,
+ * each following line one entry with its signed bytes, and the last line the signed head. The verifier compares the
+ * readable text with the signed bytes. Pure.
  */
 import { type Digest, digestOf } from "../digest.js";
 import { AshlarError, messageOf } from "../errors.js";
@@ -14,13 +15,13 @@ export interface AuditTrust {
   readonly mesh: string;
   /** The mesh's root key, Ed25519, 32 bytes. */
   readonly rootPublicKey: Uint8Array;
-  /** Trust records, signed. */
+  /** The mesh's signed trust records, oldest first. */
   readonly trust: readonly Uint8Array[];
 }
 
 const format = "ashlar-audit-1";
 const recordsMax = 10_000;
-/** No line is longer. */
+/** The most bytes of one line. */
 export const auditLineBytesMax = 32 * 1024 * 1024;
 
 const toBase64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString("base64");
@@ -33,7 +34,7 @@ export function renderAuditTrust({ mesh, rootPublicKey, trust }: AuditTrust): st
   return JSON.stringify({ format, mesh, rootPublicKey: toBase64(rootPublicKey), trust: trust.map(toBase64) });
 }
 
-/** The line of an entry; one that cannot be read has its bytes alone. */
+/** Renders the line of an entry. An entry that cannot be parsed gets a line with its bytes alone. */
 export function renderAuditLine(bytes: Uint8Array): string {
   const raw = { bytes: toBase64(bytes) };
   try {
@@ -50,8 +51,8 @@ export function renderAuditHead(head: Uint8Array): string {
 }
 
 /**
- * Every key that ever was one of the mesh's, by trust records that its root signed. Fails with `unauthenticated` if
- * the root is not the one that is pinned, and with `invalid_record`.
+ * Returns every signing key that the mesh has ever had, read from trust records that its root signed. Fails with
+ * `unauthenticated` if the root is not the pinned one, and with `invalid_record` if a record does not verify.
  */
 export function auditKeys({ mesh, rootPublicKey, trust }: AuditTrust, rootHash: Digest | undefined): KeySet {
   const found = digestOf(rootPublicKey);
@@ -62,24 +63,27 @@ export function auditKeys({ mesh, rootPublicKey, trust }: AuditTrust, rootHash: 
   return new Map(trust.flatMap((bytes) => [...keySetOf(verifyTrust(bytes, mesh, root).body)]));
 }
 
-/** Verifies such a file, line by line. */
+/** Verifies an audit file, line by line. */
 export class AuditFileVerifier {
   readonly #rootHash: Digest | undefined;
   #verifier: AuditVerifier | undefined;
   #head: Uint8Array | undefined;
   #lines = 0;
 
-  /** `rootHash`: the mesh that it has to come from. */
+  /** `rootHash`: the digest of the root key of the mesh that the file must come from; undefined: any mesh. */
   constructor(rootHash: Digest | undefined) {
     this.#rootHash = rootHash;
   }
 
-  /** True if no line was given. */
+  /** True if no line has been added. */
   get isEmpty(): boolean {
     return this.#lines === 0;
   }
 
-  /** Fails with `invalid_argument` if the first line is no beginning, and as `auditKeys` does if it cannot be trusted. */
+  /**
+   * Verifies one line. Fails with `invalid_argument` if the first line is not the header of an audit file, and as
+   * `auditKeys` does if its trust records do not verify.
+   */
   add(line: string): void {
     this.#lines += 1;
     if (this.#verifier === undefined) {

@@ -8,21 +8,24 @@ import { type AuditHead, verifyAuditHead } from "../wire/audit-head.js";
 export interface AuditVerdict {
   /** How many entries were read. */
   readonly entries: number;
-  /** The numbers of the first and the last; 0: there was none. */
+  /** The numbers of the first and the last entry; 0 if there was no entry. */
   readonly first: number;
   readonly last: number;
-  /** Signed heads that hold. */
+  /** The number of heads whose signature holds. */
   readonly heads: number;
-  /** Every entry up to this one is under a signature that holds; 0: none. */
+  /** Every entry up to this number is covered by a signature that holds; 0 if none is. */
   readonly signedUntil: number;
   /** When that signature was made, Unix time in milliseconds. */
   readonly signedMs: number;
-  /** One line each, the first hundred; empty: the log is what was written. */
+  /** What is wrong, one line each, at most a hundred; empty if the log is what was written. */
   readonly problems: readonly string[];
 }
 
 const problemsMax = 100;
-/** A head is signed over the newest entry; so many later ones may stand between. */
+/**
+ * Digests of the newest entries that are kept, because a head is signed over an earlier entry: at most this many
+ * entries may lie between the two.
+ */
 const digestsKept = 20_000;
 
 export class AuditVerifier {
@@ -37,18 +40,18 @@ export class AuditVerifier {
   #heads = 0;
   #signed: Pick<AuditHead, "sequence" | "timeMs"> = { sequence: 0, timeMs: 0 };
 
-  /** `keys`: every key that ever was one of the mesh's. */
+  /** `keys`: every signing key that the mesh has ever had. */
   constructor(mesh: string, keys: KeySet) {
     this.#mesh = mesh;
     this.#keys = keys;
   }
 
-  /** Notes what a reader found before it had an entry. */
+  /** Adds a problem that a reader found before it could parse an entry. */
   refuse(problem: string): void {
     if (this.#problems.length < problemsMax) this.#problems.push(problem);
   }
 
-  /** Takes the next entry as it stands. */
+  /** Verifies the next entry, given as the bytes that were stored. */
   add(bytes: Uint8Array): void {
     this.#count += 1;
     let entry: AuditEntry;
@@ -79,7 +82,7 @@ export class AuditVerifier {
     if (entry.action === "head") this.#checkHead(Buffer.from(entry.detail, "latin1"), `at entry ${sequence}`);
   }
 
-  /** Ends the log with the head that was signed over its last entry. */
+  /** Returns the verdict. `head`: the head that was signed over the last entry, if there is one. */
   finish(head: Uint8Array | undefined): AuditVerdict {
     if (head !== undefined) {
       const signed = this.#checkHead(head, "at the end");

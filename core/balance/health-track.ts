@@ -1,11 +1,11 @@
-/** Whether an application is healthy, by checks that succeed or fail one after the other. Pure. */
+/** Decides whether an application is healthy, from checks that succeed or fail one after the other. Pure. */
 export class HealthTrack {
   readonly #unhealthyAfter: number;
   readonly #healthyAfter: number;
   #isHealthy: boolean;
   #streak = 0;
 
-  /** `isHealthy`: what counts until enough checks were made. */
+  /** `isHealthy`: the state that holds until enough checks were made. */
   constructor(bounds: { readonly unhealthyAfter: number; readonly healthyAfter: number }, isHealthy: boolean) {
     this.#unhealthyAfter = bounds.unhealthyAfter;
     this.#healthyAfter = bounds.healthyAfter;
@@ -16,7 +16,7 @@ export class HealthTrack {
     return this.#isHealthy;
   }
 
-  /** A check was made; returns whether that changed what counts. */
+  /** Notes the result of one check. Returns whether it changed the state. */
   note(succeeded: boolean): boolean {
     if (succeeded === this.#isHealthy) {
       this.#streak = 0;

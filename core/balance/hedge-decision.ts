@@ -1,11 +1,11 @@
-/** What follows when one of the tries of a hedged call has failed (gRFC A6). Pure. */
+/** Decides what happens when one of the tries of a hedged call has failed (gRFC A6). Pure. */
 import { codeNumber } from "../kinds/amounts.js";
 import type { Hedge } from "../kinds/route/route.js";
 import type { FailedTry } from "./retry-decision.js";
 
 /**
- * Failures that another instance may not share. Every other code says something of the call itself, so it is the answer:
- * another try would only be told the same.
+ * Codes that another instance may not answer. Every other code is about the call itself, so it becomes the call's
+ * answer: each further try would get the same.
  */
 const sharedByNobody: ReadonlySet<number> = new Set(
   ["CANCELLED", "UNKNOWN", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "ABORTED", "INTERNAL", "UNAVAILABLE"].map(
@@ -14,9 +14,9 @@ const sharedByNobody: ReadonlySet<number> = new Set(
 );
 
 export type HedgeDecision =
-  /** The failure is the call's answer. */
+  /** The failure becomes the answer of the call. */
   | { readonly kind: "answer" }
-  /** The tries that are open decide. */
+  /** Nothing is sent; the tries that are still open decide. */
   | { readonly kind: "others" }
   /** The next try begins after `waitMs`. */
   | { readonly kind: "next"; readonly waitMs: number };
@@ -24,12 +24,15 @@ export type HedgeDecision =
 const answer: HedgeDecision = Object.freeze({ kind: "answer" });
 const others: HedgeDecision = Object.freeze({ kind: "others" });
 
-/** Whether the server said that nothing more may be tried. */
+/** Returns whether the server's pushback forbids further tries. */
 export function forbidsMore(pushbackMs: number | undefined): boolean {
   return pushbackMs !== undefined && pushbackMs < 0;
 }
 
-/** `open`: how many other tries are under way. `mayBegin`: false if no further try may begin, whatever policy says. */
+/**
+ * `open`: the number of other tries that are under way. `mayBegin`: false if no further try may begin, whatever policy
+ * says.
+ */
 export function decideHedge(
   { attempts }: Pick<Hedge, "attempts">,
   { code, tries, pushbackMs }: FailedTry,

@@ -1,6 +1,6 @@
 /**
- * Decides which instances of a service a proxy does not call for a while, by how its own calls ended (outlier ejection).
- * Pure: its caller says what happened and when.
+ * Decides which instances of a service a proxy does not call for a while, by how its own calls ended (outlier
+ * ejection). Pure: its caller says what happened and when.
  */
 import type { Outliers } from "../kinds/resilience/resilience.js";
 
@@ -10,15 +10,15 @@ export const outcome = {
   success: 0,
   /** The instance answered 14, 13 or 2, or its connection was lost. */
   failure: 1,
-  /** The call's time was over before the instance answered anything. */
+  /** The call's deadline passed before the instance answered anything. */
   timeout: 2,
 } as const;
 export type Outcome = (typeof outcome)[keyof typeof outcome];
 
-/** Success rate and latency are looked at over so long, and of at least so many calls. */
+/** Success rate and latency are judged over windows of this length, and only in a window with enough calls. */
 export const windowMs = 10_000;
 const windowCallsMin = 20;
-/** How many of the window's last calls the median is of. */
+/** The median is taken over at most this many calls, the last ones of the window. */
 const samplesMax = 64;
 const shareOfAll = 10_000;
 
@@ -33,16 +33,19 @@ export interface Ejection {
 class Watched {
   failures = 0;
   timeouts = 0;
-  /** Ejections that were not yet outlived: each further one lasts as much longer. */
+  /** Recent ejections of the instance: each further one makes the next ejection longer. */
   ejections = 0;
-  /** Until when the instance is ejected; 0 if it is not. */
+  /** The time until which the instance is ejected; 0 if it is not ejected. */
   ejectedUntilMs = 0;
   windowStartMs: number;
   calls = 0;
   successes = 0;
-  /** How long its last calls took: a ring, since an instance that became slow has to be seen in the same window. */
+  /**
+   * How long its last calls took, in milliseconds: a ring, so that an instance that became slow is noticed within the
+   * same window.
+   */
   readonly tookMs: number[] = [];
-  /** How many of those took longer than policy allows. */
+  /** How many calls in the ring took longer than policy allows. */
   slow = 0;
 
   constructor(nowMs: number) {
@@ -57,7 +60,7 @@ class Watched {
     this.slow = 0;
   }
 
-  /** Counts a call that took so long, in place of the oldest one in the ring. */
+  /** Puts the duration of a call into the ring, in place of the oldest one. */
   take(tookMs: number, latencyMs: number): void {
     const place = (this.calls - 1) % samplesMax;
     const before = this.tookMs[place];
@@ -66,7 +69,10 @@ class Watched {
     this.tookMs[place] = tookMs;
   }
 
-  /** Whether the median of the ring is above what policy allows: of an even number, the upper of the two in the middle. */
+  /**
+   * Whether the median of the ring is above what policy allows. For an even number of calls the median is the upper of
+   * the two in the middle.
+   */
   get isSlow(): boolean {
     const { length } = this.tookMs;
     return this.slow >= length - (length >> 1);
@@ -94,8 +100,8 @@ export class OutlierDetector {
   }
 
   /**
-   * Notes that a call to an instance ended, or was given up (a timeout). `instances` is how many the service has, `tookMs`
-   * the time until the first answer. Returns the ejection that this call caused, if any.
+   * Notes that a call to an instance ended, or was given up (a timeout). `instances` is how many the service has,
+   * `tookMs` the time until the first answer. Returns the ejection that this call caused, if any.
    */
   note(instance: string, what: Outcome, tookMs: number, instances: number, nowMs: number): Ejection | undefined {
     const known = this.#watched.get(instance);

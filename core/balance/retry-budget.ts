@@ -1,9 +1,12 @@
 /**
- * Bounds how many calls to one destination are sent again, so that retries make no overload worse: a share of its calls,
- * and a few a second.
+ * Bounds how many calls to one destination are sent again, so that retries make no overload worse: a share of its
+ * calls, and a few a second.
  */
 
-/** What calls have earned lapses after 10 to 20 seconds: a quiet hour does not pay for a storm of retries. */
+/**
+ * What calls have earned lapses after 10 to 20 seconds, so that an hour without failures does not pay for a storm of
+ * retries.
+ */
 const goodMs = 10_000;
 /** What one retry costs, in hundredths of a percent of a call. */
 const one = 10_000;

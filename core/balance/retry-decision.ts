@@ -1,13 +1,16 @@
-/** Whether and when a call is tried again by policy (gRFC A6). Pure. */
+/** Decides whether and when policy lets a failed call be tried again (gRFC A6). Pure. */
 import type { CompiledRetry } from "../policy/compiled-route.js";
 
-/** What is known when a try has failed. */
+/** What is known about a try that failed. */
 export interface FailedTry {
-  /** The gRPC code it came to. */
+  /** The gRPC status code of the try. */
   readonly code: number;
-  /** Tries until now, this one among them. */
+  /** The number of tries so far, this one included. */
   readonly tries: number;
-  /** `grpc-retry-pushback-ms`: undefined: not sent; negative or not a number: the server says no. */
+  /**
+   * The value of `grpc-retry-pushback-ms`, in milliseconds. undefined: the server sent none; negative: the server
+   * forbids a retry.
+   */
   readonly pushbackMs: number | undefined;
 }
 
@@ -16,8 +19,9 @@ export type RetryDecision = { readonly again: true; readonly waitMs: number } | 
 const no: RetryDecision = Object.freeze({ again: false });
 
 /**
- * Says whether a call whose response headers have not been passed on is tried again. `draw`, uniform in [0, 1), makes the
- * jitter. Its caller sees to what only it knows: the budget, the deadline, and whether the request is still kept.
+ * Decides whether a call is tried again whose response headers have not been passed on yet. `draw`, uniform in [0, 1),
+ * makes the jitter. The caller checks what only it knows: the retry budget, the deadline, and whether the request is
+ * still buffered.
  */
 export function decideRetry(
   policy: CompiledRetry,
@@ -30,7 +34,9 @@ export function decideRetry(
   return { again: true, waitMs: draw * most };
 }
 
-/** `grpc-retry-pushback-ms` as a number: -1 for whatever is not a number of milliseconds (gRFC A6: "do not retry"). */
+/**
+ * Parses `grpc-retry-pushback-ms`. Returns -1 for a text that is no number of milliseconds (gRFC A6: "do not retry").
+ */
 export function parsePushback(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   return /^[0-9]{1,9}$/.test(text) ? Number(text) : -1;

@@ -1,6 +1,6 @@
 /**
- * How one proxy spreads its calls over the instances of one service: who may get calls (health, ejection, subset), which
- * of those are near, and which one it is. Pure: times, draws and loads come from outside.
+ * How one proxy spreads its calls over the instances of one service: who may get calls (health, ejection, subset),
+ * which of those are near, and which one it is. Pure: times, draws and loads come from outside.
  */
 import type { Resilience } from "../kinds/resilience/resilience.js";
 import type { Label } from "../model.js";
@@ -8,16 +8,18 @@ import { healthyOrAll, nearShare, panicBelowDefault, subsetFor } from "./eligibl
 import { type Ejection, type Outcome, OutlierDetector, outcome } from "./outliers.js";
 import { pickByKey, pickInTurn, pickLeastLoaded, slowStartWeight } from "./pick.js";
 
-/** An instance of a service, which is one proxy. */
+/** One instance of a service, which is one proxy. */
 export interface Instance {
   readonly proxyId: string;
   readonly version: string;
   readonly labels: readonly Label[];
-  /** Why its own proxy says that the application cannot be called; undefined: it can. */
+  /** Why the instance's own proxy reports that the application cannot be called; undefined if it can be called. */
   readonly unhealthy?: string | undefined;
 }
 
-/** The bounds without a Resilience: only calls that got no answer at all count against an instance. */
+/**
+ * The bounds that hold where no Resilience is stated: only calls that got no answer at all count against an instance.
+ */
 const defaultOutliers = {
   consecutiveFailures: 0,
   consecutiveTimeouts: 3,
@@ -27,7 +29,8 @@ const defaultOutliers = {
 } as const;
 
 /**
- * Without outliers in policy, a call whose caller gave it up earlier than this does not count: its caller was in a hurry.
+ * Where policy states no outliers, a call that its caller gave up within this time does not count against the instance:
+ * the caller's deadline was short.
  */
 const timeoutCountsMs = 1000;
 
@@ -40,7 +43,10 @@ export class Spread<Each extends Instance> {
   #policy: Resilience | undefined;
   #outliers = new OutlierDetector(defaultOutliers);
   #turn = 0;
-  /** When each instance was first seen. The instances of the first look count as seen long ago. */
+  /**
+   * When each instance was first seen, in milliseconds. Instances of the first list count as seen long ago, so they get
+   * no slow start.
+   */
   readonly #sinceMs = new Map<string, number>();
   #all: readonly Each[] | undefined;
   #eligible: readonly Each[] = [];
@@ -52,7 +58,7 @@ export class Spread<Each extends Instance> {
     this.#labels = labels;
   }
 
-  /** Applies what policy says now. Forgets what is known about instances only if the bounds of outliers changed. */
+  /** Applies a new policy. What is known about instances is forgotten only if the bounds for outliers changed. */
   follow(policy: Resilience | undefined): void {
     if (policy === this.#policy) return;
     if (JSON.stringify(policy?.outliers) !== JSON.stringify(this.#policy?.outliers)) {
@@ -71,7 +77,7 @@ export class Spread<Each extends Instance> {
     return this.#outliers.ejected;
   }
 
-  /** Whether an answered call changes nothing, so that it need not be noted. */
+  /** Whether noting a successful call would change nothing, so that `note` need not be called. */
   get isQuiet(): boolean {
     return this.#outliers.isQuiet;
   }
@@ -80,7 +86,10 @@ export class Spread<Each extends Instance> {
     return this.#outliers.isEjected(instance.proxyId, nowMs);
   }
 
-  /** What ringHash takes as the key: the name of a request header, or true for the caller. Undefined if calls have no key. */
+  /**
+   * What ringHash uses as the key: the name of a request header, or true for the caller; undefined if calls have no
+   * key.
+   */
   get keyedBy(): string | true | undefined {
     const balance = this.#policy?.balance;
     if (balance?.policy !== "ringHash") return undefined;
@@ -88,8 +97,8 @@ export class Spread<Each extends Instance> {
   }
 
   /**
-   * Returns the instances that get calls now; the same array until something changes. `all` lists all instances, and must
-   * be another array whenever it has changed.
+   * Returns the instances that get calls now, as the same array until something changes. `all` lists all instances; it
+   * must be another array whenever its content has changed.
    */
   eligible(all: readonly Each[], nowMs: number): readonly Each[] {
     const isSame = this.#outliers.ejected === 0 || this.#outliers.returned(nowMs).length === 0;
@@ -130,7 +139,9 @@ export class Spread<Each extends Instance> {
     return pickLeastLoaded(near, loadOf, weightOf, draw);
   }
 
-  /** Notes how a call to an instance ended, `tookMs` after it was sent. Returns the ejection that this caused, if any. */
+  /**
+   * Notes how a call to an instance ended, `tookMs` after it was sent. Returns the ejection that this caused, if any.
+   */
   note(instance: string, what: Outcome, tookMs: number, nowMs: number): Ejection | undefined {
     if (what === outcome.timeout && this.#policy?.outliers === undefined && tookMs < timeoutCountsMs) return undefined;
     const ejection = this.#outliers.note(instance, what, tookMs, this.#all?.length ?? 1, nowMs);

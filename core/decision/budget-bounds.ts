@@ -5,7 +5,7 @@
 import type { Limit } from "../kinds/rate-limit/rate-limit.js";
 import { keysMaxOfLimit, roundingTokens } from "../limit/limiter.js";
 
-/** A bucket's level, between two bounds. */
+/** The level of a bucket, known between two bounds, in tokens. */
 export interface LevelBounds {
   least: number;
   most: number;
@@ -25,7 +25,10 @@ export class BudgetBounds {
     this.#burst = burst;
   }
 
-  /** The bucket of `key`, filled up to now; undefined: time went back, or there is no room for more keys. */
+  /**
+   * Returns the bucket of `key`, filled up to `nowMs`, or undefined if time went back or there is no room for more
+   * keys.
+   */
   touch(key: string, nowMs: number): LevelBounds | undefined {
     const level = this.#levels.get(key) ?? this.#open(key, nowMs);
     if (level === undefined || nowMs < level.mostAtMs) return undefined;

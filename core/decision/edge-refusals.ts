@@ -1,4 +1,7 @@
-/** What a gateway refuses before any service is asked, and the same decided again by another gateway of policy. */
+/**
+ * Refusals that a gateway makes before any service is asked, and how another version of the gateway's policy would
+ * decide them.
+ */
 import type { EdgeCallers, EdgeListener, EdgeProtocol, Gateway } from "../kinds/gateway/gateway.js";
 import { compileGateway } from "../policy/compiled-gateway.js";
 import { headerNames } from "../wire/headers.js";
@@ -15,7 +18,10 @@ export function renderEdgeRule(listener: string, part: EdgePart): string {
   return `${listener}/${part}`;
 }
 
-/** Decides a call again that a gateway refused. `gateway` undefined: the policy has no such gateway. */
+/**
+ * Decides a call again that a gateway refused. `gateway`: the gateway's policy to decide by; undefined: the policy has
+ * no such gateway.
+ */
 export function redecideAtEdge(record: DecisionRecord, gateway: Gateway | undefined): Redecided | Undecidable {
   const { method, rule, protocol = "grpc", inputs } = record;
   const { name, part } = partsOf(rule);
@@ -37,7 +43,7 @@ export function redecideAtEdge(record: DecisionRecord, gateway: Gateway | undefi
   return say("allowed", "expose", `the gateway lets it in, and ${service} decides`);
 }
 
-/** Decides refusals of a gateway again of which nothing but the method is known. */
+/** Decides counted refusals of a gateway again, of which only the method is known. */
 export function redecideCountedAtEdge(
   { method, rule, verdict }: RefusalCount,
   gateway: Gateway,
@@ -54,7 +60,7 @@ export function redecideCountedAtEdge(
     : { kind: "undecidable", unknown: ["what the client can prove"] };
 }
 
-/** The part of policy that would have to change, in words. */
+/** Says in words which part of policy would have to change for the call to be allowed. */
 export function changeAtEdge({ method, protocol = "grpc" }: DecisionRecord, gateway: string, rule: string): string {
   const { name, part } = partsOf(rule);
   return part === "protocols"
@@ -78,7 +84,10 @@ function stays(listener: EdgeListener, part: string): boolean {
   return part === "callers.token" ? callers.token !== undefined : isLimit(listener, part);
 }
 
-/** Returns the proof that is asked for and was not brought; `client` and `issuer`: what of the call was recorded. */
+/**
+ * Returns the proof of identity that the listener asks for and the call lacks. `client` and `issuer`: the client's name
+ * and the token's issuer, as far as they were recorded.
+ */
 function lackOf(
   { certificate, token }: EdgeCallers,
   client: string | undefined,

@@ -13,11 +13,14 @@ import { changeAtEdge } from "./edge-refusals.js";
 import { RecordedInputs } from "./recorded-inputs.js";
 import { type Redecided, type Rewrites, redecide, type Undecidable } from "./redecide.js";
 
-/** The part of a rule that the call does not meet or, for a deny, that it meets. */
+/** The part of an allow rule that the call does not meet, or the part of a deny rule that it meets. */
 export type RuleTerm = "caller" | "method" | "condition";
 
 export interface NearestRule {
-  /** The rule that comes nearest to allowing the call, or the deny that keeps it from it; empty: there is no rule. */
+  /**
+   * The name of the allow rule that comes nearest to allowing the call, or of the deny rule that forbids it; empty:
+   * there is no rule.
+   */
   readonly rule: string;
   readonly failing: readonly { readonly term: RuleTerm; readonly why: string }[];
   /** The smallest change to policy that would allow it, in words. */
@@ -26,13 +29,13 @@ export interface NearestRule {
 
 export interface Explanation {
   readonly again: Redecided | Undecidable;
-  /** The allow rule that came nearest; undefined where the call was not denied by policy. */
+  /** The allow rule that came nearest; undefined if policy did not deny the call. */
   readonly nearest: NearestRule | undefined;
 }
 
 /**
- * Decides again by `policy` (undefined: it has no such service) of the mesh `mesh`, and explains a denial. `rewrites`:
- * whose rewrites count.
+ * Decides a call again by `policy` of the mesh `mesh` (undefined: the policy has no such service), and explains a
+ * denial. `rewrites`: see `Rewrites`.
  */
 export function explainDecision(
   record: DecisionRecord,
@@ -83,7 +86,10 @@ interface Misses {
   readonly rule: IndexedRule;
   readonly failing: NearestRule["failing"];
   readonly changes: readonly string[];
-  /** How far the rule is from allowing: nearest is one that is about the call and lacks only its condition. */
+  /**
+   * How far the rule is from allowing the call; lowest for a rule whose caller and method match and whose condition
+   * alone does not hold.
+   */
   readonly cost: number;
 }
 
@@ -110,7 +116,10 @@ function missesOf(rule: IndexedRule, record: DecisionRecord, mesh: string): Miss
   return { rule, failing, changes, cost: failing.reduce((sum, { term }) => sum + costs[term], 0) };
 }
 
-/** Returns why its condition does not hold for the call, or undefined if it holds, or there is none. */
+/**
+ * Returns why the condition of a rule does not hold for the call, or undefined if it holds or the rule has no
+ * condition.
+ */
 function whyNot({ condition }: IndexedRule, record: DecisionRecord, mesh: string): string | undefined {
   if (condition === undefined) return undefined;
   const inputs = new RecordedInputs(record.inputs, record.timeMs);
@@ -138,7 +147,7 @@ function isOfMethod({ rule }: IndexedRule, method: string): boolean {
   return rule.methods.length === 0 || rule.methods.some((one) => one === "*" || one === method || one === pattern);
 }
 
-/** Returns the caller as policy names it. */
+/** Returns the name of the caller as policy files write it. */
 function callerName(caller: SpiffeId, mesh: string): string {
   return workloadIn(caller, mesh) ?? caller;
 }

@@ -1,6 +1,7 @@
 /**
- * Rate limits over recorded calls, in time order, as the proxies would have kept them had they begun with full budgets.
- * Where not every call was recorded a level is known between two bounds only: what comes out is told where both agree.
+ * Applies rate limits to recorded calls, in the order of their time, as proxies would have that began with full
+ * budgets. Where not every call was recorded, the level of a budget is known only between two bounds; a verdict is
+ * given where both bounds agree.
  */
 
 import type { Limit, RateLimit } from "../kinds/rate-limit/rate-limit.js";
@@ -16,17 +17,20 @@ import {
   takeIfThere,
 } from "./budget-bounds.js";
 
-/** Calls as limits meet them. */
+/** A recorded call, with what rate limits need of it. */
 export interface MeteredCall {
   readonly proxyId: string;
-  /** `inputs`, once read, say what they lack. */
+  /** After the limits have read `inputs`, `inputs.unknown` names the values that were not recorded. */
   readonly call: LimitedCall & { readonly inputs: { readonly unknown: readonly string[] } };
   readonly timeMs: number;
   /** The number of calls that the record stands for, including itself; at least 1. */
   readonly weight: number;
 }
 
-/** What limits say of a call; unknown: a limit of whose level too little is known, or what a limit's key lacks. */
+/**
+ * The verdict of the limits about a call. unknown: too little is known of a budget's level, or a value that makes the
+ * budget's key was not recorded; `what` says which.
+ */
 export type LimitVerdict =
   | { readonly kind: "passed" }
   | { readonly kind: "limited"; readonly limit: string }
@@ -49,7 +53,7 @@ interface ReplayedLimit {
   readonly budgets: Map<string, BudgetBounds>;
 }
 
-/** A limit as it meets a call. */
+/** A limit that is about a call, with the call's cost and the bucket that the call draws on. */
 interface Met {
   readonly of: ReplayedLimit;
   readonly budgets: BudgetBounds;
@@ -58,8 +62,8 @@ interface Met {
 }
 
 /**
- * The one that surely refuses, or nearly all of the calls that this one stands for; of several the one with the longest
- * wait, as proxies name it; undefined: none.
+ * Returns the limit that surely refuses the call, or nearly all calls that the record stands for. Among several it is
+ * the one with the longest wait, which is the one that proxies name. undefined: no limit surely refuses.
  */
 function longestWait(met: readonly Met[], weight: number): Met | undefined {
   let [found, waitMs] = [undefined as Met | undefined, 0];
@@ -74,11 +78,11 @@ function longestWait(met: readonly Met[], weight: number): Met | undefined {
 
 const passed: LimitVerdict = { kind: "passed" };
 const everyProxy = "";
-/** The share of the calls behind one recorded call that may come out otherwise than the recorded one. */
+/** The share of the calls behind one record that may come out differently from the recorded one. */
 const strayShare = 0.05;
 const plansMax = 10_000;
 
-/** The limits of one service. */
+/** Replays the rate limits of one service. */
 export class LimitReplay {
   readonly #limits: readonly ReplayedLimit[];
   readonly #plans = new Map<string, readonly ReplayedLimit[]>();
@@ -103,7 +107,7 @@ export class LimitReplay {
   call(metered: MeteredCall): LimitVerdict {
     const met = this.#meet(metered);
     if (!Array.isArray(met)) return met;
-    this.#takeUnrecorded(met, metered.weight - 1); // they may have come before it
+    this.#takeUnrecorded(met, metered.weight - 1); // these calls may have come before the recorded one
     const lacking = longestWait(met, metered.weight);
     const unsure = met.filter(({ level, cost }) => !surelyHas(level, cost));
     const [first] = unsure;
@@ -118,7 +122,7 @@ export class LimitReplay {
     return { kind: "unknown", what: `how much was left of ${first.of.name}` };
   }
 
-  /** Takes the tokens of a call that equal limits have judged already, whether it passed or not. */
+  /** Takes the tokens of a call that the same limits judged when it happened. `hasPassed`: whether they let it pass. */
   callAsItWas(metered: MeteredCall, hasPassed: boolean): void {
     const met = this.#meet(metered);
     if (!Array.isArray(met)) return;
@@ -126,13 +130,16 @@ export class LimitReplay {
     this.#takeUnrecorded(met, metered.weight - 1);
   }
 
-  /** A call that may or may not reach the limits. */
+  /** Allows for a call that may or may not have reached the limits. */
   perhapsCall(metered: MeteredCall): void {
     const met = this.#meet(metered);
     if (Array.isArray(met)) this.#takeUnrecorded(met, metered.weight);
   }
 
-  /** How many of calls alike, at unknown moments, are over a limit whatever the moments were, and over which. */
+  /**
+   * Returns how many of `count` similar calls at unknown times are over a limit whenever they came, and the name of
+   * that limit.
+   */
   refusals(metered: MeteredRefusals): { readonly limited: number; readonly limit: string } {
     const { count, fromMs, untilMs } = metered;
     const met = this.#meet({ ...metered, timeMs: fromMs, weight: count });
@@ -152,7 +159,7 @@ export class LimitReplay {
     for (const one of this.#limits) this.#budgetsOf(one, proxyId).blind(untilMs);
   }
 
-  /** The limits about a call with their levels; or why they cannot be told. */
+  /** Returns the limits about a call with their buckets, or why the buckets are not known. */
   #meet({ proxyId, call, timeMs }: MeteredCall): Met[] | (LimitVerdict & { readonly kind: "unknown" }) {
     const met: Met[] = [];
     let why: string | undefined;
@@ -163,7 +170,7 @@ export class LimitReplay {
       const level = lack === undefined ? budgets.touch(key, timeMs) : undefined;
       if (level !== undefined) met.push({ of, budgets, level, cost: costOf(of.limit, call.method) });
       else {
-        budgets.blind(timeMs); // it drew on a key that is not known
+        budgets.blind(timeMs); // the call drew on a key that is not known
         why ??= lack ?? `in which order calls met ${of.name}`;
       }
     }
@@ -172,7 +179,7 @@ export class LimitReplay {
     return { kind: "unknown", what: why };
   }
 
-  /** The calls for which a recorded one stands, at about its time. */
+  /** Allows for the unrecorded calls that a record stands for, which came at about its time. */
   #takeUnrecorded(met: readonly Met[], calls: number): void {
     if (calls > 0) for (const { level, cost } of met) perhapsTake(level, cost * calls);
   }

@@ -1,6 +1,7 @@
 /**
- * The last step of deciding recorded calls again: the candidate's rate limits, over the calls that its authorization
- * lets pass, in the order of their time. Where a service has the very limits that decided then, what they said stands.
+ * The last step of deciding recorded calls again: the candidate's rate limits, applied in the order of time to the
+ * calls that its authorization lets pass. Where the candidate has the same limits as the policy that decided, the
+ * recorded verdict stands.
  */
 import type { RateLimit } from "../kinds/rate-limit/rate-limit.js";
 import type { CompiledUnit } from "../policy/compile.js";
@@ -10,22 +11,28 @@ import { RecordedInputs } from "./recorded-inputs.js";
 import { asLimitedThen, type Redecided, type Undecidable } from "./redecide.js";
 import { TimeOrder } from "./time-order.js";
 
-/** A service under the candidate, and under the policy that decided; undefined: it is not known. */
+/**
+ * A service's compiled policy under the candidate (`unit`) and under the policy that decided (`own`); undefined: it is
+ * not known.
+ */
 export interface LimitSides {
   readonly unit: CompiledUnit | undefined;
   readonly own: CompiledUnit | undefined;
 }
 
-/** Called with the result, at once or later. `count` is the number of calls for refusals that were only counted. */
+/**
+ * Receives the result, at once or later. `count`: for counted refusals, the number of calls that the result is about;
+ * otherwise 1.
+ */
 export type Told = (again: Redecided | Undecidable, count: number) => void;
 
 export class LimitStage {
   readonly #order = new TimeOrder();
   readonly #limits = new Map<string, LimitReplay>();
-  /** The last record of each proxy. */
+  /** The time of the last record of each proxy, in Unix milliseconds. */
   readonly #lastMs = new Map<string, number>();
 
-  /** A recorded call on which `before` is what the candidate says without its limits. */
+  /** Judges a recorded call. `before`: the candidate's decision without its rate limits. */
   record(
     { proxyId }: DecisionBatch,
     record: DecisionRecord,
@@ -56,7 +63,7 @@ export class LimitStage {
     });
   }
 
-  /** Judges refusals of a proxy that were only counted, in the same way. */
+  /** Judges refusals of a proxy that were counted and not recorded one by one. */
   refusals(
     { proxyId, service }: DecisionBatch,
     counted: RefusalCount,
@@ -76,7 +83,7 @@ export class LimitStage {
       told(asLimitedThen(counted.rule, method), count);
       return;
     }
-    // of the same millisecond any of them may have come before a call that was recorded
+    // within the same millisecond, any of them may have come before a recorded call
     this.#order.addFirst(fromMs, () => {
       if (before.kind === "undecidable") {
         limits.blind(proxyId, untilMs);
@@ -91,7 +98,7 @@ export class LimitStage {
     });
   }
 
-  /** Decisions of a proxy that were not recorded and that no other decision stands for. */
+  /** Notes decisions of a proxy that were not recorded and that no recorded decision stands for. */
   unseen(batch: DecisionBatch, unitOf: (service: string) => CompiledUnit | undefined): void {
     const { service, proxyId, share, dropped, decisions } = batch;
     const proxy = `${service} ${proxyId}`;
@@ -109,7 +116,7 @@ export class LimitStage {
     this.#order.flush();
   }
 
-  /** undefined if the candidate limits nothing. */
+  /** Returns the replayed limits of a service, or undefined if the candidate has no limits for it. */
   #limitsOf(service: string, unit: CompiledUnit | undefined): LimitReplay | undefined {
     const known = this.#limits.get(service);
     if (known !== undefined || unit === undefined || unit.rateLimits.length === 0) return known;

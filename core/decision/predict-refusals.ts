@@ -2,17 +2,17 @@
 import type { DecisionBatch } from "./decision-record.js";
 import { Replay, type ReplaySides } from "./replay.js";
 
-/** The share of inbound calls that a candidate would refuse, and how much of the calls that is told from. */
+/** The share of inbound calls that a candidate would refuse, and how many records the prediction is based on. */
 export interface PredictedRefusals {
-  /** undefined if no recorded decision can be decided again. */
+  /** From 0 to 1; undefined if no recorded decision can be decided again. */
   readonly share: number | undefined;
-  /** Recorded decisions and counted refusals that it was told from. */
+  /** The recorded decisions and counted refusals that the prediction is based on. */
   readonly samples: number;
   /** Decisions that cannot be decided again because the candidate reads a value that was not recorded. */
   readonly undecidable: number;
 }
 
-/** Predicts refusals under the candidate from what was recorded. */
+/** Predicts how many calls the candidate would refuse, from recorded decisions. */
 export function predictRefusals(batches: Iterable<DecisionBatch>, sides: ReplaySides): PredictedRefusals {
   const replay = new Replay(sides, 0);
   for (const { decisions, ...batch } of batches)

@@ -12,7 +12,7 @@ import {
   type RecordedHeader,
 } from "./decision-record.js";
 
-/** A longer value is recorded by its digest only. */
+/** The most bytes of a value that is recorded in full; of a longer one only the digest is recorded. */
 const valueBytesMax = 1024;
 /** The most bytes of all recorded values together; values beyond it are recorded as too long. */
 const inputsBytesMax = 8 * 1024;
@@ -25,7 +25,7 @@ const missing: Recorded<never> = Object.freeze({ state: "missing" });
 const tooLong: Recorded<never> = Object.freeze({ state: "digest" });
 const withheld: Recorded<never> = Object.freeze({ state: "withheld" });
 
-/** The inputs that `reads` name. */
+/** Returns the inputs that `reads` names, as they are recorded. */
 export function recordInputs(reads: ReadonlySet<ConditionRead>, inputs: CallInputs): DecisionInputs {
   if (reads.size === 0) return noInputs;
   const budget = { left: inputsBytesMax };
@@ -48,7 +48,7 @@ export function recordInputs(reads: ReadonlySet<ConditionRead>, inputs: CallInpu
   };
 }
 
-/** The headers that a route's rules read, as records have them. */
+/** Returns the headers that a route's rules read, as they are recorded. */
 export function recordHeaders(names: readonly string[], header: (name: string) => string | undefined): DecisionInputs {
   if (names.length === 0) return noInputs;
   const budget = { left: inputsBytesMax };
@@ -93,7 +93,7 @@ function recordClaim(name: string, value: Value | undefined, budget: Budget): Re
   return { name, content: { state: "whole", value } };
 }
 
-/** About how many bytes a value takes; Infinity for what is not recorded at all. */
+/** Returns about how many bytes a value takes, or Infinity for a value that is not recorded at all. */
 function sizeOf(value: Value, depth: number): number {
   if (depth > depthMax) return Number.POSITIVE_INFINITY;
   if (typeof value === "string") return Buffer.byteLength(value) + 2;

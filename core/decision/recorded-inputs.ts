@@ -1,4 +1,4 @@
-/** A recorded call as conditions see it; notes when they ask for something that was not recorded. */
+/** The inputs of a recorded call, for conditions. They note when a condition reads a value that was not recorded. */
 import type { Label } from "../model.js";
 import type { CallInputs } from "../policy/condition/frame.js";
 import type { Value, ValueMap } from "../policy/condition/values.js";
@@ -18,7 +18,7 @@ export class RecordedInputs implements CallInputs {
     this.nowMs = nowMs;
   }
 
-  /** What was asked for and is not known, for people; empty: everything was there. */
+  /** The values that were read and are not known, in words for people; empty if all were recorded. */
   get unknown(): readonly string[] {
     return [...this.#unread];
   }
@@ -77,10 +77,10 @@ function whyOf(state: "digest" | "withheld"): string {
   return state === "digest" ? "too long to be recorded" : "a credential, never recorded";
 }
 
-/** Claims of which some may be unknown; a Map, as the values of conditions are. */
+/** Recorded claims, some of which may be unknown; a Map, because conditions expect one. */
 class RecordedClaims extends Map<string, Value> {
   readonly #contents: ReadonlyMap<string, Recorded<Value>>;
-  /** undefined: every claim is there. */
+  /** Called when a condition reads all claims and some are unknown; undefined if every claim was recorded. */
   readonly #lackAll: (() => void) | undefined;
   readonly #lack: (name: string) => void;
 

@@ -1,4 +1,4 @@
-/** Decides a recorded call again, by any policy. */
+/** Decides a recorded call again by another policy. */
 import { renderTarget } from "../kinds/route/targets.js";
 import { arrivingMethod } from "../policy/arriving-method.js";
 import type { CompiledUnit } from "../policy/compile.js";
@@ -12,14 +12,14 @@ import type { Redecided, Undecidable } from "./redecided.js";
 export type { Redecided, Undecidable } from "./redecided.js";
 
 /**
- * Whose rewrites count for a call that came in. "recorded": the method that arrived is judged, as it was then.
- * "candidate": the policy would have routed the call as well, so that the method is judged that would have arrived.
+ * Which rewrites apply to a call that came in. "recorded": the method that arrived is judged again. "candidate": the
+ * candidate's route is applied too, so that the method is judged that would have arrived.
  */
 export type Rewrites = "recorded" | "candidate";
 
 /**
- * What `unit` (undefined: the policy has no such service) says about the call. Tokens and rate limits are not asked
- * again: what they said stands, as long as the policy has the limit that refused.
+ * Returns the decision of `unit` about the call (undefined: the policy has no such service). Tokens and rate limits are
+ * not checked again: the recorded verdict about them stands, as long as the policy still has the limit that refused.
  */
 export function redecide(
   record: DecisionRecord,
@@ -49,7 +49,10 @@ export function asLimitedThen(limit: string, method: string): Redecided {
   return decided("limited", limit, `limited by ${limit}, as it was then`, method);
 }
 
-/** The method under which a call that came in would have arrived by `unit`; headers that were not recorded are missing. */
+/**
+ * Returns the method under which an inbound call would have arrived by `unit`. Headers that were not recorded count as
+ * missing.
+ */
 export function arrivesAs(
   { method, calledMethod = method, caller, inputs, timeMs }: DecisionRecord,
   unit: CompiledUnit | undefined,
@@ -58,7 +61,9 @@ export function arrivesAs(
   return arrivingMethod(unit, calledMethod, (name) => recorded.header(name), caller);
 }
 
-/** Decides calls of which at most the caller and the methods are known, by a candidate and without rate limits. */
+/**
+ * Decides counted calls, of which at most the caller and the methods are known, by a candidate and without rate limits.
+ */
 export function redecideCounted(
   counted: RefusalCount,
   unit: CompiledUnit | undefined,
@@ -135,12 +140,12 @@ function decided(verdict: Verdict, rule: string, reason: string, method: string,
   return { kind: "decided", verdict, rule, reason, version, method };
 }
 
-/** The method that its destination judged or will judge, as it was recorded. */
+/** Returns the method that the destination judged or will judge, as it was recorded. */
 export function judgedMethod({ method, sentMethod = method }: DecisionRecord): string {
   return sentMethod;
 }
 
-/** Returns whether deciding again came to what was recorded, with rule, version and rewritten method. */
+/** Returns whether the new decision equals the recorded one in verdict, rule, version and rewritten method. */
 export function isSame(record: DecisionRecord, again: Redecided): boolean {
   const { verdict, rule, version, method } = again;
   const isVerdict = record.verdict === verdict && record.rule === rule;

@@ -1,4 +1,4 @@
-/** What deciding a recorded call again comes to. */
+/** The result of deciding a recorded call again. */
 import type { Verdict } from "./decision-record.js";
 
 export interface Redecided {
@@ -7,15 +7,18 @@ export interface Redecided {
   readonly rule: string;
   /** One line for operators. */
   readonly reason: string;
-  /** The version to which an outbound call was routed; empty: any. */
+  /** The version to which an outbound call was routed; empty: any version. */
   readonly version: string;
-  /** The method that is judged where the call arrives: the one that was called, or what a route's rewrite makes of it. */
+  /**
+   * The method that is judged where the call arrives: the one that was called, or the one that a route's rewrite makes
+   * of it.
+   */
   readonly method: string;
 }
 
-/** The policy reads something of the call that was not recorded. */
+/** The call cannot be decided again, because the policy reads a value of it that was not recorded. */
 export interface Undecidable {
   readonly kind: "undecidable";
-  /** For people, for example "header x-region". */
+  /** The values that were not recorded, for people, such as "header x-region". */
   readonly unknown: readonly string[];
 }

@@ -1,4 +1,7 @@
-/** Recorded decisions against a candidate: what would have come out, and whether the past is reproduced exactly. */
+/**
+ * Compares recorded decisions with what a candidate would decide, and checks that the policy of the time reproduces
+ * them exactly.
+ */
 import { gatewayNameIn, parseSpiffeId } from "../identity.js";
 import type { CompiledUnit } from "../policy/compile.js";
 import {
@@ -19,27 +22,33 @@ import {
   type Undecidable,
 } from "./redecide.js";
 
-/** The compiled units of one policy; undefined: it has no such service. */
+/** Returns the compiled unit of a service, or undefined if the policy has no such service. */
 export type UnitOf = (service: string) => CompiledUnit | undefined;
 
 export interface ReplaySides {
   readonly candidate: UnitOf;
-  /** The policy of a revision; undefined: it is not there, and its decisions are not checked. */
+  /**
+   * Returns the policy of a revision, or undefined if the revision is not available; then its decisions are not
+   * checked.
+   */
   own(revision: number): UnitOf | undefined;
 }
 
-/** Calls that would come out otherwise. */
+/** A group of calls that the candidate would decide differently. */
 export interface Flip {
   readonly caller: string;
   readonly service: string;
   readonly method: string;
-  /** The verdict then, with the version in brackets where a route chose it, and another method than `method` after "as". */
+  /**
+   * The recorded verdict, with the version in brackets where a route chose one, and after "as" the method if it is not
+   * `method`.
+   */
   readonly before: string;
   readonly after: string;
-  /** The rule that decides under the candidate. */
+  /** The rule by which the candidate decides. */
   readonly rule: string;
   readonly count: number;
-  /** How many calls they stand for: a decision of a share stands for others. */
+  /** The estimated number of calls in the group: a sampled decision stands for others. */
   readonly estimate: number;
   readonly samples: readonly string[];
 }
@@ -52,33 +61,39 @@ export interface Mismatch {
 }
 
 export interface ReplayResult {
-  /** Records that were read, with how many refusals were only counted, and how many decisions found no room. */
+  /**
+   * `decisions`: the records that were read. `counted`: the refusals that were only counted. `dropped`: the decisions
+   * that proxies dropped.
+   */
   readonly decisions: number;
   readonly counted: number;
   readonly dropped: number;
-  /** How many calls the decisions stand for. */
+  /** The estimated number of calls that the decisions stand for. */
   readonly estimate: number;
-  /** Under the candidate: came out the same, otherwise, or cannot be told. */
+  /** Estimated calls by what the candidate decides: the same, otherwise, or not decidable. */
   readonly same: number;
   readonly flipped: number;
   readonly undecidable: number;
-  /** Most frequent first. */
+  /** Sorted by frequency, the most frequent first. */
   readonly flips: readonly Flip[];
-  /** Flips of groups that found no room in the list. */
+  /** Flips that are not in `flips`, because the list of groups was full. */
   readonly flipsUnlisted: number;
-  /** What the candidate reads and was not recorded, most frequent first. */
+  /** Values that the candidate reads and that were not recorded, the most frequent first. */
   readonly unknown: readonly { readonly what: string; readonly count: number }[];
-  /** Under each decision's own revision: reproduced, not reproduced, and not checked. */
+  /** Decisions by what their own revision decides now: the same, something else, or not checked. */
   readonly reproduced: number;
   readonly mismatched: number;
   readonly unchecked: number;
   readonly mismatches: readonly Mismatch[];
-  /** Estimated share of inbound calls that are refused, as it was and under the candidate; undefined: there were none. */
+  /**
+   * The estimated share of inbound calls that are refused, as recorded and under the candidate, from 0 to 1; undefined:
+   * there were no inbound calls.
+   */
   readonly refusedShare: number | undefined;
   readonly predictedRefusedShare: number | undefined;
 }
 
-/** What one record, or refusals that were counted, come to. */
+/** One record, or a group of counted refusals, with the decision of then and the candidate's. */
 interface Compared {
   readonly before: Outcome;
   readonly again: Redecided;
@@ -250,28 +265,31 @@ export class Replay {
   }
 }
 
-/** How many calls a decision stands for. */
+/** Returns how many calls a recorded decision stands for. */
 function weightOf({ verdict }: DecisionRecord, share: number): number {
   return isRefusal(verdict) || share <= 0 ? 1 : 1 / share;
 }
 
-/** What came of a call then. */
+/** The recorded decision about a call. */
 interface Outcome {
   readonly verdict: Verdict;
   readonly version: string;
-  /** The method that its destination judges. */
+  /** The method that the destination judges. */
   readonly method: string;
-  /** It was decided where the call goes, and not whether it may. */
+  /** True if the decision was where the call goes, false if it was whether the call may pass. */
   readonly isRouting: boolean;
 }
 
-/** Whether a call may is the same whatever its method is called then; where it goes is not. */
+/**
+ * Returns whether both decisions agree. The method counts for routing only: whether a call may pass does not depend on
+ * how it is rewritten.
+ */
 function isLike(before: Outcome, again: Redecided): boolean {
   if (before.verdict !== again.verdict || before.version !== again.version) return false;
   return !before.isRouting || before.method === again.method;
 }
 
-/** `called`: the method that stands beside the outcome. */
+/** Renders an outcome; its method is left out if it equals `called`. */
 function renderOutcome({ verdict, version, method }: Pick<Outcome, "verdict" | "version" | "method">, called: string) {
   const where = version === "" ? "" : ` (${version})`;
   return method === called ? `${verdict}${where}` : `${verdict}${where} as ${method}`;

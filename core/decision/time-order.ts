@@ -1,4 +1,4 @@
-/** Puts what comes from several proxies, each with its own delay, in the order of its time, within bounds. */
+/** Sorts events of several proxies, each with its own delay, by time, within bounds. */
 
 /** Proxies store a decision within a few seconds, and count refusals for ten. */
 const lateMsMax = 20_000;
@@ -7,7 +7,7 @@ const waitingMax = 200_000;
 
 interface Waiting {
   readonly timeMs: number;
-  /** Among equal times, entries with `first` run before the others. */
+  /** Among events of equal time, those with `comesFirst` run before the others. */
   readonly comesFirst: boolean;
   readonly run: () => void;
 }
@@ -17,12 +17,15 @@ export class TimeOrder {
   #unsorted = 0;
   #newestMs = Number.NEGATIVE_INFINITY;
 
-  /** Runs it after all that is earlier and is added in time; of equal times, what was added first is first. */
+  /**
+   * Runs `run` after all earlier events that are added in time. Events of equal time run in the order in which they
+   * were added.
+   */
   add(timeMs: number, run: () => void): void {
     this.#wait({ timeMs, comesFirst: false, run });
   }
 
-  /** Runs it before all that is added for the same time. */
+  /** Runs `run` before all events that are added for the same time. */
   addFirst(timeMs: number, run: () => void): void {
     this.#wait({ timeMs, comesFirst: true, run });
   }
@@ -40,7 +43,7 @@ export class TimeOrder {
     this.#runUntil(Number.POSITIVE_INFINITY, 0);
   }
 
-  /** Runs what is older; if more than `waitingMax` would be left, down to `keep`. */
+  /** Runs the events before `untilMs`. If more than `waitingMax` would remain, runs the oldest until `keep` remain. */
   #runUntil(untilMs: number, keep: number): void {
     const waiting = this.#waiting.sort((a, b) => a.timeMs - b.timeMs || Number(b.comesFirst) - Number(a.comesFirst));
     this.#unsorted = 0;

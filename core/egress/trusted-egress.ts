@@ -1,34 +1,40 @@
-/** Where what policy calls an Egress is: what the trust log says of it. */
-/** Something outside the mesh: its address, and how either side proves who it is. */
+/** The addresses behind the Egress objects of policy, as the trust log states them. */
+/** An external destination: its address, and how the mesh and the destination authenticate to each other. */
 export interface TrustedEgress {
   /** The name of the Egress in policy. */
   readonly name: string;
   /** "HOST:PORT": a host name or an IP address. */
   readonly address: string;
-  /** The name that its certificate has to be for; "": that of the address. */
+  /** The server name that the destination's certificate must be valid for; "": the host of `address`. */
   readonly serverName: string;
-  /** PEM that it is verified by; "": the public certificates. */
+  /** The CA certificates that the destination is verified by, in PEM; "": the public CAs. */
   readonly ca: string;
-  /** The name of the key on the disks of proxies by which they prove who they are; "": they do not. */
+  /** The name of the client key on the proxies' disks; "": proxies present no client certificate. */
   readonly clientKeyName: string;
-  /** PEM of that key's certificate, which the key on disk has to be of; "": it is not told. */
+  /** The client certificate in PEM, which must belong to the client key on disk; "": it is not stated. */
   readonly clientCert: string;
-  /** Networks (CIDR) that are not public and that its address may be in nevertheless. Sorted. */
+  /** Networks in CIDR notation, outside the public address space, that the address may be in nevertheless. Sorted. */
   readonly allowAddresses: readonly string[];
-  /** The gateway that its calls leave the mesh by; "": the caller's own proxy. */
+  /** The gateway through which calls leave the mesh; "": they leave from the caller's own proxy. */
   readonly through: string;
 }
 
-/** Egresses that a mesh knows. */
+/** The most egresses of one mesh. */
 export const egressesMax = 64;
-/** The most bytes of all egresses' certificates together: what a trust record has beside issuers and revocations. */
+/**
+ * The most bytes of all egresses' certificates together, so that issuers and revocations fit into the same trust
+ * record.
+ */
 export const egressesBytesMax = 64 * 1024;
 
 const hostPattern = /^(\[[0-9a-f:.]+\]|[a-z0-9_]([a-z0-9_.-]{0,251}[a-z0-9])?):([1-9]\d{0,4})$/i;
 const namePattern = /^[a-z0-9_]([a-z0-9_.-]{0,251}[a-z0-9])?$/i;
 const networkPattern = /^(\d{1,3}(\.\d{1,3}){3}\/\d{1,2}|[0-9a-f:.]*:[0-9a-f:.]*\/\d{1,3})$/i;
 
-/** Returns what is wrong with an egress, or undefined. Whether a network is one, `runtime` knows. */
+/**
+ * Returns what is wrong with an egress, or undefined. Whether a text in `allowAddresses` is a network is checked in
+ * `runtime`.
+ */
 export function whyNotEgress(egress: TrustedEgress): string | undefined {
   const { address, serverName, ca, clientKeyName, clientCert, allowAddresses, through } = egress;
   const port = Number(hostPattern.exec(address)?.at(-1) ?? 0);

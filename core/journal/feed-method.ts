@@ -1,9 +1,15 @@
-/** The method of the event feed, which a service's own proxies serve: readers of its Journal may call it, and nobody else. */
+/**
+ * The method of the event feed, which the proxies of a service serve themselves. Only the readers of its Journal may
+ * call it.
+ */
 import type { Unit } from "../model.js";
 
 export const feedMethod = "ashlar.v1.JournalFeedService/Follow";
 
-/** The rule that lets readers call it, by the name that decisions have; undefined: there are no readers. */
+/**
+ * Returns the rule that lets readers call the feed, with the name that decisions show, or undefined if the Journal has
+ * no readers.
+ */
 export function readersRule({ journals }: Pick<Unit, "journals">) {
   const [journal] = journals;
   const { name = "", readers = [] } = journal ?? {};

@@ -1,6 +1,7 @@
 /**
- * Whether the times that an export has can be those at which its messages were stored. Nobody signed them, but seals have the time at
- * which they were made: what they cover was stored before that, and what comes after them later. Pure.
+ * Checks that the times in an exported journal can be those at which its messages were stored. Nobody signed these
+ * times, but each seal states when it was made: the messages that it covers were stored before that time, and the
+ * messages after it later. Pure.
  */
 import { messageOf } from "../errors.js";
 import type { KeySet } from "../signature.js";
@@ -8,22 +9,22 @@ import { verifySeal } from "../wire/journal/seal.js";
 import { parseJournalSubject } from "../wire/subjects.js";
 import type { JournalFault, JournalMessage } from "./journal-verifier.js";
 
-/** Clocks of the mesh and of NATS differ by no more. */
+/** The most milliseconds by which the clocks of the mesh and of NATS may differ. */
 const skewMs = 5 * 60_000;
 
 export class ImportTimes {
   readonly #trust: { readonly mesh: string; readonly keys: KeySet };
   readonly #faults: JournalFault[] = [];
-  /** What no seal covers yet: the latest of it alone has to be compared with the seal's time. */
+  /** The latest message that no seal covers yet; comparing the latest one with the seal's time is enough. */
   #latest: { readonly sequence: number; readonly storedMs: number } | undefined;
-  /** Nothing is older than the last seal. */
+  /** The time of the last seal: every later message must be newer. */
   #notBeforeMs = 0;
 
   constructor(trust: { readonly mesh: string; readonly keys: KeySet }) {
     this.#trust = trust;
   }
 
-  /** The first one; empty: nothing is known against the times. */
+  /** The first fault; empty if nothing contradicts the times. */
   get faults(): readonly JournalFault[] {
     return this.#faults;
   }
@@ -35,7 +36,7 @@ export class ImportTimes {
     if (parseJournalSubject(subject)?.kind === "seal") this.#seal(sequence, data);
   }
 
-  /** `end`: the seal over everything, which is not among the messages. */
+  /** Ends the check. `end`: the seal over the whole export, which is not among the messages. */
   end(end: Uint8Array): void {
     if (end.length > 0) this.#seal(this.#latest?.sequence ?? 0, end);
   }

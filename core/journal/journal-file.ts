@@ -1,6 +1,7 @@
 /**
- * A journal as a file: lines of JSON that people can read. The first line has the mesh, its trust and what a control plane
- * signed over all of it, each line after it a message with its bytes. What people read is compared with the bytes. Pure.
+ * A journal as a file: lines of JSON that people can read. The first line states the mesh, its trust records and the
+ * seal over the whole journal; each following line is a message with its signed bytes. The verifier compares the
+ * readable text with the bytes. Pure.
  */
 import { AshlarError, messageOf } from "../errors.js";
 import { parseEntry } from "../wire/journal/entry.js";
@@ -10,22 +11,22 @@ import { parseJournalSubject } from "../wire/subjects.js";
 import { isMessagesKey } from "./journal-key.js";
 import type { JournalMessage } from "./journal-verifier.js";
 
-/** What a journal is verified with. */
+/** What a journal file is verified with. */
 export interface JournalTrust {
   readonly mesh: string;
   readonly service: string;
   /** The mesh's root key, Ed25519, 32 bytes. */
   readonly rootPublicKey: Uint8Array;
-  /** Trust records, signed. */
+  /** The mesh's signed trust records. */
   readonly trust: readonly Uint8Array[];
-  /** A seal over all messages, which is not among them. */
+  /** The seal over all messages, which is not among them. */
   readonly end: Uint8Array;
-  /** The message that says what was let go; empty: nothing was. */
+  /** The signed message that states which messages were removed; empty: none were. */
   readonly letGo: Uint8Array;
 }
 
 const format = "ashlar-journal-1";
-/** No line is longer. */
+/** The most bytes of one line. */
 export const journalLineBytesMax = 32 * 1024 * 1024;
 
 const toBase64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString("base64");
@@ -40,7 +41,7 @@ export function renderJournalTrust({ mesh, service, rootPublicKey, trust, end, l
   return JSON.stringify({ format, mesh, service, ...keys });
 }
 
-/** Fails with `invalid_argument` if the line is no beginning of such a file. */
+/** Parses the first line of a journal file. Fails with `invalid_argument` if the line is no such header. */
 export function parseJournalTrust(line: string): JournalTrust {
   try {
     const { mesh, service, trust, ...header } = JSON.parse(line) as Record<string, unknown>;
@@ -53,14 +54,14 @@ export function parseJournalTrust(line: string): JournalTrust {
   }
 }
 
-/** The line of a message: what people read of it, and all that is verified. */
+/** Renders the line of a message: its readable parts and all bytes that are verified. */
 export function renderJournalLine({ sequence, storedMs, subject, statement, data }: JournalMessage): string {
   const time = new Date(storedMs).toISOString();
   const stored = { sequence, time, ...aboutOf(subject, data) };
   return JSON.stringify({ ...stored, subject, statement, data: toBase64(data) });
 }
 
-/** What a record says, whoever signed it; nothing of what cannot be read. */
+/** Returns the readable parts of a record, whoever signed it; an empty object if the record cannot be parsed. */
 function aboutOf(subject: string, data: Uint8Array): object {
   const place = parseJournalSubject(subject);
   try {
@@ -83,7 +84,10 @@ function aboutOf(subject: string, data: Uint8Array): object {
   }
 }
 
-/** Fails with `invalid_record` if the line cannot be read, or says something else than its bytes. */
+/**
+ * Parses the line of a message. Fails with `invalid_record` if the line cannot be parsed, or if its readable text
+ * contradicts its bytes.
+ */
 export function parseJournalLine(line: string): JournalMessage {
   try {
     const { sequence, time, subject, statement, data } = JSON.parse(line) as Record<string, unknown>;

@@ -1,7 +1,10 @@
-/** How journal records are addressed: the key in subjects, and the message ids by which the stream refuses a second copy. */
+/**
+ * How journal records are addressed: the key in their subjects, and the message ids by which the stream rejects
+ * duplicates.
+ */
 import { hash } from "node:crypto";
 
-/** What is idempotent together: one key of one caller and end user for one method. */
+/** The scope within which an idempotency key is unique: one caller, one end user and one method. */
 export interface KeyScope {
   readonly caller: string;
   readonly user: string;
@@ -10,7 +13,9 @@ export interface KeyScope {
   readonly key: string;
 }
 
-/** Each text with its length before it, so that no two lists of texts have the same bytes. */
+/**
+ * Returns the digest of several texts, each preceded by its length, so that no two lists of texts have the same bytes.
+ */
 function digestOfTexts(domain: string, ...texts: readonly string[]): string {
   const parts = [Buffer.from(`ashlar-journal-${domain}-v1\0`)];
   for (const text of texts) {
@@ -22,19 +27,21 @@ function digestOfTexts(domain: string, ...texts: readonly string[]): string {
   return hash("sha256", Buffer.concat(parts), "hex");
 }
 
-/** The id of an idempotency key within its scope, 64 hexadecimal digits. */
+/** Returns the id of an idempotency key within its scope, 64 hexadecimal digits. */
 export function keyIdOf({ caller, user, method, key }: KeyScope): string {
   return digestOfTexts("key", caller, user, method, key);
 }
 
-/** Names a subject of private fields in subjects and records: 32 hexadecimal digits. */
+/**
+ * Returns the token that stands for a subject of private fields in NATS subjects and records: 32 hexadecimal digits.
+ */
 export const subjectTokenOf = (service: string, subject: string): string =>
   digestOfTexts("subject", service, subject).slice(0, 32);
 
 /**
- * The last token of the subjects of an entry, its outcome and its resolution. Entries of one order key have the same, and
- * nobody else's; those without an order key are spread over 4096 by their idempotency key, so that an outcome is found
- * by reading few others. `keyId`: `keyIdOf` of the entry, where it is known.
+ * Returns the last token of the NATS subjects of an entry, its outcome and its resolution. Entries of one order key
+ * share a token that no other entry has. Entries without an order key are spread over 4096 tokens by their idempotency
+ * key, so that few records have to be read to find an outcome. `keyId`: `keyIdOf` of the entry, if the caller has it.
  */
 export function journalKey(
   entry: KeyScope & { readonly service: string; readonly order: string },
@@ -45,25 +52,26 @@ export function journalKey(
 }
 
 /**
- * The message id (`Nats-Msg-Id`) of a keyed entry. The stream stores one message of an id and gives every later writer
- * its sequence. `afterVoid`: the sequence of the void entry with the id before; 0: none. So all who repeat a key walk
- * the same row of entries, of which at most the last is valid: an id that covered what its writer expected would let
- * two of them be.
+ * Returns the message id (`Nats-Msg-Id`) of an entry with an idempotency key. The stream stores one message per id and
+ * answers every later writer with its sequence. `afterVoid`: the sequence of the void entry under the id before; 0:
+ * none. Everyone who repeats a key therefore walks the same chain of entries, of which at most the last is valid. If
+ * the id covered what its writer expected, two of them could be valid.
  */
 export function entryMessageId(keyId: string, afterVoid: number): string {
   return afterVoid === 0 ? keyId : `${keyId}.${afterVoid}`;
 }
 
-/** The message id of an entry without a key; of mode "before", with what it expects. */
+/** Returns the message id of an entry without an idempotency key; in mode "before" it covers the expected head. */
 export const nonceMessageId = (nonce: Uint8Array, expected?: number): string =>
   `n${Buffer.from(nonce).toString("hex")}${expected === undefined ? "" : `.${expected}`}`;
 
 /**
- * The message id of an outcome, or of messages of a stream. Random, since the writer alone has to know it: an id that can be
- * guessed can be taken by another proxy beforehand, and the stream would drop the true record for a second copy.
+ * Returns the message id of an outcome, or of the messages of a stream. It is random, because only the writer has to
+ * know it: another proxy could take an id that it can guess, and the stream would then drop the true record as a
+ * duplicate.
  */
 export const outcomeMessageId = (nonce: Uint8Array): string => `o${Buffer.from(nonce).toString("hex")}`;
 
-/** The last token of the subject of records with messages of a stream. No entry has it. */
+/** Returns the last token of the NATS subject of records with messages of a stream. No entry has such a token. */
 export const messagesKey = (stream: Uint8Array): string => `m${Buffer.from(stream).toString("hex").slice(0, 3)}`;
 export const isMessagesKey = (key: string): boolean => key.startsWith("m");

@@ -1,16 +1,19 @@
-/** The law of the journal: what is valid is a pure function of the log, the same for every reader (decision 0042). */
+/**
+ * The law of the journal: which entries are valid is a pure function of the log, the same for every reader (decision
+ * 0042).
+ */
 
-/** An entry as far as validity goes. */
+/** An entry, with what its validity depends on. */
 export interface LogEntry {
   readonly sequence: number;
-  /** The last token of its subject. */
+  /** The last token of the entry's NATS subject. */
   readonly key: string;
-  /** Whether it has an order key. */
+  /** Whether the entry has an order key. */
   readonly isOrdered: boolean;
   readonly expected: number;
-  /** Mode "after": it holds its outcome. */
+  /** Mode "after": the entry contains its outcome. */
   readonly hasOutcome: boolean;
-  /** It closes a streamed request: the stream, and the records that have its messages. */
+  /** The streamed request that the entry closes: its stream, and the sequences of the records with its messages. */
   readonly streamed?: { readonly stream: string; readonly messages: readonly number[] } | undefined;
 }
 
@@ -28,21 +31,26 @@ export interface LogOutcome {
 
 export interface JudgedEntry extends LogEntry {
   readonly isValid: boolean;
-  /** The head of its order key after it; 0: no order key. */
+  /** The head of the order key after this entry; 0: the entry has no order key. */
   readonly head: number;
-  /** The sequence of what settled it: the first outcome or resolution in the log; its own in mode "after"; 0: nothing yet. */
+  /**
+   * The sequence of the record that settled the entry: the first outcome or resolution in the log, or the entry itself
+   * in mode "after"; 0: nothing has settled it.
+   */
   readonly settledBy: number;
 }
 
-/** An entry with an order key is valid if it is the first in the log that names the valid head; it is the head then. */
+/**
+ * An entry with an order key is valid if it is the first in the log that names the valid head; it becomes the new head.
+ */
 export function mayFollow(head: number, entry: Pick<LogEntry, "isOrdered" | "expected">): boolean {
   return !entry.isOrdered || entry.expected === head;
 }
 
 /**
- * What was let go: everything up to `through`, and the heads that order keys had there. Every valid entry among it was
- * settled. It is written in the log itself, after what it is about, so that the law is the same for those who read what
- * is kept as for those who read it all.
+ * What was removed from the journal: every message up to the sequence `through`, and the heads that order keys had
+ * there. Every valid entry among them was settled. This statement is stored in the log itself, after the messages that
+ * it covers, so that the law gives the same result to a reader of the remaining messages as to a reader of all.
  */
 export interface LetGo {
   readonly through: number;
@@ -52,14 +60,15 @@ export interface LetGo {
 const nothingLetGo: LetGo = { through: 0, heads: new Map() };
 
 /**
- * Reads a log in its order. What was let go and is still there, or there again, counts for nothing. Messages of a stream count
- * through the valid entry that closes it and names them; that one is the write, at its own sequence. Without it they are void.
+ * Reads a log in its order. Messages that were removed are ignored, even if they are still or again in the stream.
+ * Messages of a streamed request count only through the valid entry that closes the stream and names them; that entry
+ * is the write, at its own sequence. Without it they are void.
  */
 export class JournalLog {
   readonly #through: number;
   readonly #heads: Map<string, number>;
   readonly #entries = new Map<number, JudgedEntry>();
-  /** Records of streams that no valid entry has closed. */
+  /** The records of streams that no valid entry has closed yet. */
   readonly #open = new Map<string, number[]>();
 
   constructor({ through, heads } = nothingLetGo) {
@@ -87,12 +96,15 @@ export class JournalLog {
     else before.push(sequence);
   }
 
-  /** The records of each stream without a valid closing record: they are void, unless that comes yet. */
+  /** The records of each stream that no valid entry has closed. They are void unless that entry still comes. */
   get unclosed(): Iterable<readonly number[]> {
     return this.#open.values();
   }
 
-  /** Returns the entry that it settles, or undefined: there is none, it is void, or it is settled already. */
+  /**
+   * Adds an outcome. Returns the entry that it settles, or undefined if that entry does not exist, is void, or is
+   * settled already.
+   */
   addOutcome({ entry, sequence }: LogOutcome): JudgedEntry | undefined {
     const found = this.#entries.get(entry);
     if (found === undefined || !found.isValid || found.settledBy !== 0) return undefined;
@@ -105,7 +117,7 @@ export class JournalLog {
     return this.#entries.get(sequence);
   }
 
-  /** The valid head of an order key; 0: none. */
+  /** Returns the valid head of an order key; 0: it has none. */
   head(key: string): number {
     return this.#heads.get(key) ?? 0;
   }

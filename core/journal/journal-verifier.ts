@@ -1,4 +1,7 @@
-/** Reads a journal from its first kept message on and finds what was changed, removed, moved, inserted or cut off. Pure. */
+/**
+ * Reads a journal from its first remaining message on and finds what was changed, removed, moved, inserted or cut off.
+ * Pure.
+ */
 import { BoundedMap } from "../bounded-map.js";
 import { type Digest, digestOf } from "../digest.js";
 import { AshlarError, messageOf } from "../errors.js";
@@ -16,7 +19,7 @@ import { isMessagesKey } from "./journal-key.js";
 
 /** A message of a journal as it is stored. */
 export interface JournalMessage extends SealedMessage {
-  /** Unix milliseconds at which it was stored. */
+  /** When the message was stored, in Unix milliseconds. */
   readonly storedMs: number;
 }
 
@@ -28,32 +31,32 @@ export interface JournalFault {
 export interface JournalVerdict {
   readonly messages: number;
   readonly entries: number;
-  /** Seals whose signature and chain hold. */
+  /** The number of seals whose signature and chain hold. */
   readonly seals: number;
-  /** Everything up to this sequence is under a signature that holds; 0: nothing. */
+  /** Everything up to this sequence is covered by a signature that holds; 0: nothing is. */
   readonly sealedThrough: number;
-  /** The first hundred; empty: the journal is what was written. */
+  /** The first hundred faults; empty if the journal is what was written. */
   readonly faults: readonly JournalFault[];
 }
 
 export interface JournalVerifierDeps {
   readonly service: string;
   readonly mesh: string;
-  /** Every key that ever was one of the mesh's. */
+  /** Every signing key that the mesh has ever had. */
   readonly keys: KeySet;
-  /** Who signed a message. Fails if nobody of the service did. */
+  /** Returns the proxy that signed a message. Fails if no proxy of the service did. */
   readonly writerOf: (message: JournalMessage) => FleetWriter;
-  /** The message that says what was let go last, which is in the journal, too; undefined: nothing was. */
+  /** The signed statement of what was removed last, which is also in the journal; undefined: nothing was removed. */
   readonly letGo?: Uint8Array | undefined;
 }
 
 const faultsMax = 100;
-/** Records are compared with those that came at most so many messages before; seals cover what is further back. */
+/** How many of the last records are kept for comparison with later ones; seals cover older ones. */
 const recordsKept = 200_000;
 
 interface Record {
   readonly digest: Digest;
-  /** Who wrote the entry. */
+  /** The proxy that wrote the entry. */
   readonly proxyId: string | undefined;
 }
 
@@ -67,17 +70,17 @@ export class JournalVerifier {
   #seals = 0;
   #sealedThrough = 0;
   #last = 0;
-  /** What was let go, and whether the journal says so itself. */
+  /** Everything up to this sequence was removed; `saysLetGo`: whether the journal itself has that statement. */
   #letGo = 0;
   #saysLetGo = false;
-  /** The chain over what was read, and behind each message of late. */
+  /** The hash chain over all messages read so far, and its value after each recent message. */
   #chain: Digest | undefined;
   readonly #chains = new BoundedMap<number, Digest>(recordsKept);
   /** The links of messages that no seal covers yet. */
   readonly #links = new BoundedMap<number, Uint8Array>(recordsKept);
   #lastFault = 0;
 
-  /** Fails with `invalid_record` or `unauthenticated` if what says what was let go does not hold. */
+  /** Fails with `invalid_record` or `unauthenticated` if the statement of what was removed does not verify. */
   constructor(deps: JournalVerifierDeps) {
     this.#deps = deps;
     if (deps.letGo === undefined) return;
@@ -89,16 +92,17 @@ export class JournalVerifier {
     this.#chains.set(body.through, body.chain);
   }
 
-  /** Notes what a reader found before it had a message. */
+  /** Adds a fault that a reader found before it could parse a message. */
   refuse(sequence: number, why: string): void {
     this.#lastFault = Math.max(this.#lastFault, sequence);
     if (this.#faults.length < faultsMax) this.#faults.push({ sequence, why });
   }
 
-  /** Takes the next message as it stands. */
+  /** Verifies the next message, given as it was stored. */
   add(message: JournalMessage): void {
     const { sequence, data } = message;
-    if (sequence <= this.#letGo) return; // it came back, as after a kill -9 of a server, and counts for nothing
+    // a removed message came back, as after a kill -9 of a NATS server; it is ignored
+    if (sequence <= this.#letGo) return;
     this.#messages += 1;
     if (!this.#isNext(sequence)) return;
     this.#last = sequence;
@@ -120,7 +124,7 @@ export class JournalVerifier {
     this.#chains.set(sequence, this.#chain);
   }
 
-  /** Sequences have no gap; what stands behind a higher one is in no place of the log. */
+  /** Checks that sequences have no gap. A message behind a higher sequence is out of place. */
   #isNext(sequence: number): boolean {
     const expected = this.#last + 1;
     if (sequence === expected) return true;
@@ -175,7 +179,7 @@ export class JournalVerifier {
     this.#checkConfirmed(confirms);
   }
 
-  /** The messages that a closing record names have to be there, before it. */
+  /** Checks that the messages which a closing entry names exist before it. */
   #checkStreamed(closing: number, messages: readonly Confirmation[]): void {
     for (const { sequence, digest } of messages) {
       const found = this.#records.get(sequence);
@@ -185,7 +189,7 @@ export class JournalVerifier {
     }
   }
 
-  /** What a proxy confirmed has to be where it was. */
+  /** Checks that the records which a proxy confirmed are still where they were. */
   #checkConfirmed(confirms: readonly Confirmation[]): void {
     for (const { sequence, digest } of confirms) {
       if (sequence <= this.#letGo) continue;
@@ -197,7 +201,10 @@ export class JournalVerifier {
     }
   }
 
-  /** `proxyId`: whose entry it has to be; undefined: an operator's word is of any. */
+  /**
+   * Checks the entry that an outcome or resolution refers to. `proxyId`: the proxy that must have written the entry;
+   * undefined for an operator's resolution, which may be about any entry.
+   */
   #checkAbout(sequence: number, entry: number, digest: Digest | undefined, proxyId: string | undefined): void {
     const found = this.#records.get(entry);
     if (entry <= this.#letGo) return;
@@ -226,7 +233,7 @@ export class JournalVerifier {
       return;
     }
     if (found === undefined && through + recordsKept <= this.#last) return;
-    // what was named before need not be named again
+    // a fault that was named before need not be named again
     if (this.#lastFault < from)
       this.refuse(
         from,
@@ -235,7 +242,7 @@ export class JournalVerifier {
     this.#resume(through, chain);
   }
 
-  /** Goes on from what the seal says, so that the next one tells about its own messages alone. */
+  /** Continues the chain from the sealed value, so that the next seal is judged by its own messages alone. */
   #resume(through: number, sealed: Digest): void {
     let chain = sealed;
     this.#chains.set(through, chain);
@@ -250,7 +257,10 @@ export class JournalVerifier {
     this.#chain = chain;
   }
 
-  /** Ends the journal with what a control plane signed over all of it; "empty": there is nothing to sign. */
+  /**
+   * Ends the journal and returns the verdict. `end`: the seal over all of it; undefined: it is missing; "empty": the
+   * journal has no message to seal.
+   */
   finish(end: Uint8Array | undefined | "empty"): JournalVerdict {
     if (end === "empty") return { messages: 0, entries: 0, seals: 0, sealedThrough: 0, faults: [...this.#faults] };
     if (end === undefined) this.refuse(this.#last, "the end is not signed: what came after it may have been cut off");

@@ -1,4 +1,6 @@
-/** Whether live writes of a service may go to a version: its history must not be sent there a second time. */
+/**
+ * Finds out whether live writes of a service may reach a version. Its history must not be replayed to such a version.
+ */
 import type { Unit } from "../model.js";
 import { serviceOfMethod } from "../snapshot/grammar.js";
 
@@ -6,8 +8,8 @@ type RouteRule = Unit["routes"][number]["rules"][number];
 type Labels = ReadonlyMap<string, string>;
 
 /**
- * Returns why live writes may go to the instances of `version`, whose labels these are; undefined: none does. What only a
- * call says (its headers, its caller) counts as if it matched.
+ * Returns why live writes may reach the instances of `version`, whose labels are `instances`, or undefined if none can.
+ * A match that depends on a call's headers or caller counts as fulfilled.
  */
 export function whyLive(unit: Unit, version: string, instances: readonly Labels[]): string | undefined {
   const [{ methods: writes = [] } = {}] = unit.journals;
@@ -24,7 +26,10 @@ export function whyLive(unit: Unit, version: string, instances: readonly Labels[
     : `calls that no rule of the Route of ${unit.name} is for go to every version`;
 }
 
-/** Also a target of weight 0 gets calls, where the others are empty and the rule spills. */
+/**
+ * Returns whether a rule can send calls to the version. A target of weight 0 gets calls too, if the others are empty
+ * and the rule spills.
+ */
 function reaches({ split, whenEmpty }: RouteRule, version: string, instances: readonly Labels[]): boolean {
   if (split.length === 0) return true;
   return split.some(({ version: of, labels = [], weight }) => {
@@ -33,7 +38,7 @@ function reaches({ split, whenEmpty }: RouteRule, version: string, instances: re
   });
 }
 
-/** Whether both patterns are about some method. Empty: all methods. */
+/** Returns whether some method matches both lists of patterns. An empty list matches all methods. */
 function meet(patterns: readonly string[], others: readonly string[]): boolean {
   if (patterns.length === 0 || others.length === 0) return true;
   return patterns.some((one) => others.some((other) => names(one, other) || names(other, one)));

@@ -1,12 +1,12 @@
 import type { WeightedVersion } from "../kinds/route/targets.js";
 
-/** Where calls go that change nothing. */
+/** Where read calls of a journaled service are sent. */
 export interface ReadPlan {
-  /** For people: "ledger-writes/reads". */
+  /** The name that operators see, such as "ledger-writes/reads". */
   readonly name: string;
   readonly replica: Pick<WeightedVersion, "version" | "labels">;
-  /** How long a read waits at the replica for a write. */
+  /** The milliseconds for which a read waits at the replica until the replica has applied a write. */
   readonly waitMs: number;
-  /** Whether a call that arrives as this method is a read. */
+  /** Returns whether a call that arrives under this method is a read. */
   isRead(method: string): boolean;
 }

@@ -1,13 +1,13 @@
-/** What the header of a replayed write says, from the operator who replays to the proxy. */
+/** The header of a replayed write, which the replaying operator sends to the proxy. */
 import { parseSpiffeId, type SpiffeId } from "../identity.js";
 import { journalKeyBytesMax } from "../wire/journal/entry.js";
 
 export interface ReplayedWrite {
-  /** The sequence of its entry in the journal. */
+  /** The sequence of the write's entry in the journal. */
   readonly sequence: number;
-  /** Who called when the write was journaled. */
+  /** The caller of the write when it was journaled. */
   readonly caller: SpiffeId;
-  /** Its idempotency key; "": none. */
+  /** The idempotency key of the write; "": it had none. */
   readonly key: string;
 }
 
@@ -16,7 +16,7 @@ export function renderReplayed({ sequence, caller, key }: ReplayedWrite): string
   return (key === "" ? parts : [...parts, Buffer.from(key, "utf8").toString("base64url")]).join(" ");
 }
 
-/** undefined: the text is none that `renderReplayed` makes. */
+/** Parses the header. Returns undefined for a text that `renderReplayed` does not make. */
 export function parseReplayed(text: string): ReplayedWrite | undefined {
   const found = /^([1-9][0-9]{0,14}) (spiffe:[^ ]+)(?: ([A-Za-z0-9_-]+))?$/.exec(text);
   if (found === null) return undefined;

@@ -1,19 +1,22 @@
 /**
- * The way of a streamed request into the journal, until it can be closed: a generator without clock and network, which a proxy
- * performs on its connections and the simulation on a log in memory. Nothing of it counts before an entry names its records,
- * so whoever dies on the way leaves nothing that was written.
+ * How a streamed request is appended to the journal before it is closed, as a generator without clock and network. A
+ * proxy performs the steps on its connections; the simulation performs them on a log in memory. Nothing counts as
+ * written before an entry names the records, so a proxy that dies on the way leaves nothing written.
  */
 
 export type StreamStep =
-  /** Waits until messages are there that no record has yet, or the request has ended. */
+  /** Waits until there are messages that no record has yet, or the request has ended. */
   | { readonly kind: "collect" }
-  /** Appends them as the record of this number, under its message id, until it is acknowledged or time is up. */
+  /**
+   * Appends the collected messages as record `number`, under its message id, until the record is acknowledged or time
+   * is up.
+   */
   | { readonly kind: "append-messages"; readonly number: number };
 
 export interface StreamResults {
-  /** "ended": all are in records. "gone": the caller broke off, or sent what is refused. */
+  /** "ended": all messages are in records. "gone": the caller cancelled, or sent something that is refused. */
   readonly collect: "messages" | "ended" | "gone";
-  /** Where it is; undefined: nobody knows. */
+  /** The sequence of the record; undefined: nobody knows whether it was stored. */
   readonly "append-messages": number | undefined;
 }
 

@@ -1,57 +1,71 @@
 /**
- * The way of one write through the journal, without clock and network: a generator that asks for one step after the other
- * and ends with what the caller gets. A proxy performs the steps on its connections; the simulation on a log in memory,
- * where proxies die at each of them.
+ * How one write passes through the journal, as a generator without clock and network: it asks for one step after the
+ * other and ends with the caller's answer. A proxy performs the steps on its connections; the simulation performs them
+ * on a log in memory, where proxies die at each step.
  */
 
-/** An entry that is in the log, as far as a write asks. */
+/** An entry in the log, with what a write needs to know of it. */
 export interface FoundEntry {
-  /** It has the very bytes that this write sent: the acknowledgement of an earlier try was lost. */
+  /** The entry has exactly the bytes that this write sent: the acknowledgement of an earlier append was lost. */
   readonly isOwn: boolean;
-  /** It is an entry of this write's idempotency key, stored under the message id of that key. */
+  /** The entry has this write's idempotency key and is stored under the message id of that key. */
   readonly isOfKey: boolean;
   readonly isOrdered: boolean;
   readonly expected: number;
-  /** It has the same request and order key as this write. */
+  /** The entry has the same request and order key as this write. */
   readonly isSameRequest: boolean;
 }
 
-/** What settled an entry. */
+/** The record that settled an entry. */
 export interface FoundOutcome {
   readonly notForwarded: boolean;
   readonly behind: number;
 }
 
-/** Everything up to `through` was let go; the order key had this head there (0: none). */
+/**
+ * Everything up to `through` was removed from the journal; `head` is the head that the order key had there (0: none).
+ */
 export interface LetGoOfKey {
   readonly through: number;
   readonly head: number;
 }
 
-/** What is asked for. */
+/** A step that the performer carries out. */
 export type Step =
-  /** The head of the order key. `fresh`: read from the log; else it may be remembered. It may be behind: the log decides. */
+  /**
+   * Asks for the head of the order key. `fresh`: reads it from the log; otherwise a remembered one will do. It may be
+   * outdated: the log decides.
+   */
   | { readonly kind: "head"; readonly fresh: boolean }
-  /** Appends the entry, and repeats it under its message id until it is acknowledged or time is up. */
+  /** Appends the entry, and repeats the append under the same message id until it is acknowledged or time is up. */
   | { readonly kind: "append"; readonly expected: number; readonly afterVoid: number }
-  /** `of`: an entry of the same order key, or there is "none"; 0: of whichever. "doubtful": it says it is one, and no proxy signed it. */
+  /**
+   * Reads the entry at `sequence`. `of`: the result is "none" unless the entry has the order key of this entry; 0: any
+   * order key will do. "doubtful": the message claims to be an entry, and no proxy signed it.
+   */
   | { readonly kind: "entry"; readonly sequence: number; readonly of: number }
-  /** The first entry in (after, until] of the order key of `until` that expects `after`; the log was read whole up to it. */
+  /**
+   * Finds the first entry in (after, until] that has the order key of `until` and expects `after`. The log must have
+   * been read completely up to `until`.
+   */
   | { readonly kind: "first-after"; readonly after: number; readonly until: number }
   /**
-   * What was let go of the order key of `of`, read after `of` was seen in the log. `after`: the entry that is asked about;
-   * where nothing from it on can have been let go, nothing need be read.
+   * Asks what was removed of the order key of `of`, read after `of` was seen in the log. `after`: the entry in
+   * question; if nothing from it on can have been removed, nothing needs to be read.
    */
   | { readonly kind: "let-go"; readonly of: number; readonly after: number }
-  /** Whether it is known to be a valid entry of the order key of `of`, as one with an outcome is. No proves nothing. */
+  /**
+   * Asks whether the entry is known to be a valid entry of the order key of `of`, as an entry with an outcome is. A
+   * "no" proves nothing.
+   */
   | { readonly kind: "is-known"; readonly sequence: number; readonly of: number }
-  /** Waits, within a bound, for what settles the entry. */
+  /** Waits, within a bound, for the record that settles the entry. */
   | { readonly kind: "outcome"; readonly sequence: number }
   | { readonly kind: "forward"; readonly sequence: number }
-  /** Records what `forward` got, or that nothing was forwarded; `behind` as in FoundOutcome. */
+  /** Records the result of `forward`, or that nothing was forwarded; `behind` is that of FoundOutcome. */
   | { readonly kind: "record"; readonly sequence: number; readonly notForwarded: boolean; readonly behind: number };
 
-/** What each step results in; undefined: it failed, or was not known in time. */
+/** The results of the steps; undefined: the step failed, or its result was not known in time. */
 export interface Results<Outcome extends FoundOutcome> {
   readonly head: number | undefined;
   readonly append: { readonly sequence: number; readonly isDuplicate: boolean } | undefined;
@@ -59,45 +73,48 @@ export interface Results<Outcome extends FoundOutcome> {
   readonly "first-after": number | undefined;
   readonly "let-go": LetGoOfKey | undefined;
   readonly "is-known": boolean;
-  /** "let-go": it was settled, and what became of it is not there any more. */
+  /** "let-go": the entry was settled, and its outcome has been removed from the journal. */
   readonly outcome: Outcome | "in-flight" | "unknown" | "let-go";
-  /** "lost": the application got it, or may have, and nobody knows more. */
+  /** "lost": the application got the call, or may have, and nobody knows how it ended. */
   readonly forward: "answered" | "not-forwarded" | "lost";
   readonly record: boolean;
 }
 
-/** How a write ends for its caller. `head`: 0 if it is not known. */
+/** How a write ends for its caller. `head`: the head of the order key; 0 if it is not known. */
 export type WriteEnd<Outcome> =
-  /** The application answered. `isDurable`: so it is recorded. */
+  /** The application answered. `isDurable`: its outcome is recorded. */
   | { readonly kind: "applied"; readonly sequence: number; readonly isDurable: boolean }
-  /** The outcome of an earlier call under this key. */
+  /** The answer is the recorded outcome of an earlier call with this key. */
   | { readonly kind: "recorded"; readonly sequence: number; readonly outcome: Outcome }
-  /** Another write of the order key came first. */
+  /** Another write with the same order key came first. */
   | { readonly kind: "conflict"; readonly head: number }
   | { readonly kind: "other-request"; readonly sequence: number }
-  /** An earlier call under this key, or a write before it of its order key, is under way. */
+  /** An earlier call with this key, or an earlier write with the same order key, is still under way. */
   | { readonly kind: "in-flight"; readonly sequence: number }
   | { readonly kind: "blocked"; readonly sequence: number; readonly by: number }
   | { readonly kind: "not-forwarded"; readonly sequence: number }
   | { readonly kind: "unknown"; readonly sequence: number }
-  /** Something that is no entry of this key was stored under its message id: by whom, only that message says. */
+  /** The message stored under the id of this key is no entry of the key; only that message says who stored it. */
   | { readonly kind: "taken"; readonly sequence: number }
-  /** Nothing was appended, as far as is known, or the log could not be read: the application saw nothing. */
+  /** As far as is known nothing was appended, or the log could not be read. The application did not see the call. */
   | { readonly kind: "unavailable" };
 
 export interface Write {
   readonly isOrdered: boolean;
   readonly isKeyed: boolean;
-  /** The head that the caller says it knows; undefined: it says none. */
+  /** The head that the caller expects; undefined: the caller states none. */
   readonly expected: number | undefined;
 }
 
-/** Messages under the ids of one key of which all but the last are void, were not forwarded, or are no entries of it. */
+/**
+ * The most messages under the ids of one key that a call walks past because they are void, were not forwarded, or are
+ * no entries of the key.
+ */
 const triesMax = 64;
-/** Appends of one call that expects nothing and finds that another proxy came first. */
+/** The most appends of a call that expects no head and loses the race against other proxies. */
 const racesMax = 3;
 const ancestorsMax = 32;
-/** What is judged anew because something was let go meanwhile. */
+/** The most times that a validity is judged again because entries were removed meanwhile. */
 const letGoMax = 3;
 
 type Steps<Result> = Generator<Step, Result, unknown>;
@@ -128,7 +145,8 @@ export class WriteSteps<Outcome extends FoundOutcome> {
       const found = isDuplicate ? yield* this.#ask({ kind: "entry", sequence, of: 0 }) : undefined;
       if (isDuplicate && found === undefined) return { kind: "unavailable" };
       if (isDuplicate && (typeof found !== "object" || !(found.isOwn || found.isOfKey))) {
-        // who repeats this key finds the same there and goes on behind it, unless an entry may become one with trust
+        // a caller who repeats this key finds the same message and continues behind it, unless the message may later
+        // prove to be an entry
         if (found === "doubtful" || !isKeyed) return { kind: "taken", sequence };
         taken = afterVoid = sequence;
         continue;
@@ -161,8 +179,9 @@ export class WriteSteps<Outcome extends FoundOutcome> {
   }
 
   /**
-   * Whether an entry with an order key is valid. It is void if an entry before it expects the same, or if what it expects is
-   * void; so this goes back until an entry that is known to be valid, or what was let go. undefined: not known.
+   * Returns whether an entry with an order key is valid, or undefined if that cannot be known. An entry is void if an
+   * earlier entry expects the same head, or if the entry that it expects is void. So the search goes back to an entry
+   * that is known to be valid, or to what was removed.
    */
   *#isValid(sequence: number, expected: number): Steps<boolean | undefined> {
     for (let times = 0; times < letGoMax; times += 1) {
@@ -172,11 +191,11 @@ export class WriteSteps<Outcome extends FoundOutcome> {
     return undefined;
   }
 
-  /** "again": what it went back to was let go meanwhile. */
+  /** As `#isValid`; "again": an entry that the search went back to was removed meanwhile. */
   *#judge(sequence: number, expected: number): Steps<boolean | "again" | undefined> {
     let [until, after] = [sequence, expected];
     for (let depth = 0; depth < ancestorsMax; depth += 1) {
-      if (after >= until) return false; // it expects what came later
+      if (after >= until) return false; // the entry expects one that came later
       const first = yield* this.#ask({ kind: "first-after", after, until });
       if (first === undefined) return undefined;
       const letGo = yield* this.#ask({ kind: "let-go", of: until, after });
@@ -197,7 +216,10 @@ export class WriteSteps<Outcome extends FoundOutcome> {
     return undefined;
   }
 
-  /** The end of a call whose key another call's valid entry has; undefined: that one was not forwarded. */
+  /**
+   * Returns how a call ends whose key already belongs to another call's valid entry, or undefined if that entry was not
+   * forwarded.
+   */
   *#repeat(sequence: number, { isSameRequest }: FoundEntry): Steps<WriteEnd<Outcome> | undefined> {
     if (!isSameRequest) return { kind: "other-request", sequence };
     const outcome = yield* this.#ask({ kind: "outcome", sequence });
@@ -206,7 +228,7 @@ export class WriteSteps<Outcome extends FoundOutcome> {
     return outcome.notForwarded ? undefined : { kind: "recorded", sequence, outcome };
   }
 
-  /** Forwards this write's own valid entry once what is before it is settled. */
+  /** Forwards this write's own valid entry once the entries before it are settled. */
   *#apply(sequence: number, named: number): Steps<WriteEnd<Outcome>> {
     let behind = this.#write.isOrdered ? named : 0;
     while (behind !== 0) {

@@ -6,17 +6,19 @@ import type { Unit } from "./table.js";
 
 export type Callee = Service | Egress;
 
-/** Returns what the unit is about, if that can be called; undefined: it is about a gateway or the mesh. */
+/** Returns the service or egress that the unit is about, or undefined if it is about a gateway or the mesh. */
 export function calleeOf({ service, egress }: Pick<Unit, "service" | "egress">): Callee | undefined {
   return service ?? egress;
 }
 
-/** Whether a method may be carried out twice with the effect of once, as far as the service or egress says. */
+/**
+ * Returns whether the service or egress says that carrying out a method twice has the effect of carrying it out once.
+ */
 export function isIdempotent(callee: Callee, method: string): boolean {
   return isMarked(callee.idempotent, method) || hasNoSideEffects(callee, method);
 }
 
-/** Whether a method changes nothing, as far as the service or egress says. */
+/** Returns whether the service or egress says that a method changes nothing. */
 export function hasNoSideEffects({ noSideEffects }: Callee, method: string): boolean {
   return isMarked(noSideEffects, method);
 }

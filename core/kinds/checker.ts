@@ -15,7 +15,10 @@ export interface PolicyContext {
   readonly mesh: string;
   /** The versions that run, by service. If it is undefined, versions are not checked. */
   readonly knownVersions?: ReadonlyMap<string, ReadonlySet<string>> | undefined;
-  /** The endpoints that take calls, by service. If it is undefined, what they say of themselves is not checked. */
+  /**
+   * The endpoints that take calls, by service. If it is undefined, what endpoints report about themselves is not
+   * checked.
+   */
   readonly knownEndpoints?: ReadonlyMap<string, readonly KnownEndpoint[]> | undefined;
   /** The issuers that the trust log has keys of. If it is undefined, keys are not checked. */
   readonly knownIssuers?: ReadonlySet<string> | undefined;
@@ -28,13 +31,16 @@ export interface RoutedTo {
   /** For people: "rules[0] of Route payments". */
   readonly place: string;
   readonly split: readonly WeightedVersion[];
-  /** Whether it takes every call that comes to it. */
+  /** Whether the rule takes every call that reaches it. */
   readonly isForAll: boolean;
-  /** How long a try of one of its calls may take; 0: as long as the call. */
+  /** The longest time that one try of a call may take, in milliseconds; 0: as long as the call. */
   readonly perTryTimeoutMs: number;
 }
 
-/** The checks of one object. A `place` is a field ("rules[0].split"), or a field with a text in it ("allow[0].from=cart"). */
+/**
+ * The checks of one object. A `place` is a field ("rules[0].split"), or a field with a text in it
+ * ("allow[0].from=cart").
+ */
 export interface PolicyChecker {
   readonly context: PolicyContext;
   /** True if the policy contains a JwtIssuer. */
@@ -47,7 +53,7 @@ export interface PolicyChecker {
   isStated(place: string): boolean;
   /** Reports a service that does not exist, and says whether it exists; "" was reported by the parser. */
   service(name: string, place: string): boolean;
-  /** Returns whether a name is that of an Egress. */
+  /** Returns whether `name` is the name of an Egress. */
   isOutside(name: string): boolean;
   /** Reports an issuer that no JwtIssuer states. */
   issuer(name: string, place: string): void;
@@ -63,9 +69,9 @@ export interface PolicyChecker {
   noSideEffects(service: string): readonly string[];
   /** Returns the rules of the Route of `service`. */
   routeRules(service: string): readonly RoutedTo[];
-  /** Returns the endpoints of `service` that a target names and that take calls; undefined: it is not known which do. */
+  /** Returns the endpoints of `service` that match a target and take calls, or undefined if that is not known. */
   endpoints(service: string, target: Pick<WeightedVersion, "version" | "labels">): readonly KnownEndpoint[] | undefined;
-  /** Completes a message with the name that was probably meant; "" where there is none. */
+  /** Returns the end of a message that suggests the name that was probably meant, or "" if no name is near. */
   nearest(text: string, names: () => Iterable<string>): string;
 }
 

@@ -1,4 +1,4 @@
-/** Expressions in CEL, or none. */
+/** The type of CEL expressions in policy, which may be left out. */
 import { checkCondition } from "../policy/condition/condition.js";
 import { checkKeyExpression } from "../policy/condition/key-expression.js";
 import type { ConditionProblem } from "../policy/condition/problem.js";
@@ -13,7 +13,7 @@ const whyNot =
     return problem && `at character ${problem.offset + 1}: ${problem.message}`;
   };
 
-/** A condition. */
+/** A condition on a call: an expression that is true or false. */
 export const condition = textOrNone(conditionShape, whyNot(checkCondition));
-/** A text that is made of a call. */
+/** An expression that makes a text from a call. */
 export const keyExpression = textOrNone(keyShape, whyNot(checkKeyExpression));

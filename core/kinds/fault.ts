@@ -1,6 +1,6 @@
-/** What is wrong with a value of policy, and where in it. */
+/** A fault in a value of policy, with its place in that value. */
 export class PolicyFault extends Error {
-  /** For example "rules[0].timeout"; "" for the value itself. */
+  /** The place of the fault, such as "rules[0].timeout"; "" for the value itself. */
   path: string;
 
   constructor(why: string, path = "") {
@@ -9,7 +9,7 @@ export class PolicyFault extends Error {
   }
 }
 
-/** Runs `work` and puts `step` ("rules" or "[0]") before the path of a fault in it. */
+/** Runs `work`, and puts `step` ("rules" or "[0]") in front of the path of a fault that it throws. */
 export function within<Result>(step: string, work: () => Result): Result {
   try {
     return work();
@@ -21,7 +21,7 @@ export function within<Result>(step: string, work: () => Result): Result {
   }
 }
 
-/** The fault on one line. */
+/** Renders the fault on one line. */
 export function renderFault({ path, message }: PolicyFault): string {
   return path === "" ? message : `${path}: ${message}`;
 }

@@ -1,4 +1,4 @@
-/** A kind of policy: everything that is stated about it, in one place. */
+/** A kind of policy, with everything that is stated about it. */
 import type { Shape } from "../snapshot/shapes.js";
 import type { Checked, PolicyChecker } from "./checker.js";
 import { type Fields, type RecordOf, type RecordType, record, required } from "./record.js";
@@ -19,8 +19,8 @@ export interface Kind<Object extends NamedObject, Key extends string = string> {
   /** Its page in docs/, with a table of its fields that comes from here. */
   readonly page: string;
   /**
-   * The unit that holds objects of this kind: of the service, of the mesh, of the gateway that it is, or either of the
-   * first two, where objects that name no service are about the mesh.
+   * The unit that holds objects of this kind: that of their service, that of the mesh, that of their gateway, or
+   * "either" (the mesh's for objects that name no service, otherwise the service's).
    */
   readonly unit: "service" | "mesh" | "gateway" | "either";
   /** The field of a unit that holds its objects, and its number in the unit's bytes. */
@@ -33,13 +33,16 @@ export interface Kind<Object extends NamedObject, Key extends string = string> {
   readonly shape: Shape<Object>;
   /** Returns the object as it is written in a file, `kind` and `name` first. */
   render(object: Object): Record<string, unknown>;
-  /** True if a service has at most one object of this kind, as has the mesh, where objects may be about it. */
+  /**
+   * True if a service has at most one object of this kind. The same holds for the mesh, where an object may be about
+   * the mesh.
+   */
   readonly isOnePerService: boolean;
   /** Returns what is wrong with the objects of one unit together, or undefined. */
   whyNotTogether?(unit: string, objects: readonly Object[]): string | undefined;
   /** Checks an object against the rest of the policy and the fleet. */
   check?(object: Object, checker: PolicyChecker): void;
-  /** Checks all objects of the kind together. */
+  /** Checks all objects of this kind together. */
   checkAll?(objects: readonly Checked<Object>[]): void;
   /** Returns the service that this object exposes to callers, or undefined if it exposes none. */
   exposes?(object: Object): string | undefined;
@@ -53,7 +56,7 @@ type Statement<Object extends NamedObject, Key extends string> = Omit<Kind<Objec
   readonly written?: { readonly shape: Shape<Object>; render(object: Object): Record<string, unknown> };
   /** Returns what is wrong with an object as a whole, or undefined. */
   whyNot?(object: Object): string | undefined;
-  /** Fields that are planned: refused, so that nobody believes they were in force. */
+  /** Fields that are planned. They are refused, so that nobody believes that they are in force. */
   readonly later?: Readonly<Record<string, string>>;
 };
 

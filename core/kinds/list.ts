@@ -50,7 +50,7 @@ export function list<Value>(of: Type<Value>, options: ListOptions<Value>): Type<
   };
 }
 
-/** A list of texts without an order: sorted, each once. */
+/** A set of texts: sorted, and each text once. */
 export function textSet<Text extends string>(
   of: Type<Text>,
   options: Omit<ListOptions<Text>, "sortBy">,

@@ -7,7 +7,7 @@ import { text } from "./types.js";
 const labelPattern = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
 const identifierPath = "[A-Za-z_]\\w*(\\.[A-Za-z_]\\w*)*";
 
-/** HTTP paths begin with a slash, so people write one by mistake. */
+/** Returns a hint for a method with a slash in front, which people write because HTTP paths have one. */
 const slashHint = (value: string): string =>
   value.startsWith("/") && isMethodPattern(value.slice(1)) ? `write it as ${JSON.stringify(value.slice(1))}` : "";
 
@@ -19,14 +19,14 @@ export const label = text({
   hint: (value) => (isLabel(value.toLowerCase()) ? "names are lower case" : ""),
 });
 
-/** A version as in a join token. */
+/** A version, as a join token states it. */
 export const version = text({
   expected: "a version: 1 to 63 of A-Z, a-z, 0-9, dot, _ and -",
   pattern: "^[A-Za-z0-9._-]{1,63}$",
   valid: isVersion,
 });
 
-/** "package.Service/Method". */
+/** A method: "package.Service/Method". */
 export const method = text({
   expected: "a method: package.Service/Method",
   pattern: `^${identifierPath}/[A-Za-z_]\\w*$`,
@@ -34,7 +34,7 @@ export const method = text({
   hint: slashHint,
 });
 
-/** In files: "package.Service/Method", or "package.Service/*" for all methods that a descriptor lists. */
+/** A method in files: "package.Service/Method", or "package.Service/*" for all methods that a descriptor lists. */
 export const statedMethod = text({
   expected: 'a method: package.Service/Method, or "package.Service/*" where a descriptor says which',
   pattern: `^${identifierPath}/(\\*|[A-Za-z_]\\w*)$`,
@@ -63,7 +63,7 @@ const client = text({
   hint: (value) => (/[A-Z]/.test(value) && isClientName(value.toLowerCase()) ? "digits are lower case" : ""),
 });
 
-/** Outside clients, at least one. */
+/** Names of outside clients, at least one. */
 export const clients = textSet(client, { whenEmpty: "name clients, or leave it out for any", neverEmpty: true });
 
 /** Methods; an empty list means all methods. */
@@ -75,7 +75,7 @@ export const callers = textSet(caller, { whenEmpty: whenNobody, neverEmpty: true
 /** Callers; an empty list means any caller. */
 export const callersOrAny = textSet(caller, { whenEmpty: whenNobody });
 
-/** One that is named: "*" would give what is written to a service to whoever has an identity. */
+/** A reader of a journal, by name: "*" would give the writes of a service to everybody with an identity. */
 const reader = text({
   expected: "a service's name, or a SPIFFE ID in full",
   pattern: `^(${labelPattern.slice(1, -1)}|spiffe://.+)$`,
@@ -86,5 +86,5 @@ const reader = text({
 /** Names of operators, at least one. */
 export const operatorNames = textSet(label, { whenEmpty: "leave it out for nobody", neverEmpty: true });
 
-/** Those who may follow a journal, at least one. */
+/** Those who may read the events of a journal, at least one. */
 export const readers = textSet(reader, { whenEmpty: "leave it out for nobody", neverEmpty: true });

@@ -1,4 +1,4 @@
-/** Records: values with named fields, each stated once. */
+/** The types of records: values with named fields, each of which is stated once. */
 import type { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import type { Node } from "yaml";
 import type { Reading } from "../snapshot/reading.js";
@@ -9,7 +9,9 @@ import { orNone } from "./types.js";
 
 /** A field of a record: its number in the bytes, its type, and what a file may leave out. */
 export interface Field<Value> {
-  /** The protobuf field number; undefined: the type is a record, and its fields are fields of this record in the bytes. */
+  /**
+   * The protobuf field number; undefined: the type is a record, and its fields are fields of this record in the bytes.
+   */
   readonly number: number | undefined;
   readonly type: Type<Value>;
   readonly required: boolean;
@@ -21,7 +23,7 @@ export interface Field<Value> {
   readonly about: string;
 }
 
-/** A field whose key is not there where it has no value. */
+/** A field whose key is absent if it has no value. */
 export interface OptionalField<Value> extends Field<Value | undefined> {
   readonly mayBeAbsent: true;
 }
@@ -30,7 +32,7 @@ interface FieldOptions {
   readonly name?: string;
 }
 
-/** A field that files have to state; `missing` stands for it where it is wrong, so that the rest can be checked. */
+/** A field that files must state. If its value is wrong, `missing` takes its place, so that the rest can be checked. */
 export function required<Value>(
   number: number | undefined,
   type: Type<Value>,
@@ -52,7 +54,7 @@ export function optional<Value>(
   return { number, type, required: false, missing, name, about };
 }
 
-/** A field that may be left out, and then is not there at all. */
+/** A field that may be left out. Its key is then absent. */
 export function maybe<Value>(
   number: number | undefined,
   type: Type<Value>,
@@ -63,7 +65,7 @@ export function maybe<Value>(
   return { number, type: none, required: false, missing: undefined, name, about, mayBeAbsent: true };
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: fields of all types stand in one table
+// biome-ignore lint/suspicious/noExplicitAny: fields of all types are in one table
 export type Fields = Readonly<Record<string, Field<any>>>;
 type ValueOf<F> = F extends Field<infer Value> ? Value : never;
 type AbsentKeys<F> = { [Key in keyof F]: F[Key] extends { readonly mayBeAbsent: true } ? Key : never }[keyof F];
@@ -77,11 +79,14 @@ export type RecordOf<F> = Flat<
 >;
 
 interface RecordOptions<Value> {
-  /** Puts right what depends on several fields of a file; `field` is the place of the record. */
+  /** Corrects or reports what depends on several fields of a file; `field` is the place of the record. */
   refine?(found: Value, field: string, reading: Reading): Value;
-  /** Fields of files that are planned, and what holds until then: refused, so that nobody believes they were in force. */
+  /**
+   * Fields of files that are planned, with the rule that holds until then. They are refused, so that nobody believes
+   * that they are in force.
+   */
   readonly later?: Readonly<Record<string, string>>;
-  /** What is wrong with the record as a whole; undefined: nothing. */
+  /** Returns what is wrong with the record as a whole, or undefined. */
   why?(value: Value): string | undefined;
 }
 
@@ -90,10 +95,10 @@ export interface RecordType<Value> extends Type<Value> {
   readonly slots: readonly Slot[];
 }
 
-/** A record while it is made. */
+/** A record that is being built. */
 export type Draft = Record<string, unknown>;
 
-/** One protobuf field of a record, also of a record that is written into it. */
+/** One protobuf field of a record. A record that is written into another one has its fields among the other's. */
 export interface Slot {
   readonly number: number;
   readonly label: string;
@@ -102,7 +107,7 @@ export interface Slot {
   set(draft: Draft, value: unknown): void;
 }
 
-/** A record; in the bytes a message. `what` completes "expected …". */
+/** The type of a record; its bytes are a message. `what` completes "expected …". */
 export function record<const F extends Fields>(
   what: string,
   fields: F,
@@ -154,7 +159,9 @@ export function writeSlots(writer: BinaryWriter, slots: readonly Slot[], value: 
   for (const slot of slots) slot.wire.write(writer, slot.number, slot.get(value));
 }
 
-/** Reads fields up to `end` into `draft`. Fails with a `PolicyFault` on a field that this version does not know (I6). */
+/**
+ * Reads fields up to `end` into `draft`. Fails with a `PolicyFault` on a field that this version does not know (I6).
+ */
 export function readSlots(reader: BinaryReader, end: number, slots: readonly Slot[], draft: Draft): Draft {
   while (reader.pos < end) {
     const tag = reader.uint32();
@@ -196,7 +203,7 @@ function slotsOf(key: string, field: Field<any>): Slot[] {
   }));
 }
 
-/** Leaves out what has no value: keys without one, and records written into this one of which nothing is there. */
+/** Deletes the keys without a value, and the inlined records of which no field is set. */
 // biome-ignore lint/suspicious/noExplicitAny: as in Fields
 function finish(entries: readonly (readonly [string, Field<any>])[], draft: Draft): Draft {
   for (const [key, { number, missing, type }] of entries) {

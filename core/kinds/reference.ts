@@ -1,4 +1,7 @@
-/** The reference part of a kind's page: every field, from the statement that the parser reads by. */
+/**
+ * Generates the reference part of a kind's page: a table of all fields, made from the same statement that the parser
+ * uses.
+ */
 import type { Field, Shape } from "../snapshot/shapes.js";
 import type { Kind } from "./kind.js";
 import type { PolicyObject } from "./table.js";
@@ -6,13 +9,13 @@ import type { PolicyObject } from "./table.js";
 const begin = "<!-- fields: written by UPDATE_GOLDEN=1 npm test -- test/golden/reference -->";
 const end = "<!-- end of fields -->";
 
-/** The table of the fields of a kind, with the marks that stand around it on its page. */
+/** Returns the table of the fields of a kind, between the marks that enclose it on its page. */
 function renderReference({ shape }: Kind<PolicyObject>): string {
   const rows = rowsOf(shape, "").map((cells) => `| ${cells.join(" | ")} |`);
   return [begin, "", "| field | what it takes | what it says |", "|---|---|---|", ...rows, "", end].join("\n");
 }
 
-/** The page with its reference part put right. Fails with a TypeError if the page has no place for it. */
+/** Returns the page with its reference part replaced. Fails with a TypeError if the page has no marks for it. */
 export function withReference(page: string, kind: Kind<PolicyObject>): string {
   const from = page.indexOf("<!-- fields");
   const to = page.indexOf(end);
@@ -33,7 +36,7 @@ function takes({ shape, required, missing }: Field<unknown>): string {
   return `${cell(shape.expected)}${required ? "; required" : stated}`;
 }
 
-/** A text as a cell of a table takes it. */
+/** Returns the text with the escapes that a table cell needs. */
 function cell(text: string): string {
   return text.replaceAll("|", "\\|");
 }

@@ -1,4 +1,7 @@
-/** The kinds of policy, in the order in which units hold them and files list them. Everything else loops over this table. */
+/**
+ * The kinds of policy, in the order in which units hold them and files list them. Everything else loops over this
+ * table.
+ */
 import { assertion } from "./assertion/assertion.js";
 import { authorization } from "./authorization/authorization.js";
 import { egress } from "./egress/egress.js";
@@ -31,7 +34,7 @@ type ObjectOf<K> = K extends Kind<infer Object, string> ? Object : never;
 /** An object of a policy file. */
 export type PolicyObject = ObjectOf<Table>;
 
-/** All policy about one service (or, by the name "@mesh", about the mesh): its objects by kind. */
+/** All policy about one service (or, under the name "@mesh", about the mesh): the objects by kind. */
 export type Unit = { readonly name: string } & {
   readonly [K in Table as K["key"]]: K["key"] extends "service" | "gateway" | "egress"
     ? ObjectOf<K> | undefined
@@ -43,12 +46,12 @@ export const kinds = table as unknown as readonly Kind<PolicyObject>[];
 
 const byName = new Map<string, Kind<PolicyObject>>(kinds.map((kind) => [kind.kind, kind]));
 
-/** The kind of that name; undefined: there is none. */
+/** Returns the kind of that name, or undefined if there is none. */
 export function findKind(name: unknown): Kind<PolicyObject> | undefined {
   return typeof name === "string" ? byName.get(name) : undefined;
 }
 
-/** The kind of an object. */
+/** Returns the kind of an object. */
 export function kindOf(object: PolicyObject): Kind<PolicyObject> {
   return byName.get(object.kind) as Kind<PolicyObject>; // every object was made by its kind
 }

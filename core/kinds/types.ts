@@ -1,4 +1,4 @@
-/** Types of single values: texts, numbers, durations, names of a closed list. */
+/** Types of single values: texts, numbers, durations, and names from a closed list. */
 import { durationPattern, expectedDuration, parseDurationMs, renderDuration } from "../duration.js";
 import { renderNearest } from "../snapshot/nearest.js";
 import { converted, text as textShape, wholeNumber as wholeNumberShape } from "../snapshot/shapes.js";
@@ -18,16 +18,16 @@ const textWire: Wire<string> = {
 };
 
 interface TextOptions {
-  /** Completes "expected …". */
+  /** Completes "expected …" in messages. */
   readonly expected: string;
-  /** For editors; `valid` has the last word. */
+  /** A regular expression for editors; `valid` decides. */
   readonly pattern: string;
   valid(text: string): boolean;
-  /** What is wrong with a text that is not valid; "": `expected` says it all. */
+  /** Returns what is wrong with an invalid text, or "" if `expected` says enough. */
   hint?(text: string): string;
 }
 
-/** A text. */
+/** The type of a text. */
 export function text({ expected, pattern, valid, hint = () => "" }: TextOptions): Type<string> {
   return {
     shape: textShape(expected, pattern, (value) => (valid(value) ? undefined : hint(value))),
@@ -40,7 +40,7 @@ export function text({ expected, pattern, valid, hint = () => "" }: TextOptions)
   };
 }
 
-/** A text that may be left out; the bytes of none are those of the empty text. */
+/** The type of a text that may be left out. An absent text has the bytes of an empty one. */
 export function textOrNone(
   shape: Type<string | undefined>["shape"],
   whyNot: (text: string) => string | undefined,
@@ -66,7 +66,7 @@ function checkWhole(value: number, min: number, max: number, unit: string): numb
   throw new PolicyFault(`${value}${unit} is not between ${min} and ${max}`);
 }
 
-/** A whole number; the bytes are a uint32. */
+/** The type of a whole number; its bytes are a uint32. */
 export function wholeNumber(min: number, max: number): Type<number> {
   return {
     shape: wholeNumberShape(min, max),
@@ -83,7 +83,7 @@ export function wholeNumber(min: number, max: number): Type<number> {
   };
 }
 
-/** Whole numbers up to 2^53 - 1 as a uint64; 0 is not written. */
+/** The encoding of whole numbers up to 2^53 - 1 as a uint64; 0 is not written. */
 export const uint64Wire: Wire<number> = {
   wireType: 0,
   absent: () => 0,
@@ -98,17 +98,17 @@ export const uint64Wire: Wire<number> = {
 };
 
 interface DurationOptions {
-  /** The bounds in words: "at most 24h". */
+  /** The bounds in words, such as "at most 24h". */
   readonly bounds: string;
   readonly msMin: number;
   readonly msMax: number;
-  /** What is wrong with a duration below `msMin`. */
+  /** The message for a duration below `msMin`. */
   readonly whenShort: string;
-  /** 0 stands for a duration that is left out. */
+  /** True if 0 is the value of a duration that is left out. */
   readonly zeroIsNone?: boolean;
 }
 
-/** A duration in whole milliseconds; the bytes are a uint64. */
+/** The type of a duration in whole milliseconds; its bytes are a uint64. */
 export function duration({ bounds, msMin, msMax, whenShort, zeroIsNone = false }: DurationOptions): Type<number> {
   const why = (value: string): string | undefined => {
     const durationMs = parseDurationMs(value);
@@ -124,7 +124,7 @@ export function duration({ bounds, msMin, msMax, whenShort, zeroIsNone = false }
   };
 }
 
-/** A name of a closed list with the number of its protobuf enum value; 0 of the enum is never sent. */
+/** The type of a name from a closed list, encoded as the number of a protobuf enum; 0 is never sent. */
 export function oneOf<Name extends string>(values: Readonly<Record<Name, number>>): Type<Name> {
   const names = Object.keys(values) as Name[];
   const find = (text: string): Name | undefined => names.find((name) => name === text);
@@ -133,7 +133,7 @@ export function oneOf<Name extends string>(values: Readonly<Record<Name, number>
       textShape(names.map((name) => JSON.stringify(name)).join(" or "), `^(${names.join("|")})$`, (value) =>
         find(value) === undefined ? renderNearest(value, names).replace(/^; /, "") : undefined,
       ),
-      (value) => find(value) as Name, // the text was checked
+      (value) => find(value) as Name, // the text was checked before
     ),
     canonical(value) {
       const name = find(value);
@@ -177,7 +177,7 @@ export function constant<const Text extends string>(only: Text): Type<Text> {
   };
 }
 
-/** The value or nothing; no bytes stand for nothing. */
+/** The type of a value that may be absent. An absent value has no bytes. */
 export function orNone<Value>(type: Type<Value>): Type<Value | undefined> {
   return {
     shape: type.shape,

@@ -1,4 +1,4 @@
-/** Units as a whole: which objects they hold, in which form they have a digest, and their bytes. */
+/** Units as a whole: the objects that they hold, their canonical form, and their bytes. */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { AshlarError } from "../errors.js";
 import { gatewayNameIn, gatewayWorkload, isLabel } from "../identity.js";
@@ -10,19 +10,19 @@ import { readSlots, type Slot, writeSlots } from "./record.js";
 import { kindOf, kinds, type PolicyObject, type Unit } from "./table.js";
 import { orNone } from "./types.js";
 
-/** The name of the unit that is about the mesh and not about one service. */
+/** The name of the unit about the mesh itself. */
 export const meshUnitName = "@mesh";
 
 type Parts = Record<string, unknown>;
 
-/** A unit with these objects and no others. */
+/** Returns a unit with these objects and no others. */
 export function unitWith(name: string, parts: Partial<Omit<Unit, "name">> = {}): Unit {
   const unit: Parts = { name };
   for (const { key, isSingle } of kinds) unit[key] = isSingle ? undefined : [];
   return { ...unit, ...parts } as Unit;
 }
 
-/** The unit that an object is part of. */
+/** Returns the name of the unit that an object belongs to. */
 export function unitNameOf(object: PolicyObject): string {
   const { isSingle, unit } = kindOf(object);
   if (unit === "mesh") return meshUnitName;
@@ -32,7 +32,7 @@ export function unitNameOf(object: PolicyObject): string {
   return service ?? meshUnitName;
 }
 
-/** The objects of a unit, kind by kind. */
+/** Returns the objects of a unit, kind by kind. */
 export function objectsOf(unit: Unit): readonly PolicyObject[] {
   return kinds.flatMap((kind) => objectsOfKind(unit, kind));
 }
@@ -43,7 +43,7 @@ function objectsOfKind(unit: Unit, { key, isSingle }: Kind<PolicyObject>): reado
   return part === undefined ? [] : [part as PolicyObject];
 }
 
-/** The unit of these objects. Fails with `invalid_policy` if a service is there twice. */
+/** Builds a unit from its objects. Fails with `invalid_policy` if an object is there twice. */
 export function unitOfObjects(name: string, objects: readonly PolicyObject[]): Unit {
   const parts = unitWith(name) as unknown as Parts;
   for (const object of objects) {
@@ -55,12 +55,12 @@ export function unitOfObjects(name: string, objects: readonly PolicyObject[]): U
   return parts as unknown as Unit;
 }
 
-/** Units that came out of `canonicalUnit`: frozen, so they are canonical for ever. */
+/** Units that `canonicalUnit` returned. They are frozen, so they stay canonical. */
 const made = new WeakSet<Unit>();
 
 /**
- * Returns a frozen copy in the one form that has a digest: lists without an order are sorted, nothing is there twice.
- * Fails with `invalid_policy` on whatever the compile step could not rely on.
+ * Returns a frozen copy in canonical form, the one form that has a digest: unordered lists are sorted and hold nothing
+ * twice. Fails with `invalid_policy` on anything that the compiler could not rely on.
  */
 export function canonicalUnit(unit: Unit): Unit {
   if (made.has(unit)) return unit;
@@ -98,7 +98,7 @@ const unitNouns = {
   either: "a service or the mesh",
 } as const;
 
-/** What a unit is about. Fails with a `PolicyFault` if its name and the object that it is about do not agree. */
+/** Returns what a unit is about. Fails with a `PolicyFault` if its name and its objects contradict each other. */
 function sortOf({
   name,
   service,
@@ -175,7 +175,7 @@ const slots: readonly Slot[] = [
   }),
 ].sort((a, b) => a.number - b.number);
 
-/** The bytes of a canonical unit: `ashlar.v1.Unit`, fields in the order of their numbers. */
+/** Returns the bytes of a canonical unit: an `ashlar.v1.Unit` with its fields in the order of their numbers. */
 export function encodeCanonical(unit: Unit): Uint8Array {
   const writer = new BinaryWriter();
   writeSlots(writer, slots, unit as unknown as Parts);
@@ -183,8 +183,8 @@ export function encodeCanonical(unit: Unit): Uint8Array {
 }
 
 /**
- * Reads the message of a unit as it is, canonical or not. Fails with a `PolicyFault` on a field or value that this
- * version does not know, and with whatever the reader throws on bytes that are none.
+ * Parses the message of a unit, canonical or not. Fails with a `PolicyFault` on a field or value that this version does
+ * not know, and with the protobuf reader's own error on malformed bytes.
  */
 export function decodeUnit(bytes: Uint8Array): Unit {
   const draft: Parts = {};

@@ -1,9 +1,8 @@
 /**
- * Token buckets by key: a bounded table. Time is given in milliseconds of a clock that never goes back.
- *
- * A key that comes to a full table takes the place of the one that was used longest ago, and what that one had left:
- * cycling through keys never makes tokens. Over any time t no more than `keysMax` x (burst + rate x t) pass, however
- * many keys there are, and each key that is in use passes burst + rate x t.
+ * A bounded table of token buckets by key. Times are milliseconds of a clock that never goes back.
+ * A new key in a full table replaces the key that was used longest ago and starts with what that key had left, so
+ * cycling through keys never creates tokens. In any time t at most `keysMax` x (burst + rate x t) tokens pass, however
+ * many keys there are, and each key in use passes burst + rate x t.
  */
 const none = -1;
 const slotsAtFirst = 16;
@@ -13,11 +12,11 @@ export class BucketTable {
   #keysMax: number;
   #tokensPerMs: number;
   #burst: number;
-  /** Arrays indexed by slot. */
+  /** Arrays that are indexed by slot. */
   #keys: string[] = [];
   #levels = new Float64Array(slotsAtFirst);
   #stamps = new Float64Array(slotsAtFirst);
-  /** Slots from the one used last to the one used longest ago. */
+  /** A linked list of slots, from the one used last to the one used longest ago. */
   #newer = new Int32Array(slotsAtFirst);
   #older = new Int32Array(slotsAtFirst);
   #newest = none;
@@ -29,7 +28,7 @@ export class BucketTable {
     this.#keysMax = Math.max(1, keysMax);
   }
 
-  /** How many keys it holds. */
+  /** The number of keys in the table. */
   get size(): number {
     return this.#slots.size;
   }
@@ -73,7 +72,7 @@ export class BucketTable {
     this.#levels[slot] = (this.#levels[slot] as number) - tokens;
   }
 
-  /** Milliseconds until the slot has so many tokens, if nothing is taken; 0: it has them. */
+  /** Returns the milliseconds until the slot has `tokens` if nothing is taken meanwhile; 0: it has them now. */
   waitMs(slot: number, tokens: number): number {
     const missing = tokens - (this.#levels[slot] as number);
     return missing <= 0 ? 0 : missing / this.#tokensPerMs;

@@ -1,16 +1,17 @@
 /**
- * Divides one budget: everyone gets what they ask for; if the sum is too much, those who ask for more get equal parts.
+ * Divides one budget fairly. Everyone gets what they ask for; if the sum exceeds the budget, those who ask for more
+ * than an equal part get equal parts.
  */
 
 /** The number of proxies and processes that share a budget. */
 export interface Sharers {
-  /** Proxies, this one included; at least 1. */
+  /** The number of proxies, this one included; at least 1. */
   readonly members: number;
-  /** Processes of this proxy that carry calls, this one included; at least 1. */
+  /** The number of this proxy's processes that carry calls, this one included; at least 1. */
   readonly workers: number;
 }
 
-/** What is known of the others at a tick. */
+/** What a proxy knows at a tick about those that it shares with. */
 export interface ShareSurroundings extends Sharers {
   /** False while the proxy is cut off: reports of other proxies neither arrive nor leave. */
   readonly connected: boolean;
@@ -22,9 +23,10 @@ export interface ShareSurroundings extends Sharers {
 const headroom = 1.1;
 
 /**
- * The part of `rate` for one who asks `own` while others ask `others` (all tokens a millisecond), of `members` in all,
- * those that ask nothing included; from 0 to 1. All that know the same demands divide alike, and the parts that are
- * used have the sum 1: what a peer claims to need takes from the others at most their equal parts.
+ * Returns the part of `rate`, from 0 to 1, for one who asks for `own` while others ask for `others` (all in tokens a
+ * millisecond). `members`: the number of sharers, including those that ask for nothing. Sharers that know the same
+ * demands divide equally, and the used parts add up to 1. A peer that overstates its demand takes at most the equal
+ * parts of the others.
  */
 export function fairShare(rate: number, own: number, others: readonly number[], members: number): number {
   const capped = others.map((demand) => Math.min(rate, demand));
@@ -37,9 +39,9 @@ export function fairShare(rate: number, own: number, others: readonly number[], 
 }
 
 /**
- * Returns what `fairShare` does, for one of `workers` processes of a proxy: proxies divide among each other by what each asks in all,
- * however many processes it has, and a proxy's workers divide what is its own. `siblings` are asked by the workers of
- * this proxy, `others` by whole proxies; `members` counts proxies.
+ * Returns what `fairShare` does, for one of `workers` processes of a proxy: proxies divide among each other by what
+ * each asks in all, however many processes it has, and a proxy's workers divide what is its own. `siblings` are asked
+ * by the workers of this proxy, `others` by whole proxies; `members` counts proxies.
  */
 export function fairShareOfWorker(
   rate: number,
@@ -55,8 +57,8 @@ export function fairShareOfWorker(
 }
 
 /**
- * The part of the tokens that others gave up that falls to one who asks `own`: those with more than an even part of the
- * rate need them, each as it asks; 0: it does not need them.
+ * Returns the part of released tokens, from 0 to 1, for one who asks for `own`. Those who ask for more than an even
+ * part of the rate get released tokens in proportion to their demand; 0: this one needs none.
  */
 export function partOfReleased(
   rate: number,
@@ -68,12 +70,16 @@ export function partOfReleased(
   const sumOf = (demands: readonly number[]): number => demands.reduce((sum, one) => sum + one, 0);
   const isNeedy = (demand: number, sharers: number): boolean => demand * sharers > rate;
   if (!isNeedy(own, members * workers)) return 0;
-  if (others.length > 0 && !isNeedy(own + sumOf(siblings), members)) return 0; // others see what a proxy asks in all
+  // other proxies see only the whole demand of a proxy
+  if (others.length > 0 && !isNeedy(own + sumOf(siblings), members)) return 0;
   const neededHere = sumOf(siblings.filter((demand) => isNeedy(demand, members * workers)));
   return own / (own + neededHere + sumOf(others.filter((demand) => isNeedy(demand, members))));
 }
 
-/** The level to which each may be filled so that the sum is `rate`; the sum of `demands` is above it. */
+/**
+ * Returns the level to which each demand may be filled so that the sum is `rate`. The sum of `demands` must exceed
+ * `rate`.
+ */
 function waterLevel(rate: number, demands: readonly number[]): number {
   const sorted = [...demands].sort((a, b) => a - b);
   let left = rate;

@@ -1,4 +1,4 @@
-/** The key that a call has in a limit: which of its budgets it draws on. */
+/** The key of a call in a limit, which selects the budget that the call draws on. */
 import { createHash } from "node:crypto";
 import type { LimitKeyPart } from "../kinds/rate-limit/rate-limit.js";
 import type { CallInputs } from "../policy/condition/frame.js";
@@ -9,7 +9,7 @@ export interface LimitedCall {
   readonly caller: string;
   /** "package.Service/Method". */
   readonly method: string;
-  /** The inputs of conditions. */
+  /** The headers and claims of the call. */
   readonly inputs: Pick<CallInputs, "header" | "claims">;
 }
 
@@ -53,7 +53,7 @@ function valueText(value: string | undefined): string {
   return value.startsWith(absent) ? `${absent}${value}` : value;
 }
 
-/** Several values are joined with ","; a map, null or nothing counts as absent. */
+/** Returns the text of a claim: several values joined with ",". A map, null or a missing claim counts as absent. */
 function claimText(value: Value | undefined): string | undefined {
   if (value === undefined || value === null) return undefined;
   if (isList(value)) {

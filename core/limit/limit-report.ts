@@ -1,12 +1,12 @@
-/** What the proxies of a service tell each other about budgets that they share. */
+/** The reports by which the proxies of a service share budgets. */
 
-/** About one key of a limit. */
+/** The demand for one key of a limit. */
 export interface KeyDemand {
   /** SHA-256 of the key, the first 16 bytes in base64url. */
   readonly key: string;
-  /** Tokens a second that are asked for, those refused included. */
+  /** The demand in tokens a second, including refused calls. */
   readonly perSecond: number;
-  /** Tokens that the sender had and has given up for the others in the last seconds, in all. */
+  /** The tokens that the sender has released to the others in the last seconds, in all. */
   readonly released: number;
 }
 
@@ -20,10 +20,10 @@ export interface LimitReport {
   readonly limits: readonly LimitDemand[];
 }
 
-/** Whether a report speaks for another proxy, or for a worker of this one. */
+/** Whether a report comes from another proxy, or from a worker of this proxy. */
 export type ReportOrigin = "proxy" | "worker";
 
-/** Keys of one limit in one report: those with the most demand. */
+/** The most keys of one limit in a report: those with the highest demand. */
 export const reportedKeysMax = 128;
-/** Limits in one report. */
+/** The most limits in a report. */
 export const reportedLimitsMax = 32;

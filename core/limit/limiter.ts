@@ -1,13 +1,19 @@
-/** The rate limits of one service over one proxy: all limits about a call have to let it pass, or none is charged. */
+/**
+ * The rate limits of one service in one proxy. A call passes if all limits about it let it pass; otherwise no limit is
+ * charged.
+ */
 
 import type { Limit, RateLimit } from "../kinds/rate-limit/rate-limit.js";
 import { serviceOfMethod } from "../snapshot/grammar.js";
 import { BucketTable } from "./bucket-table.js";
 import { compileKey, type KeyOf, type LimitedCall } from "./limit-key.js";
 
-/** Budgets by key, as a limiter draws on them. */
+/** The budgets of one limit, by key. */
 export interface Budgets {
-  /** The slot of `key`, filled up to now, of which `tokens` are asked. Valid until the next key is asked for. */
+  /**
+   * Returns the slot of `key`, filled up to `nowMs`, from which `tokens` are wanted. It is valid until the next call of
+   * `touch`.
+   */
   touch(key: string, nowMs: number, tokens: number): number;
   levelOf(slot: number): number;
   take(slot: number, tokens: number): void;
@@ -17,17 +23,17 @@ export interface Budgets {
   close?(): void;
 }
 
-/** Why a call may not pass now. */
+/** The reason why a call may not pass now. */
 export interface LimitRefusal {
-  /** For operators, as "payments-per-caller/limits[0]". */
+  /** The name of the limit for operators, such as "payments-per-caller/limits[0]". */
   readonly limit: string;
-  /** Whole milliseconds until the call would pass if no other came before it; from 1 to `waitMsMax`. */
+  /** Whole milliseconds until the call would pass if no other call came before it; from 1 to `waitMsMax`. */
   readonly waitMs: number;
 }
 
-/** The longest pushback, in milliseconds. */
+/** The longest pushback that a caller is told, in milliseconds. */
 export const waitMsMax = 60_000;
-/** Keys of one limit, and of all limits of a service together. */
+/** The most keys of one limit, and of all limits of a service together. */
 export const keysMaxOfLimit = 100_000;
 const keysMaxOfService = 200_000;
 const plansCachedMax = 10_000;
@@ -43,13 +49,13 @@ interface ActiveLimit {
   readonly budgets: Budgets;
 }
 
-/** A limit as it meets one method. */
+/** A limit as it applies to one method: its cost and how its key is made. */
 interface Step {
   readonly active: ActiveLimit;
   readonly cost: number;
 }
 
-/** Makes the budgets of a limit. */
+/** Creates the budgets of a limit. */
 export type OpenBudgets = (limit: Limit, identity: string, keysMax: number) => Budgets;
 
 /** Budgets of this proxy alone, without sharing. */
@@ -61,7 +67,7 @@ export class Limiter {
   #rateLimits: readonly RateLimit[] = [];
   #active: readonly ActiveLimit[] = [];
   readonly #plans = new Map<string, readonly Step[]>();
-  /** The slot of each step of the plan in hand. */
+  /** The slot of each step of the call that is being checked. */
   readonly #slots: number[] = [];
 
   constructor(openBudgets: OpenBudgets = openOwnBudgets) {
@@ -94,7 +100,10 @@ export class Limiter {
     for (const { budgets } of before.values()) budgets.close?.();
   }
 
-  /** Takes what the call costs, at `nowMs` of a clock that never goes back; undefined: it may pass. */
+  /**
+   * Charges the call to all limits about it and returns undefined, or returns the refusal and charges nothing. `nowMs`:
+   * the time of a clock that never goes back.
+   */
   check(call: LimitedCall, nowMs: number): LimitRefusal | undefined {
     if (this.#active.length === 0) return undefined;
     const steps = this.#plans.get(call.method) ?? this.#plan(call.method);
@@ -141,7 +150,7 @@ export function isAbout({ methods }: Limit, method: string): boolean {
   return methods.includes(method) || methods.includes(`${serviceOfMethod(method)}/*`);
 }
 
-/** What a call of `method` takes. */
+/** Returns the number of tokens that a call of `method` takes. */
 export function costOf({ costs }: Limit, method: string): number {
   const cost = (pattern: string) => costs.find((each) => each.method === pattern)?.cost;
   return cost(method) ?? cost(`${serviceOfMethod(method)}/*`) ?? cost("*") ?? 1;

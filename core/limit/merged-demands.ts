@@ -1,4 +1,4 @@
-/** Sums the demands of one proxy's workers, so that other proxies see one proxy. Pure. */
+/** Adds up the demands of a proxy's workers, so that other proxies see one proxy. Pure. */
 import {
   type KeyDemand,
   type LimitDemand,
@@ -7,16 +7,19 @@ import {
   reportedLimitsMax,
 } from "./limit-report.js";
 
-/** Milliseconds after which a silent worker counts as asking for nothing. */
+/** Milliseconds after which the demand of a silent worker counts as 0. */
 const saidMs = 1000;
-/** Milliseconds for which a worker's entry is kept: longer than released tokens are remembered anywhere. */
+/** Milliseconds for which a key is kept after its last report: longer than anybody remembers released tokens. */
 const keptMs = 5000;
 
 interface KeyState {
   readonly limit: string;
   readonly key: string;
   readonly asked: Map<string, { readonly perSecond: number; readonly released: number; readonly atMs: number }>;
-  /** In all, of workers that have ended too: it never falls while it is told. */
+  /**
+   * The tokens that all workers have released, including those that have ended. It never falls while the key is
+   * reported.
+   */
   released: number;
   heardMs: number;
 }
@@ -31,7 +34,7 @@ export class MergedDemands {
     return this.#keys.size;
   }
 
-  /** A worker has told its demands. Keys beyond the bound keep even shares. */
+  /** Notes the demands of a worker. Keys beyond the bound keep even shares. */
   hear(worker: string, { limits }: LimitReport, nowMs: number): void {
     for (const { limit, keys } of limits) {
       for (const demand of keys) {
@@ -50,12 +53,12 @@ export class MergedDemands {
     }
   }
 
-  /** A worker ended: it asks for nothing. */
+  /** Forgets a worker that ended: its demand is 0 from now on. */
   forget(worker: string): void {
     for (const { asked } of this.#keys.values()) asked.delete(worker);
   }
 
-  /** What the proxy asks now; without limits: nothing is to be told. */
+  /** Returns the proxy's demands; a report without limits need not be sent. */
   report(nowMs: number): LimitReport {
     const byLimit = new Map<string, KeyDemand[]>();
     for (const [id, { limit, key, asked, released, heardMs }] of this.#keys) {

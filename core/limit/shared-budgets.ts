@@ -1,7 +1,8 @@
 /**
- * Token buckets that several proxies share, or the workers of one, without a leader: each holds a share of the rate and of the burst of every
- * key, tells the others what is asked of it, and all divide alike by the same demands (`fairShare`). A share that
- * shrinks gives the tokens it has too many to those whose shares grow. Pure: `tick` and `hear` are called from outside.
+ * Token buckets that several proxies, or the workers of one proxy, share without a leader. Each holds a share of the
+ * rate and of the burst of every key, reports its demand to the others, and computes its share from the same demands
+ * (`fairShare`). A share that shrinks releases its excess tokens to those whose shares grow. Pure: `tick` and `hear`
+ * are called from outside.
  */
 import type { Limit } from "../kinds/rate-limit/rate-limit.js";
 import { fairShareOfWorker, partOfReleased, type Sharers, type ShareSurroundings } from "./fair-share.js";
@@ -18,17 +19,17 @@ const hungryMs = 1000;
 const releasedKeptMs = 2000;
 const closedWaitMs = 1000;
 const peersMax = 1024;
-/** The most peers that are counted: more would make each report too expensive. */
+/** The most peers for which shares are divided at each report; with more, they are divided at the next tick. */
 const dividedAtOnceMax = 16;
 
 export class SharedBudgets implements Budgets {
   readonly #rate: number;
   readonly #burst: number;
-  /** What a call can cost. */
+  /** The highest cost of a call, in tokens. */
   readonly #dearest: number;
   readonly #disconnected: NonNullable<Limit["disconnected"]>;
   readonly #table: SharedTable;
-  /** Entries that are asked for, here or by others. */
+  /** Entries with demand, here or elsewhere. */
   readonly #active = new Set<SharedEntry>();
   readonly #isOfProxy: boolean;
   #members: number;
@@ -40,7 +41,7 @@ export class SharedBudgets implements Budgets {
   #mode: ShareMode = "shared";
   readonly #closed: () => void;
 
-  /** `closed` is called when nobody draws on them any more. */
+  /** `closed` is called when no call draws on these budgets any more. */
   constructor(limit: Limit, keysMax: number, sharers: Sharers, nowMs: number, closed: () => void = () => {}) {
     this.#closed = closed;
     this.#rate = limit.rate.tokens / limit.rate.periodMs;
@@ -94,7 +95,7 @@ export class SharedBudgets implements Budgets {
     entry.wanted = 0;
   }
 
-  /** This proxy has no share now; the next reports give it one. */
+  /** Returns the milliseconds until the slot has `tokens`. A process without a share gets one by the next reports. */
   waitMs(slot: number, tokens: number): number {
     if (this.#mode === "closed") return closedWaitMs;
     const { share, level } = this.#table.at(slot);
@@ -102,7 +103,7 @@ export class SharedBudgets implements Budgets {
     return share > 0 ? missing / (share * this.#rate) : 2 * this.#intervalMs;
   }
 
-  /** Closes an interval: what the others are to be told, by demand; empty: nothing. */
+  /** Closes an interval. Returns the demands to report to the others, the highest first; empty: nothing to report. */
   tick(nowMs: number, surroundings: ShareSurroundings): readonly KeyDemand[] {
     const { members, workers, intervalMs } = surroundings;
     const connected = surroundings.connected || this.#isOfProxy; // workers hear of each other without NATS
@@ -120,14 +121,14 @@ export class SharedBudgets implements Budgets {
       entry.demand += (lately - entry.demand) * isNew;
       entry.demand = Math.min(entry.demand, this.#likelyMost(entry.asked) / elapsedMs);
       entry.asked = 0;
-      if (!isShared) continue; // what the others do not hear, they cannot allow for
+      if (!isShared) continue; // the others cannot allow for what they do not hear
       this.#forgetPeers(entry, nowMs);
       const isHungry = nowMs - entry.refusedMs < hungryMs;
       const isContested = entry.peers.size > 0;
       if (nowMs - entry.releasedMs > releasedKeptMs) entry.released = 0;
       const isTold = this.#isTold(entry, isHungry, isContested);
       const told = isTold ? Math.min(this.#rate, isHungry ? Math.max(lately, entry.demand) : entry.demand) : 0;
-      // More counts when the others have had the time to say what they need: less does at once, everywhere.
+      // A higher demand counts only after the others had time to report theirs; a lower one counts at once, everywhere.
       entry.counted = Math.min(entry.told, told);
       entry.told = told;
       this.#divide(entry, nowMs);
@@ -138,7 +139,7 @@ export class SharedBudgets implements Budgets {
     return reports.slice(0, reportedKeysMax);
   }
 
-  /** A peer has told its demand. */
+  /** Notes the demands that a peer reported. */
   hear(peer: string, demands: readonly KeyDemand[], nowMs: number, origin: ReportOrigin = "proxy"): void {
     const isWorker = origin === "worker";
     if (this.#mode === "closed" || (!isWorker && (this.#isOfProxy || this.#mode !== "shared"))) return;
@@ -155,7 +156,7 @@ export class SharedBudgets implements Budgets {
         entry.offeredMs = nowMs;
       }
       entry.peers.set(peer, { isWorker, demand: Math.min(this.#rate, perSecond / 1000), released, heardMs: nowMs });
-      if (entry.peers.size <= dividedAtOnceMax) this.#divide(entry, nowMs); // else at the next tick
+      if (entry.peers.size <= dividedAtOnceMax) this.#divide(entry, nowMs); // otherwise at the next tick
     }
   }
 
@@ -171,7 +172,7 @@ export class SharedBudgets implements Budgets {
     const { siblings, others } = demandsOf(entry);
     const isContested = entry.peers.size > 0;
     const isDivided = isContested || entry.counted > 0;
-    // An even part is everyone's who needs it, before the others know.
+    // Until the others know of a demand, everyone may use an even part.
     const lately = Math.max(entry.demand, entry.asked / Math.max(1, nowMs - this.#tickedMs));
     const own = Math.max(entry.counted, Math.min(lately, this.#rate * this.#even));
     const sharers = { members: this.#proxies, workers: this.#workers };
@@ -180,12 +181,12 @@ export class SharedBudgets implements Budgets {
     if (entry.offered > 0) this.#takeOver(entry, siblings, others, nowMs);
   }
 
-  /** Proxies that divide. */
+  /** The number of proxies that divide the budget. */
   get #proxies(): number {
     return this.#mode === "full" ? 1 : this.#members;
   }
 
-  /** Processes, if every proxy has as many as this one. */
+  /** The number of processes that divide the budget, if every proxy has as many as this one. */
   get #sharers(): number {
     return this.#proxies * this.#workers;
   }
@@ -194,7 +195,7 @@ export class SharedBudgets implements Budgets {
     return 1 / this.#sharers;
   }
 
-  /** Tokens above what the new, smaller share allows are released to the others if they ask for them. */
+  /** Sets the share. Tokens above a smaller share are released to the others if they ask for them. */
   #setShare(entry: SharedEntry, share: number, isWanted: boolean, nowMs: number): void {
     this.#refill(entry, nowMs);
     const excess = entry.level - Math.max(share * this.#burst, entry.wanted);
@@ -208,12 +209,12 @@ export class SharedBudgets implements Budgets {
     entry.share = share;
   }
 
-  /** What may well be asked in an interval in which so much was asked by chance. */
+  /** Returns an upper estimate of the tokens asked for in an interval in which `asked` were asked for by chance. */
   #likelyMost(asked: number): number {
     return asked + 3 * Math.sqrt(asked * this.#dearest) + 3 * this.#dearest;
   }
 
-  /** This one's part of what others gave up. However they lie, no more comes by this way than by the rate. */
+  /** Takes this process's part of released tokens; whatever the others claim, not more than the rate would bring. */
   #takeOver(entry: SharedEntry, siblings: readonly number[], others: readonly number[], nowMs: number): void {
     if (nowMs - entry.offeredMs > releasedKeptMs) {
       entry.offered = 0;
@@ -257,14 +258,14 @@ export class SharedBudgets implements Budgets {
     if (mode === "shared") this.#evenOut(nowMs);
   }
 
-  /** A key without any reported demand is divided evenly. */
+  /** Divides keys evenly for which nobody has reported a demand. */
   #evenOut(nowMs: number): void {
     for (const entry of this.#table.all) {
       if (entry.counted === 0 && entry.peers.size === 0) this.#setShare(entry, this.#even, false, nowMs);
     }
   }
 
-  /** Nothing is asked any more, here and elsewhere. */
+  /** Ends the activity of a key that nobody asks for any more, here or elsewhere. */
   #rest(entry: SharedEntry): void {
     this.#active.delete(entry);
     entry.demand = 0;

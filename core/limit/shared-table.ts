@@ -1,15 +1,15 @@
-/** The keys of a shared limit: a bounded table, by their text for calls and by their digest for what others tell. */
+/** The bounded table of the keys of a shared limit. Calls find a key by its text, reports of others by its digest. */
 import { createHash } from "node:crypto";
 
 export interface PeerDemand {
-  /** A worker of the same proxy, not another proxy. */
+  /** True for a worker of the same proxy, false for another proxy. */
   readonly isWorker: boolean;
   demand: number;
   released: number;
   heardMs: number;
 }
 
-/** One budget. Times are of a clock that never goes back. */
+/** A time before all others on the monotonic clock that this file uses. */
 const never = Number.NEGATIVE_INFINITY;
 
 export interface SharedEntry {
@@ -21,22 +21,25 @@ export interface SharedEntry {
   stampMs: number;
   /** This process's share of rate and burst, from 0 to 1. */
   share: number;
-  /** Tokens that were asked for since the last tick. */
+  /**
+   * Demand in tokens a millisecond: the average, the value last reported to the others, and the value that counts in
+   * the division.
+   */
   asked: number;
   /** Tokens a millisecond: averaged, what the others were told last, and what counts here. */
   demand: number;
   told: number;
   counted: number;
   refusedMs: number;
-  /** What a call that was refused costs: it may be saved up for. */
+  /** The cost of the last refused call, in tokens: the bucket may save up for it. */
   wanted: number;
   released: number;
   releasedMs: number;
-  /** What others released lately, and how much of it was taken over. */
+  /** The tokens that others released recently, and how many of them were taken over. */
   offered: number;
   takenOver: number;
   offeredMs: number;
-  /** What may still be taken over from others; it comes back at the limit's rate. */
+  /** The tokens that may still be taken over from others; it is refilled at the limit's rate. */
   credit: number;
   creditMs: number;
   readonly peers: Map<string, PeerDemand>;
@@ -73,7 +76,7 @@ export function newEntry(
   };
 }
 
-/** What the other workers of this proxy ask, and what other proxies do. */
+/** Returns the demands of this proxy's other workers, and those of other proxies. */
 export function demandsOf({ peers }: SharedEntry): { readonly siblings: number[]; readonly others: number[] } {
   const demands = { siblings: [] as number[], others: [] as number[] };
   for (const { isWorker, demand } of peers.values()) (isWorker ? demands.siblings : demands.others).push(demand);
@@ -82,12 +85,12 @@ export function demandsOf({ peers }: SharedEntry): { readonly siblings: number[]
 
 const heardKeysMax = 1024;
 
-/** The digest by which others know a key or a definition. */
+/** Returns the digest by which others know a key or a limit's definition. */
 export function limitDigest(text: string): string {
   return createHash("sha256").update(text).digest().subarray(0, 16).toString("base64url");
 }
 
-/** Makes the entry of a key; `evicted`: the one whose place it takes. */
+/** Creates the entry of a key; `evicted`: the entry that it replaces. */
 export type MakeEntry = (slot: number, digest: string, evicted: SharedEntry | undefined) => SharedEntry;
 
 export class SharedTable {
@@ -96,14 +99,14 @@ export class SharedTable {
   readonly #entries: SharedEntry[] = [];
   readonly #free: number[] = [];
   readonly #byKey = new Map<string, SharedEntry>();
-  /** From the one used longest ago to the one used last. */
+  /** Sorted from the entry used longest ago to the one used last. */
   readonly #byDigest = new Map<string, SharedEntry>();
   #newest: SharedEntry | undefined;
   #keysMax: number;
-  /** Entries that only others have spoken of. */
+  /** The number of entries that only others have reported. */
   #heard = 0;
 
-  /** `gone`: is told of each entry that is no longer there. */
+  /** `gone` is called for each entry that is removed. */
   constructor(keysMax: number, make: MakeEntry, gone: (entry: SharedEntry) => void) {
     this.#keysMax = Math.max(1, keysMax);
     this.#make = make;
@@ -127,14 +130,17 @@ export class SharedTable {
     return this.#entries[slot] as SharedEntry;
   }
 
-  /** The entry of a key that is asked for here; it is the one used last. */
+  /** Returns the entry of a key that a call asks for here, and marks it as used last. */
   use(key: string): SharedEntry {
     const entry = this.#byKey.get(key) ?? this.#begin(key);
     if (entry !== this.#newest) this.#moveLast(entry);
     return entry;
   }
 
-  /** The entry of a key that others speak of; undefined: it is not here, and they have spoken of too many. */
+  /**
+   * Returns the entry of a key that others report, or undefined if it is unknown here and others have reported too many
+   * keys.
+   */
   hear(digest: string): SharedEntry | undefined {
     const known = this.#byDigest.get(digest);
     if (known !== undefined) {

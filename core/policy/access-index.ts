@@ -29,8 +29,8 @@ import {
 } from "./indexed-rules.js";
 
 /**
- * The rules of one effect for a method, a service's methods, or all methods: in order, up to the first without a
- * condition, because nothing gets past that one.
+ * The rules of one effect for a method, for a service's methods, or for all methods, in order. A list ends with the
+ * first rule without a condition, because that rule matches every call.
  */
 interface MethodTable {
   readonly any: IndexedRule[];
@@ -66,7 +66,7 @@ export function whyTooLarge(unit: Unit, mesh: string): string | undefined {
   return whyTooManyConditions(unit.name, rules) ?? whyGroupsTooLarge(unit.name, groupCallers(rules, mesh));
 }
 
-/** What decides about calls of the unit. Fails with `limit` as `compileUnit` does. */
+/** Builds the index that decides about calls of a unit. Fails with `limit` as `compileUnit` does. */
 export function buildAccessIndex(unit: Unit, mesh: string): AccessIndex {
   const rules = indexRules(unit);
   const groups = groupCallers(rules, mesh);
@@ -120,7 +120,7 @@ function planner(unit: Unit, groups: CallerGroups, mesh: string): PlanOf {
   };
 }
 
-/** Decisions are few and made with the unit, so plans that are settled by them are shared. */
+/** Plans that need nothing but the pair, by their decision. There are few decisions, so these plans are shared. */
 const settledPlans = new WeakMap<Decision, AccessPlan>();
 
 function settled(decision: Decision): AccessPlan {
@@ -164,13 +164,13 @@ function buildMethodTable(rules: readonly IndexedRule[], effect: IndexedRule["ef
   return table;
 }
 
-/** Rules come in order, so what is there already comes first. */
+/** Appends a rule to a list. Rules come in order, so earlier rules take precedence. */
 function addRule(list: IndexedRule[], indexed: IndexedRule): void {
   const last = list.at(-1);
   if (last === undefined || (last.condition !== undefined && last !== indexed)) list.push(indexed);
 }
 
-/** The rules about a pair, in order, each once. */
+/** Returns the rules about a caller and a method, in order and each once. */
 function rulesFor(
   own: MethodTable | undefined,
   everyone: MethodTable,
@@ -188,7 +188,7 @@ function merge(a: readonly IndexedRule[] = none, b: readonly IndexedRule[] = non
   if (firstOfA === undefined) return b;
   if (firstOfB === undefined) return a;
   const [first, other] = firstOfA.order <= firstOfB.order ? [a, b] : [b, a];
-  // Nothing gets past a rule without a condition, so most merges are a choice.
+  // A rule without a condition matches every call, so most merges only choose one list.
   if (first[0]?.condition === undefined) return first;
   return [...new Set([...first, ...other])].sort((left, right) => left.order - right.order);
 }
@@ -203,7 +203,7 @@ function defaultDecisions(service: string) {
   };
 }
 
-/** Keeps plans by caller and method; forgets all of them when there are too many (I8). */
+/** Remembers plans by caller and method, and forgets all of them when there are too many (I8). */
 function rememberPlans(makePlan: PlanOf): (caller: SpiffeId, method: string) => AccessPlan {
   const byCaller = new Map<string, Map<string, AccessPlan>>();
   let count = 0;
@@ -215,7 +215,8 @@ function rememberPlans(makePlan: PlanOf): (caller: SpiffeId, method: string) => 
       count = 0;
     }
     const plan = makePlan(caller, method);
-    if (method.length > methodLengthMax) return plan; // denied, and as long as a caller likes
+    // such a call is denied; callers may send any number of long names, so they are not remembered
+    if (method.length > methodLengthMax) return plan;
     const ofCaller = byCaller.get(caller) ?? new Map<string, AccessPlan>();
     byCaller.set(caller, ofCaller.set(method, plan));
     count += 1;

@@ -1,4 +1,7 @@
-/** What is left to decide about a caller and a method once all is done that the two alone can tell. */
+/**
+ * The plan for a caller and a method: the decision if the pair alone settles it, otherwise the rules whose conditions
+ * have to be evaluated for each call.
+ */
 import { type SpiffeId, trustDomainOf, workloadIn } from "../identity.js";
 import { serviceOfMethod } from "../snapshot/grammar.js";
 import type { Access, Decision, SubjectKnowledge } from "./decision.js";
@@ -12,14 +15,14 @@ import { denyUntold, type IndexedRule } from "./indexed-rules.js";
 
 interface Step {
   readonly indexed: IndexedRule;
-  /** True if the rule matches every call; undefined if its condition has to be evaluated. */
+  /** The decision if the rule matches every call; undefined if its condition has to be evaluated. */
   readonly decision: Decision | undefined;
 }
 
-/** The rules that can still match, in order, up to the first that always does. */
+/** The rules that can still match, in order, up to the first that matches every call. */
 interface OpenPlan {
   readonly subject: Subject;
-  /** A rule that can still match reads the token. */
+  /** True if one of these rules reads the token. */
   readonly readsToken: boolean;
   readonly denies: readonly Step[];
   readonly allows: readonly Step[];
@@ -27,9 +30,12 @@ interface OpenPlan {
 }
 
 export interface AccessPlan {
-  /** The decision where only the pair is known: a condition that reads more cannot be told. */
+  /**
+   * The decision if nothing but the pair is known. A condition that reads more then matches in a deny and not in an
+   * allow.
+   */
   readonly decision: Decision;
-  /** What a call has to be asked; undefined: that decision is the decision, whatever the call. */
+  /** The rules to evaluate for each call; undefined: `decision` holds for every call. */
   readonly open: OpenPlan | undefined;
 }
 
@@ -47,7 +53,7 @@ export function buildSubject(caller: SpiffeId, method: string, mesh: string): Su
   };
 }
 
-/** `denies` and `allows` are the rules about the pair, in order. */
+/** Builds the plan of a pair. `denies` and `allows`: the rules about the pair, in order. */
 export function buildPlan(
   subject: Subject,
   denies: readonly IndexedRule[],
@@ -75,7 +81,7 @@ export function buildPlan(
   return { decision: decide(open, undefined), open };
 }
 
-/** The decision about one call. The first rule that matches is the one that is named. */
+/** Decides about one call. The decision names the first rule that matches. */
 export function decide({ subject, denies, allows, unmatched }: OpenPlan, inputs: CallInputs | undefined): Decision {
   for (const { indexed, decision } of denies) {
     if (decision !== undefined) return decision;
@@ -94,8 +100,8 @@ function stepReadsToken({ indexed, decision }: Step): boolean {
 }
 
 /**
- * Returns whether a token could have allowed a call that `decide` denied without one: no deny that reads none is in its
- * way, and some allow matches or reads one.
+ * Returns whether a token could turn the denial of a call that has none: no deny rule that ignores tokens forbids the
+ * call, and some allow rule matches or reads the token.
  */
 export function tokenMayHelp({ readsToken, subject, denies, allows }: OpenPlan, inputs: CallInputs): boolean {
   const matches = ({ indexed, decision }: Step) =>
@@ -105,8 +111,8 @@ export function tokenMayHelp({ readsToken, subject, denies, allows }: OpenPlan, 
 }
 
 /**
- * The condition in CEL under which the call is allowed: it comes to true exactly where `decide` allows, false or
- * untold where it denies. "true" and "false" where nothing is open.
+ * Returns a CEL condition that is true exactly for the calls that `decide` allows. For the others it is false or cannot
+ * be evaluated. It is "true" or "false" if the pair alone settles the decision.
  */
 export function conditionOf({ open, decision }: AccessPlan): string {
   if (open === undefined) return String(decision.allow);
@@ -121,7 +127,7 @@ export function conditionOf({ open, decision }: AccessPlan): string {
   return [...(allowed.length > 1 ? [`(${either})`] : allowed.length === 1 ? [either] : []), ...denied].join(" && ");
 }
 
-/** What the conditions that are still to be asked read. */
+/** Returns what the conditions of the plan read of a call. */
 export function readsOf({ open }: AccessPlan): ReadonlySet<ConditionRead> {
   if (open === undefined) return nothing;
   const reads = new Set<ConditionRead>();
@@ -131,7 +137,7 @@ export function readsOf({ open }: AccessPlan): ReadonlySet<ConditionRead> {
   return reads;
 }
 
-/** What the caller and the method alone say of a call. */
+/** Returns what is known about the access of a caller to a method without a call. */
 export function accessOf(plan: AccessPlan): Access {
   const condition = conditionOf(plan);
   const { open, decision } = plan;
@@ -173,7 +179,7 @@ function isKnown(reads: ReadonlySet<string>, knows: SubjectKnowledge): boolean {
   return true;
 }
 
-/** Names the rules that would have allowed the call. */
+/** Adds to a denial the names of the rules that would have allowed the call. */
 function explain(unmatched: Decision, allows: readonly Step[]): Decision {
   if (allows.length === 0) return unmatched;
   const named = allows

@@ -1,4 +1,4 @@
-/** Which method of a call arrives at its destination. */
+/** Computes the method under which a call arrives at its destination. */
 import type { SpiffeId } from "../identity.js";
 import type { CompiledUnit } from "./compiled-unit.js";
 

@@ -1,4 +1,4 @@
-/** Assertions about a service, run over the access that its rules give. */
+/** Checks the assertions about a service against the access that its rules give. */
 
 import { AshlarError } from "../errors.js";
 import type { SpiffeId } from "../identity.js";
@@ -13,21 +13,26 @@ import type { CompiledUnit } from "./compiled-unit.js";
 /** A caller and method that violate an assertion. */
 export interface CounterExample {
   readonly assertion: Assertion;
-  /** A service's name, a SPIFFE ID in full, or "*": everyone else. */
+  /** A service's name, a SPIFFE ID in full, or "*" for every other caller. */
   readonly caller: string;
-  /** "package.Service/Method"; where methods are not stated also "package.Service/*" and "*": every other one. */
+  /**
+   * "package.Service/Method"; where the methods are not stated also "package.Service/*" or "*", for every other method.
+   */
   readonly method: string;
   readonly access: Access;
 }
 
-/** Pairs that the assertions of one service may ask about, all together: a tenth of a second or two (I8). */
+/**
+ * The most pairs of caller and method that the assertions of one service may be about, all together. Checking them
+ * takes up to 0.2 s (I8).
+ */
 const questionsMax = 50_000;
 
 /**
- * The first counter-example of each assertion of `unit` that does not hold; empty: all hold. `compiled` is that
- * unit, compiled for `mesh`. Each pair is judged as calls are, and one unit is enough: a caller that it does not
- * name gets what everyone else gets, and a condition on who that is counts as one that may hold or not.
- * Fails with `limit` if there are too many pairs to ask about.
+ * Returns the first counter-example of each assertion of `unit` that does not hold; empty: all hold. `compiled` is the
+ * same unit, compiled for `mesh`. Each pair is judged as calls are. One unit is enough: a caller that the unit does not
+ * name has the access of every other caller, and a condition on the identity of such a caller counts as one that may
+ * hold or not. Fails with `limit` if there are too many pairs.
  */
 export function runAssertions(unit: Unit, compiled: CompiledUnit, mesh: string): readonly CounterExample[] {
   if (unit.assertions.length === 0) return [];
@@ -40,14 +45,17 @@ export function runAssertions(unit: Unit, compiled: CompiledUnit, mesh: string):
   return runs.flatMap((run) => findCounterExample(run, compiled) ?? []);
 }
 
-/** Fails with `invalid_policy` and the first counter-example if an assertion of `unit` does not hold; else as `runAssertions`. */
+/**
+ * Fails with `invalid_policy` and the first counter-example if an assertion of `unit` does not hold, and with `limit`
+ * as `runAssertions` does.
+ */
 export function requireAssertions(unit: Unit, compiled: CompiledUnit, mesh: string): void {
   const [example] = runAssertions(unit, compiled, mesh);
   if (example !== undefined)
     throw new AshlarError("invalid_policy", `assertion ${example.assertion.name}: ${renderCounterExample(example)}`);
 }
 
-/** For people: what was claimed, and the pair of which it is not true. */
+/** Says for people which claim does not hold, and for which caller and method. */
 export function renderCounterExample({ assertion, caller, method, access }: CounterExample): string {
   const who = caller === "*" ? "everyone else" : caller;
   const pair = `${assertion.service}/${method}`;
@@ -62,7 +70,7 @@ interface Run {
   readonly methods: readonly Probe<string>[];
 }
 
-/** Each assertion with the callers and methods that it is about. */
+/** Returns each assertion with the callers and methods that it is about. */
 function planRuns(unit: Unit, mesh: string): readonly Run[] {
   const { assertions } = unit;
   const callers = callerProbes(
@@ -85,7 +93,10 @@ function planRuns(unit: Unit, mesh: string): readonly Run[] {
   }));
 }
 
-/** `isStated`: the service has the method, as far as is known. A pattern speaks of those alone. */
+/**
+ * Returns whether an assertion is about a method. `isStated`: the service has the method, as far as is known; a pattern
+ * is only about such methods.
+ */
 function isAbout({ methods }: Assertion, method: string, isStated: boolean): boolean {
   if (methods.includes(method)) return true;
   return (

@@ -1,4 +1,4 @@
-/** A unit as the data plane asks it: compiled once per revision, decided by index, never by walking rules. */
+/** Compiles a unit for the data plane: once per revision, into an index, so that a decision never walks all rules. */
 import { compileJournal } from "../journal/plan.js";
 import { calleeOf, hasNoSideEffects } from "../kinds/callee.js";
 import type { Unit } from "../kinds/table.js";
@@ -12,8 +12,8 @@ export type { CompiledUnit } from "./compiled-unit.js";
 export type { Decision } from "./decision.js";
 
 /**
- * Compiles a unit of the mesh (its trust domain is `mesh`) as `parseUnit` or `encodeUnit` gave it.
- * Fails with `limit` if its rules name more pairs of callers and methods than can be indexed, or have too many conditions.
+ * Compiles a unit of the mesh, which `parseUnit` or `encodeUnit` returned; `mesh` is its trust domain. Fails with
+ * `limit` if its rules name more pairs of callers and methods than can be indexed, or have too many conditions.
  */
 export function compileUnit(unit: Unit, mesh: string): CompiledUnit {
   const access = buildAccessIndex(unit, mesh);

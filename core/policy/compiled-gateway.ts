@@ -1,12 +1,12 @@
-/** A gateway as its process asks it: which service gets the calls of an exposed method. */
+/** A gateway compiled for its process: which service gets the calls of an exposed method. */
 import type { EdgeListener, Gateway } from "../kinds/gateway/gateway.js";
 import { serviceOfMethod } from "../snapshot/grammar.js";
 
 export interface CompiledListener {
   readonly listener: EdgeListener;
-  /** The services that it exposes. */
+  /** The services that the listener exposes. */
   readonly services: readonly string[];
-  /** Returns the service that gets the calls of a method, or undefined if the method does not exist outside. */
+  /** Returns the service that gets the calls of a method, or undefined if the method is not exposed. */
   find(method: string): string | undefined;
 }
 

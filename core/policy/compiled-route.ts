@@ -1,4 +1,4 @@
-/** A route's rule as the data plane needs it. */
+/** A rule of a route, compiled for the data plane. */
 import type { ReadPlan } from "../journal/read-plan.js";
 import { codeNumber } from "../kinds/amounts.js";
 import { renderTarget } from "../kinds/route/targets.js";
@@ -17,28 +17,31 @@ export interface CompiledMirror extends Mirror {
 }
 
 export interface CompiledRetry extends Omit<Retry, "on"> {
-  /** gRPC codes. */
+  /** The gRPC status codes that are tried again. */
   readonly on: ReadonlySet<number>;
 }
 
 export interface CompiledRouteRule {
-  /** For example "payments/rules[0]". */
+  /** The name that operators see, such as "payments/rules[0]". */
   readonly name: string;
-  /** Empty: every version alike. */
+  /** Weighted targets; empty: all versions equally. */
   readonly split: readonly WeightedVersion[];
-  /** What people call the targets of the split, in its order. */
+  /** The names of the split's targets for people, in the order of the split. */
   readonly targets: readonly string[];
-  /** Labels that the split reads, sorted. */
+  /** The keys of the labels that the split reads, sorted. */
   readonly labelKeys: readonly string[];
   readonly failsWhenEmpty: boolean;
-  /** What calls stick to: a request header, or (true) their caller; undefined: nothing. */
+  /**
+   * What keeps calls on one side of the split: the name of a request header, or true for the caller; undefined:
+   * nothing.
+   */
   readonly sticky: string | true | undefined;
-  /** 0: none. */
+  /** How long a call may take, in milliseconds; 0: no limit. */
   readonly timeoutMs: number;
   readonly staleness: { readonly maxMs: number; readonly onStale: NonNullable<RouteRule["onStale"]> } | undefined;
-  /** False: nothing below is there, so that a call is only sent. */
+  /** False if none of the fields below is set, so that the call is just sent. */
   readonly hasExtras: boolean;
-  /** The method under which a call goes on: "package.Service/Method". */
+  /** The method under which the call is sent on, "package.Service/Method"; undefined: its own. */
   readonly rewrite: string | undefined;
   readonly retry: CompiledRetry | undefined;
   readonly hedge: Hedge | undefined;
@@ -47,13 +50,13 @@ export interface CompiledRouteRule {
   readonly responseHeaders: HeaderChanges | undefined;
   readonly fault: CompiledFault | undefined;
   /**
-   * The rule's calls are reads of a journaled service, and `split` names its replica. Where that has no instance, or cannot
-   * answer yet, they go by `primary`; undefined: to any version. Left out: they are other calls.
+   * Set if the rule's calls are reads of a journaled service and `split` names its replica. If the replica has no
+   * instance or cannot answer yet, reads go by the rule `primary`; undefined: to any version.
    */
   readonly reads?: { readonly primary: CompiledRouteRule | undefined };
 }
 
-/** The rule's `name` is for people: "payments/rules[0]". */
+/** Compiles a rule. `name` is what operators see: "payments/rules[0]". */
 export function compileRouteRule(rule: RouteRule, name: string): CompiledRouteRule {
   const { split, timeoutMs, sticky, whenEmpty, rewrite, retry, hedge, mirror, headers, fault } = rule;
   const extras = {
@@ -82,7 +85,10 @@ export function compileRouteRule(rule: RouteRule, name: string): CompiledRouteRu
   });
 }
 
-/** The rule of reads that go to a replica: all else is as `primary` has it, but that they are not hedged. */
+/**
+ * Returns the rule for reads that go to a replica: the same as `primary` in everything else, except that reads are not
+ * hedged.
+ */
 export function compileReadRule(
   primary: CompiledRouteRule | undefined,
   { name, replica }: ReadPlan,

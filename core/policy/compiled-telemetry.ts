@@ -1,25 +1,25 @@
-/** Which calls leave traces and lines in the access log, as proxies ask it. */
+/** Which calls leave traces and lines in the access log, compiled for proxies. */
 import { wholeShare } from "../kinds/amounts.js";
 import type { AccessLog, MethodShare, Telemetry, Traces } from "../kinds/telemetry/telemetry.js";
 
 export interface CompiledTraces {
   /** Returns the share of calls to the method, from 0 to 1, that are traced if they have no parent. */
   shareOf(method: string): number;
-  /** Whether the mark of a client outside decides about its call, and not the share. */
+  /** True if an outside client's sampling mark decides about its call instead of the share. */
   readonly takesClientsMark: boolean;
 }
 
 export interface CompiledAccessLog {
   /** Returns the share of calls to the method, from 0 to 1, that have a line. */
   shareOf(method: string): number;
-  /** Whether every call that the proxy refused or answered itself has a line. */
+  /** True if every call that the proxy refused or answered itself gets a line. */
   readonly logsRefused: boolean;
-  /** Headers that lines show, and those of which they only say that they were there. Lower case. */
+  /** Headers whose values lines show, and headers of which lines only show that they were present. In lower case. */
   readonly headers: readonly string[];
   readonly redact: readonly string[];
 }
 
-/** undefined: not stated. */
+/** A service's telemetry; a field is undefined if the policy does not state it. */
 export interface CompiledTelemetry {
   readonly traces: CompiledTraces | undefined;
   readonly accessLog: CompiledAccessLog | undefined;
@@ -27,7 +27,7 @@ export interface CompiledTelemetry {
 
 export const noTelemetry: CompiledTelemetry = Object.freeze({ traces: undefined, accessLog: undefined });
 
-/** Credentials: no policy can have their values logged. */
+/** Headers with credentials. No policy can have their values logged. */
 const alwaysRedacted = ["authorization", "cookie", "proxy-authorization"] as const;
 
 export function compileTelemetry(telemetry: Telemetry | undefined): CompiledTelemetry {
@@ -39,7 +39,7 @@ export function compileTelemetry(telemetry: Telemetry | undefined): CompiledTele
   });
 }
 
-/** What a service says, and where it says nothing what `mesh` says. */
+/** Returns the service's telemetry, completed by the mesh's. */
 export function telemetryWith(own: CompiledTelemetry, mesh: CompiledTelemetry): CompiledTelemetry {
   if (own === noTelemetry) return mesh;
   if (mesh === noTelemetry) return own;

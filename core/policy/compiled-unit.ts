@@ -1,4 +1,4 @@
-/** What a compiled unit answers. */
+/** The interface of a compiled unit. */
 
 import type { SpiffeId } from "../identity.js";
 import type { JournalPlan } from "../journal/plan.js";
@@ -16,42 +16,42 @@ import type { Access, Decision, SubjectKnowledge } from "./decision.js";
 export interface CompiledUnit {
   readonly name: string;
   /**
-   * Returns whether `caller` may call `method` ("package.Service/Method", no slash in front). Deny wins over allow;
-   * what nothing matches is denied (I4), and so is a method that the service does not state where it states its
-   * methods. The same pair gives the same object. Conditions on more than the pair cannot be told here: they match in a
-   * deny and not in an allow.
+   * Returns whether `caller` may call `method` ("package.Service/Method", without a slash in front). Deny wins over
+   * allow. A call that no rule matches is denied (I4), and so is a method that the service does not state where it
+   * states its methods. The same pair gives the same object. A condition that reads more than the pair cannot be
+   * evaluated here: it matches in a deny and not in an allow.
    */
   evaluate(caller: SpiffeId, method: string): Decision;
   /** Judges one call. `inputs` is asked only for values that a condition of a matching rule reads. */
   evaluateCall(caller: SpiffeId, method: string, inputs: CallInputs): Decision;
-  /** What the conditions of the rules in question read of such a call; empty: none reads anything but the pair. */
+  /** Returns what the conditions of the rules about this pair read of a call; empty: nothing beyond the pair. */
   readsOf(caller: SpiffeId, method: string): ReadonlySet<ConditionRead>;
   /**
-   * A rule that can still match once the pair is known reads the token: a call with one that is not good must not be
-   * judged at all.
+   * Returns whether a rule that can still match reads the token: a call with an invalid token must then be refused
+   * without being judged.
    */
   readsToken(caller: SpiffeId, method: string): boolean;
-  /** Returns whether a token may turn the denial of a call that has none: then one is asked for. */
+  /** Returns whether a token may turn the denial of a call that has none: the caller is then asked for a token. */
   asksForToken(caller: SpiffeId, method: string, inputs: CallInputs): boolean;
   /** True if some rule reads the token. If it is false, `readsToken` is false for every pair. */
   readonly hasTokenRules: boolean;
-  /** A rate limit reads the token: every call's token has to be good, if it has one. */
+  /** True if a rate limit reads the token: a call with a token then needs a valid one. */
   readonly hasTokenLimits: boolean;
   /** The JwtIssuers whose tokens are accepted. Only the mesh's unit has them. */
   readonly issuers: readonly JwtIssuer[];
   /** True if there are rules with conditions, so that `evaluateCall` and `evaluate` may differ. */
   readonly hasConditions: boolean;
   /**
-   * The condition in CEL under which `caller` may call `method`: true exactly where `evaluateCall` allows it.
-   * "true": always; "false": never. `knows` says which of the two stands for itself only (both, by default);
-   * conditions on what stands for others too are left in.
+   * Returns the CEL condition under which `caller` may call `method`: true exactly for the calls that `evaluateCall`
+   * allows. "true": always; "false": never. `knows` says whether the caller and the method stand for themselves only
+   * (both, by default). Where one stands for others too, conditions on it are left in the result.
    */
   conditionFor(caller: SpiffeId, method: string, knows?: SubjectKnowledge): string;
-  /** Returns the same verdict with its rule: allowed, denied, or conditional with the condition. */
+  /** Returns the same verdict with the rule that gives it: allowed, denied, or conditional with the condition. */
   accessFor(caller: SpiffeId, method: string, knows?: SubjectKnowledge): Access;
   /**
-   * The first rule of the route that matches; undefined: as without a route. `header` gives a request
-   * header's value (repeated ones joined with ","), or undefined where it is missing.
+   * Returns the first rule of the route that matches, or undefined as if there were no route. `header` returns a
+   * request header's value (repeated ones joined with ","), or undefined if it is absent.
    */
   findRoute(
     method: string,
@@ -59,28 +59,28 @@ export interface CompiledUnit {
     caller: SpiffeId,
   ): CompiledRouteRule | undefined;
   /**
-   * Whether a rule of the route makes copies of calls for instances such as `place`: of calls of `caller` that arrive under
-   * `method`. Which headers the rule asks for does not count, since routes change headers.
+   * Returns whether a rule of the route copies calls of `caller` that arrive under `method` to instances such as
+   * `place`. Conditions on headers are ignored, because routes change headers.
    */
   mirrorsTo(place: PlacedEndpoint, method: string, caller: SpiffeId): boolean;
-  /** Some rule lets calls go on under another method. */
+  /** True if some rule sends calls on under another method. */
   readonly hasRewrites: boolean;
-  /** Labels of endpoints that splits of the route read, sorted. */
+  /** The keys of the endpoint labels that the route's splits read, sorted. */
   readonly routeLabels: readonly string[];
-  /** The gateway that the unit is about; undefined: it is about a service. */
+  /** The gateway that the unit is about; undefined: it is about something else. */
   readonly gateway: Gateway | undefined;
-  /** The unit is about an Egress: what is called is outside the mesh. */
+  /** True if the unit is about an Egress: its destination is outside the mesh. */
   readonly isOutside: boolean;
-  /** How calls are spread over instances, and which are left out; undefined: by the defaults. */
+  /** How calls are spread over instances, and which are left out; undefined: the defaults apply. */
   readonly resilience: Resilience | undefined;
-  /** Whether a method changes nothing, as far as the service says. */
+  /** Returns whether the service says that a method changes nothing. */
   hasNoSideEffects(method: string): boolean;
-  /** Which calls are journaled, and how; undefined: none. */
+  /** Which calls are journaled, and how; undefined: none are. */
   readonly journal: JournalPlan | undefined;
-  /** Which calls leave traces and lines in the access log; of the mesh's unit: of services that do not say. */
+  /** Which calls leave traces and lines in the access log. The mesh's unit states this for services that do not. */
   readonly telemetry: CompiledTelemetry;
-  /** How often it may be called, for a `Limiter`: the budgets outlive the unit. */
+  /** The rate limits, for a `Limiter`, whose budgets outlive the unit. */
   readonly rateLimits: readonly RateLimit[];
-  /** The headers that the route's rules in question for `method` read, sorted. */
+  /** Returns the headers that the route's rules about `method` read, sorted. */
   routeHeaders(method: string): readonly string[];
 }

@@ -1,24 +1,29 @@
-/** What policy says of a call. */
+/** The decisions of policy. */
 
-/** What policy says about one call. Every decision names its rule. */
+/** The decision of policy about one call. Every decision names its rule. */
 export interface Decision {
   readonly allow: boolean;
-  /** For example "checkout-charges/allow[0]", or "default-deny". For operators; never for the caller. */
+  /**
+   * The rule that decided, such as "checkout-charges/allow[0]" or "default-deny". For operators; never for the caller.
+   */
   readonly rule: string;
   /** One line for operators. */
   readonly reason: string;
 }
 
-/** Whether a caller may call a method, as far as the two alone say. */
+/** Whether a caller may call a method, as far as the pair alone decides. */
 export interface Access {
   readonly kind: "allowed" | "conditional" | "denied";
-  /** What allows or denies it; of a conditional one, the first rule that may allow it. */
+  /** The rule that allows or denies; of a conditional access, the first rule that may allow the call. */
   readonly rule: string;
-  /** In CEL, true exactly where a call is allowed; "" if it is not conditional. */
+  /** A CEL condition that is true exactly for the allowed calls; "" if the access is not conditional. */
   readonly condition: string;
 }
 
-/** What of a subject stands for itself; where it stands for others too, conditions on it are left open. */
+/**
+ * Whether the caller and the method of a question stand for themselves only. Where one stands for others too,
+ * conditions on it are left open.
+ */
 export interface SubjectKnowledge {
   readonly caller: boolean;
   readonly method: boolean;

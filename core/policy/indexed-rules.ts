@@ -1,4 +1,4 @@
-/** A unit's authorization rules in their order, grouped by whom they are about. */
+/** The authorization rules of a unit in their order, grouped by caller. */
 import { callerId } from "../identity.js";
 import { readersRule } from "../journal/feed-method.js";
 import type { AuthorizationRule, Unit } from "../model.js";
@@ -9,33 +9,33 @@ import type { Decision } from "./decision.js";
 export interface IndexedRule {
   readonly order: number;
   readonly effect: "allow" | "deny";
-  /** For example "checkout-charges/allow[0]". */
+  /** The rule's id, such as "checkout-charges/allow[0]". */
   readonly id: string;
   readonly rule: AuthorizationRule;
   readonly condition: Condition | undefined;
-  /** What it decides where it matches. */
+  /** The decision that the rule gives where it matches. */
   readonly decision: Decision;
-  /** It lets the readers of a journal follow its events: no other rule does. */
+  /** True for the rule that lets the readers of a journal read its events; no other rule allows that. */
   readonly isForReaders: boolean;
 }
 
 export interface CallerGroups {
-  /** The rules that name a caller, by SPIFFE ID; callers with the same rules share the very same list. */
+  /** The rules that name a caller, by SPIFFE ID. Callers with the same rules share one list. */
   readonly byCaller: ReadonlyMap<string, readonly IndexedRule[]>;
   /** The rules about any caller. */
   readonly everyone: readonly IndexedRule[];
 }
 
-/** Entries of all tables of a unit; above it the unit is refused (I8). */
+/** The most entries of all tables of a unit; a larger unit is refused (I8). */
 const entriesMax = 1_000_000;
 const conditionsMax = 256;
 
-/** Fails with `invalid_policy` on a condition that is none. */
+/** Returns the rules of a unit. Fails with `invalid_policy` if a condition does not compile. */
 export function indexRules(unit: Unit): readonly IndexedRule[] {
   const indexed: IndexedRule[] = [];
   const readers = readersRule(unit);
   if (readers !== undefined) {
-    // comes first, so that no rule without a condition hides it
+    // it comes first, so that no rule without a condition hides it
     const { id, rule } = readers;
     const decision = Object.freeze({ allow: true, rule: id, reason: `allowed by ${id}` });
     indexed.push({ order: 0, effect: "allow", id, rule, condition: undefined, decision, isForReaders: true });
@@ -56,14 +56,14 @@ export function indexRules(unit: Unit): readonly IndexedRule[] {
   return indexed;
 }
 
-/** The condition of a rule in CEL: its `when`, and that the client is one of those it names. */
+/** Returns the condition of a rule in CEL: its `when`, and that the client is one of those that the rule names. */
 function conditionOf({ client, when }: AuthorizationRule): string | undefined {
   if (client === undefined) return when;
   const isNamed = `client in [${client.map((one) => JSON.stringify(one)).join(", ")}]`;
   return when === undefined ? isNamed : `${isNamed} && (${when})`;
 }
 
-/** What a deny decides whose condition cannot be told. */
+/** Returns the decision of a deny rule whose condition cannot be evaluated. */
 export function denyUntold({ id, condition }: IndexedRule, { reason }: Failure): Decision {
   return { allow: false, rule: id, reason: `denied by ${id}, because ${reason}: ${condition?.text}` };
 }

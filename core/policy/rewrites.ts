@@ -1,4 +1,7 @@
-/** Callers that a route's rewrite leads into a denial: they may call the old name of a method and not the new one. Pure. */
+/**
+ * Finds callers that lose access because a route's rewrite sends their call on under a method that they may not call.
+ * Pure.
+ */
 
 import { callerId, type SpiffeId, workloadId } from "../identity.js";
 import { calleeOf } from "../kinds/callee.js";
@@ -17,8 +20,9 @@ export interface LostByRewrite {
 }
 
 /**
- * `compiled` is the unit's. Callers are those that rules of the unit name; "*" is everyone else. Of a rule that asks for
- * headers, calls with just those are looked at; what an earlier rule takes does not count.
+ * Returns the callers that lose access. `compiled` must be the compiled `unit`. Callers are those that the unit's rules
+ * name, and "*" for everyone else. For a rule that asks for headers, calls with exactly these headers are tried; calls
+ * that an earlier rule takes are ignored.
  */
 export function lostByRewrites(unit: Unit, compiled: CompiledUnit, mesh: string): readonly LostByRewrite[] {
   if (!compiled.hasRewrites) return [];
@@ -48,15 +52,15 @@ function isLost(compiled: CompiledUnit, caller: SpiffeId, before: string, after:
   );
 }
 
-/** A rule that sends calls of a method on under another one, if they have headers that it asks for. */
+/** A rule that sends calls of a method on under another one if they have certain headers. */
 export interface HeaderRewrite {
-  /** For example "payments/rules[0]". */
+  /** The name of the rule, such as "payments/rules[0]". */
   readonly rule: string;
   readonly headers: readonly string[];
   readonly after: string;
 }
 
-/** Returns the rules whose rewrite depends on headers of the call, so that it cannot be told for calls in general. */
+/** Returns the rules whose rewrite depends on headers, so that it is not known for calls in general. */
 export function headerRewrites(unit: Unit, method: string): readonly HeaderRewrite[] {
   return unit.routes.flatMap((route) =>
     route.rules.flatMap((rule, index): HeaderRewrite[] => {
@@ -70,7 +74,7 @@ export function headerRewrites(unit: Unit, method: string): readonly HeaderRewri
   );
 }
 
-/** The name of the rule that takes such a call if it has the headers that `rule` asks for and no other. */
+/** Returns the name of the rule that takes a call with exactly the headers that `rule` asks for. */
 function ruleOf(compiled: CompiledUnit, { match }: RouteRule, method: string, caller: SpiffeId): string | undefined {
   const header = (name: string): string | undefined => {
     const asked = match?.headers?.find((one) => one.name === name && one.by !== "absent");
@@ -91,7 +95,10 @@ function callersOf(unit: Unit, { match }: RouteRule): readonly string[] {
   return [...new Set(allowed)].filter((caller) => isForAll || from.includes(caller)).sort();
 }
 
-/** The methods that the rule is for, as far as they are known: those it names, or those of its patterns that are stated. */
+/**
+ * Returns the methods that a rule is about, as far as they are known: those it names, and the stated methods that match
+ * its patterns.
+ */
 function methodsOf(unit: Unit, { match }: RouteRule): readonly string[] {
   const patterns = match?.methods ?? [];
   const stated = calleeOf(unit)?.methods ?? [];
@@ -102,7 +109,7 @@ function methodsOf(unit: Unit, { match }: RouteRule): readonly string[] {
   });
 }
 
-/** "*" stands for somebody whom no rule names. */
+/** Returns the SPIFFE ID to ask about; for "*" one that no rule names. */
 function asId(caller: string, mesh: string): SpiffeId {
   if (caller === "*") return workloadId(mesh, "somebody-whom-no-rule-names");
   return callerId(mesh, caller);

@@ -10,17 +10,20 @@ import type { CompiledUnit } from "./compiled-unit.js";
 interface Candidate {
   readonly methods: ReadonlySet<string> | undefined;
   readonly headers: readonly HeaderMatch[];
-  /** SPIFFE IDs of callers; undefined: any. */
+  /** The SPIFFE IDs of the callers; undefined: any caller. */
   readonly from: ReadonlySet<string> | undefined;
   readonly rule: CompiledRouteRule;
-  /** The rule for those of its calls that are reads which a replica answers. */
+  /** The rule for those calls that are reads which a replica answers. */
   readonly reading: CompiledRouteRule | undefined;
 }
 
 const methodsCachedMax = 10_000;
 const none: readonly Candidate[] = [];
 
-/** Which rules can apply is found once a method; only their other conditions are looked at call by call. */
+/**
+ * Builds the index of a unit's route rules. The rules about a method are selected once; for each call only their other
+ * conditions are tested.
+ */
 export function buildRouteIndex(
   unit: Unit,
   mesh: string,
@@ -76,7 +79,7 @@ function compileCandidate(rule: RouteRule, name: string, mesh: string, reads: Re
   };
 }
 
-/** Headers that decide whether a call is the rule's, or where it goes then. */
+/** Returns the headers that decide whether a rule takes a call, or where the call then goes. */
 function headersRead({ headers, rule: { sticky } }: Candidate): readonly string[] {
   const matched = headers.map(({ name }) => name);
   return typeof sticky === "string" ? [...matched, sticky] : matched;
@@ -92,7 +95,9 @@ function isFor({ methods }: Candidate, method: string): boolean {
   );
 }
 
-/** The rules that `method` can meet, up to the first that asks for nothing else: no call gets past that one. */
+/**
+ * Returns the rules about `method`, up to the first that has no other condition, because that rule takes every call.
+ */
 function selectCandidates(candidates: readonly Candidate[], method: string): readonly Candidate[] {
   const found: Candidate[] = [];
   for (const candidate of candidates) {

@@ -12,27 +12,27 @@ import { isSame, keyOf } from "./same-value.js";
 /** Affected calls to one service, at the proxies that decide about them. */
 export interface AffectedCalls {
   /**
-   * "destination": authorization and limits, at the service's own proxies. "caller": routes, at those who call it, and what
-   * a gateway lets in, at the gateway.
+   * Where the calls are decided. "destination": by authorization and limits, at the service's own proxies. "caller": by
+   * routes, at the callers' proxies, or by a gateway for the calls that it lets in.
    */
   readonly side: "destination" | "caller";
-  /** The service that is called; undefined: every one, as with the mesh's own unit. */
+  /** The service that is called; undefined: every service, for changes in the mesh's own unit. */
   readonly service: string | undefined;
   /** "package.Service/Method", "package.Service/*" or "*"; sorted, not empty. */
   readonly methods: readonly string[];
-  /** Services that make such calls; undefined: any may. */
+  /** The services that make such calls; undefined: any service may. */
   readonly callers: readonly string[] | undefined;
-  /** True if the base does not have the service: nobody called it, so there is nothing to compare with. */
+  /** True if the base does not have the service: nobody called it, so there are no calls to compare with. */
   readonly isNew: boolean;
 }
 
-/** A unit of each snapshot under one name; undefined: that snapshot has none. */
+/** The units of one name in both snapshots; undefined: that snapshot has none. */
 export interface UnitPair {
   readonly base: Unit | undefined;
   readonly candidate: Unit | undefined;
 }
 
-/** `pairs`: the units that differ. Sorted by service, side, callers and methods. */
+/** Returns the affected calls, sorted by service, side, callers and methods. `pairs`: the units that differ. */
 export function findAffectedCalls(pairs: readonly UnitPair[]): readonly AffectedCalls[] {
   const found = pairs.flatMap(compareUnits);
   const placeOf = ({ service, side, callers, methods }: AffectedCalls): string =>
@@ -45,7 +45,7 @@ function compareUnits(pair: UnitPair): AffectedCalls[] {
   const name = (base ?? candidate)?.name;
   if (name === undefined) return [];
   if (name === meshUnitName) {
-    // whose tokens are taken is judged wherever calls arrive
+    // which tokens are accepted is decided wherever calls arrive
     const same = isSame(base?.issuers, candidate?.issuers) && isSame(others(base), others(candidate));
     if (same) return [];
     return [{ side: "destination", service: undefined, methods: ["*"], callers: undefined, isNew: false }];
@@ -70,13 +70,19 @@ function compareUnits(pair: UnitPair): AffectedCalls[] {
   ];
 }
 
-/** What is judged of a service is judged where it is called; of an egress its callers see it, since nobody is there. */
+/**
+ * Calls to a service are judged at the service's proxies. Calls to an egress are judged at their callers, because no
+ * proxy is at the destination.
+ */
 function judgedCalls(calls: Omit<AffectedCalls, "side">, pair: UnitPair): AffectedCalls {
   if ((pair.candidate ?? pair.base)?.egress === undefined) return { ...calls, side: "destination" };
   return { ...calls, side: "caller", callers: calls.callers ?? callersOf(pair) };
 }
 
-/** Parts of a unit that are judged apart below, or (assertions, telemetry) do not change what any call gets. */
+/**
+ * The parts of a unit that are compared separately below, or that (assertions, telemetry) do not change the outcome of
+ * any call.
+ */
 type KnownPart =
   | "name"
   | "service"
@@ -96,8 +102,8 @@ function others(unit: Unit | undefined): object {
 }
 
 /**
- * Methods of the limits that only one of the two has. They are not taken apart: what shares a budget is more than its
- * methods one by one.
+ * Returns the methods of the limits that only one of the two units has. Limits are compared as a whole, because methods
+ * that share a budget affect each other.
  */
 function limitedMethods({ base, candidate }: UnitPair): readonly string[] {
   const partsOf = (unit: Unit | undefined): readonly Judged[] =>
@@ -123,7 +129,7 @@ function onlyInOne(a: readonly Judged[], b: readonly Judged[]): readonly Judged[
   return [...a, ...b].filter(({ key }) => count.get(key) !== 0);
 }
 
-/** A service that states its methods denies all others. */
+/** Returns the methods that only one unit states, since a service that states its methods denies all others. */
 function statedMethods({ base, candidate }: UnitPair): readonly string[] {
   const [a, b] = [base, candidate].map((unit) => (unit && calleeOf(unit)?.methods) ?? []) as [
     readonly string[],
@@ -134,7 +140,10 @@ function statedMethods({ base, candidate }: UnitPair): readonly string[] {
   return [...a.filter((method) => !b.includes(method)), ...b.filter((method) => !a.includes(method))];
 }
 
-/** The first rule that matches counts: what both begin and end with decides the same unless a rule between matched. */
+/**
+ * Returns the methods that the differing route rules are about. The first matching rule counts, so the rules with which
+ * both lists begin and end decide equally unless a rule between them matches.
+ */
 function routedMethods({ base, candidate }: UnitPair): readonly string[] {
   const [a, b] = [rulesOf(base?.routes), rulesOf(candidate?.routes)];
   let from = 0;
@@ -151,7 +160,10 @@ function rulesOf(routes: readonly Route[] | undefined): readonly RouteRule[] {
   return (routes ?? []).flatMap(({ rules }) => rules);
 }
 
-/** Services that either revision lets call; undefined: a rule names others than services of the mesh. */
+/**
+ * Returns the services that either revision lets call, or undefined if a rule names callers other than services of the
+ * mesh.
+ */
 function callersOf({ base, candidate }: UnitPair): readonly string[] | undefined {
   const rules: readonly AuthorizationRule[] = [base, candidate].flatMap((unit) =>
     (unit?.authorizations ?? []).flatMap(({ allow }) => allow),
@@ -161,12 +173,12 @@ function callersOf({ base, candidate }: UnitPair): readonly string[] | undefined
   return sortUnique(from);
 }
 
-/** Returns whether one of `methods` says this method. */
+/** Returns whether one of the patterns `methods` matches the method. */
 export function namesMethod(methods: readonly string[], method: string): boolean {
   return methods.some((pattern) => pattern === "*" || pattern === method || pattern === `${serviceOfMethod(method)}/*`);
 }
 
-/** Whether a call that comes in is one of those that are judged where they come in. */
+/** Returns whether an inbound call is one of the calls that `about` describes. */
 export function isJudged(
   about: AffectedCalls,
   {

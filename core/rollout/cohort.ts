@@ -11,12 +11,15 @@ import { type Cohort, everyoneBasisPoints, type Rollout } from "./rollout-model.
 export type ActivatedRevisions = Pick<Activation, "revisionNumber" | "revisionDigest"> &
   Partial<Pick<Activation, "rollout">>;
 
-/** The log of plans: no gap, no fork; the first is number 1 and names none before it. */
+/** The law of the log of rollouts: no gap and no fork. The first has number 1 and names no previous one. */
 export function mayPlan(head: Signed<Rollout> | undefined, next: Rollout): boolean {
   return next.number === (head?.body.number ?? 0) + 1 && next.previous === head?.digest;
 }
 
-/** A proxy's place in a rollout: 0 to 2^32 - 1, even over proxies, and another one in each rollout. */
+/**
+ * Returns a proxy's place in a rollout: a number from 0 to 2^32 - 1, uniform over proxies and different in each
+ * rollout.
+ */
 export function placeOf(rollout: Digest, proxyId: string): number {
   return createHash("sha256").update(`${rollout}\n${proxyId}`).digest().readUInt32BE(0);
 }
@@ -30,7 +33,7 @@ export function isInCohort(cohort: Cohort, rollout: Digest, proxyId: string): bo
   return placeOf(rollout, proxyId) * everyoneBasisPoints < cohort.basisPoints * 2 ** 32;
 }
 
-/** The list is sorted and may be long. */
+/** Returns whether `sorted` contains `wanted`, by binary search, because the list may be long. */
 function includes(sorted: readonly string[], wanted: string): boolean {
   let [low, high] = [0, sorted.length - 1];
   while (low <= high) {
@@ -50,7 +53,9 @@ export function revisionFor(activation: ActivatedRevisions, proxyId: string): Pr
   return rollout.base;
 }
 
-/** The revisions that proxies evaluate under this activation: one, or while a rollout runs base and candidate. */
+/**
+ * Returns the revisions that proxies evaluate under this activation: one, or base and candidate while a rollout runs.
+ */
 export function revisionsOf(activation: ActivatedRevisions): readonly PreparedRevision[] {
   const candidate = candidateOf(activation);
   return activation.rollout !== undefined && isUnderway(activation)
@@ -58,13 +63,13 @@ export function revisionsOf(activation: ActivatedRevisions): readonly PreparedRe
     : [candidate];
 }
 
-/** The revision of the mesh: while a rollout runs that is its base, which everyone outside the cohort evaluates. */
+/** Returns the revision in force. While a rollout runs it is the base, which everyone outside the cohort evaluates. */
 export function revisionInForce(activation: ActivatedRevisions): PreparedRevision {
   const { rollout } = activation;
   return rollout !== undefined && isUnderway(activation) ? rollout.base : candidateOf(activation);
 }
 
-/** Returns the epoch of `head` if some proxy evaluates that revision under it, else 0. */
+/** Returns the epoch of `head` if some proxy evaluates the given revision under it, otherwise 0. */
 export function epochThatRuns(
   head: (ActivatedRevisions & Pick<Activation, "epoch">) | undefined,
   revision: Digest,

@@ -1,9 +1,9 @@
-/** Gates as operators set them: "samples=100", "refused=2%", "latency=off". */
+/** The gates of a rollout as operators write them: "samples=100", "refused=2%", "latency=off". */
 import { expectedDuration, parseOptionMs } from "../duration.js";
 import { AshlarError } from "../errors.js";
 import type { RolloutGates } from "./rollout-model.js";
 
-/** What a stage has to show unless it is said otherwise. */
+/** The gates of a stage that states none. */
 export const gatesDefault: RolloutGates = {
   members: 1,
   samples: 20,
@@ -27,7 +27,7 @@ export const gateNames = [
 ] as const;
 export const gatesMax = { members: 100_000, samples: 1_000_000_000, timesPercent: 10_000, moreMs: 600_000 } as const;
 
-/** Sets one gate. Fails with `invalid_argument`. */
+/** Returns `gates` with one gate set as `text` says. Fails with `invalid_argument`. */
 export function setGate(gates: RolloutGates, text: string): RolloutGates {
   const [, name = "", value = ""] = /^([a-z]+)=(.*)$/s.exec(text) ?? [];
   const off = value === "off";

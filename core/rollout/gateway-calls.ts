@@ -1,18 +1,18 @@
-/** Which calls a changed gateway may treat differently: those of the listeners that differ. Pure. */
+/** Computes which calls a changed gateway may treat differently: those of the listeners that differ. Pure. */
 import type { EdgeListener, Gateway } from "../kinds/gateway/gateway.js";
 import { sortUnique } from "./judged-calls.js";
 import { isSame } from "./same-value.js";
 
-/** Methods of one service that clients outside may call. */
+/** Methods of one service that outside clients may call. */
 export interface ExposedCalls {
   readonly service: string;
-  /** Sorted, not empty. */
+  /** The methods, sorted and not empty. */
   readonly methods: readonly string[];
 }
 
 /**
- * Returns all that the listeners expose, before or after, which only one of the two gateways has or both have differently. A
- * gateway counts the calls that it lets in, so calls of methods that stay exposed show how a new one fares. Sorted by service.
+ * Returns all methods that the changed listeners expose, before or after the change, sorted by service. A gateway
+ * counts the calls that it lets in, so the calls of methods that stay exposed show how the new gateway does.
  */
 export function findGatewayCalls(base: Gateway | undefined, candidate: Gateway | undefined): readonly ExposedCalls[] {
   const methodsOf = new Map<string, string[]>();

@@ -1,31 +1,32 @@
 /**
- * Which callers' calls with which methods fare differently by the rules of two units. Each rule is taken apart into a
- * caller and a method each: a call whose verdict differs matches one of those that only one of the units has. Pure.
+ * Computes which callers' calls of which methods have another verdict under the rules of two units. Each rule is split
+ * into pairs of one caller and one method: a call whose verdict differs matches a pair that only one of the units has.
+ * Pure.
  */
 import type { AuthorizationRule, Unit } from "../model.js";
 import { keyOf } from "./same-value.js";
 
 /** Calls of certain callers with certain methods. */
 export interface CallsOf {
-  /** Names of services; undefined: anybody's. */
+  /** The names of the calling services; undefined: any caller. */
   readonly callers: readonly string[] | undefined;
   /** "package.Service/Method", "package.Service/*" or "*"; sorted, not empty. */
   readonly methods: readonly string[];
 }
 
-/** One caller and one method of a rule; "*": any. */
+/** One caller and one method of a rule; "*" stands for any. */
 interface Grant {
   readonly caller: string;
   readonly method: string;
 }
 
-/** More are not taken apart: whole rules are compared, which may find too much. */
+/** The most pairs. Above it whole rules are compared, which may report more calls than are affected. */
 const grantsMax = 50_000;
-/** More groups are taken as one. */
+/** The most groups of callers. Above it one group covers all callers. */
 const groupsMax = 8;
 const serviceName = /^[a-z0-9-]+$/;
 
-/** The callers that have the same methods together. */
+/** Returns the affected calls, grouped so that callers with the same methods share one group. */
 export function findJudgedCalls(base: Unit | undefined, candidate: Unit | undefined): readonly CallsOf[] {
   const count = [base, candidate].flatMap(rulesOf).reduce((sum, { rule }) => sum + sizeOf(rule), 0);
   const take = count > grantsMax ? wholeRules : grantsOf;
@@ -33,7 +34,7 @@ export function findJudgedCalls(base: Unit | undefined, candidate: Unit | undefi
   const differing = [...missing(a, b), ...missing(b, a)];
   const methodsOf = new Map<string, Set<string>>();
   for (const { caller, method } of differing) {
-    // SPIFFE IDs in full may be of services of this mesh too
+    // a SPIFFE ID in full may name a service of this mesh too
     const name = serviceName.test(caller) ? caller : "*";
     const methods = methodsOf.get(name);
     if (methods === undefined) methodsOf.set(name, new Set([method]));
@@ -88,7 +89,7 @@ function grantsOf(unit: Unit | undefined): ReadonlyMap<string, readonly Grant[]>
   return grants;
 }
 
-/** The methods of a rule, of anybody: more than it says, and never less. */
+/** Returns the methods of each rule for any caller, which covers more calls than the rule and never fewer. */
 function wholeRules(unit: Unit | undefined): ReadonlyMap<string, readonly Grant[]> {
   return new Map(
     rulesOf(unit).map(({ effect, rule }) => [

@@ -1,9 +1,9 @@
-/** Which revisions proxies keep prepared, so that activating one of them waits for nothing that has to be fetched. Pure. */
+/** Decides which revisions proxies keep prepared, so that activating one of them needs no fetch. Pure. */
 import type { Digest } from "../digest.js";
 import type { Activation, Revision, Signed } from "../model.js";
 import { revisionsOf } from "./cohort.js";
 
-/** So many of the newest revisions, and so many of those that were active last. */
+/** The number of newest revisions, and the number of last active revisions, that are kept. */
 export const keptOfEachMax = 8;
 
 /** Returns whether proxies that follow both logs keep `digest` prepared. Both lists are oldest first. */

@@ -1,11 +1,13 @@
-/** Staged activation as readonly data: the plan, and what an epoch that is a stage of it says. */
+/**
+ * Staged activation as readonly data: the plan of a rollout, and the part of an activation that is one of its stages.
+ */
 import type { Digest } from "../digest.js";
 import type { SpiffeId } from "../identity.js";
 import type { PreparedRevision } from "./prepared-revision.js";
 
 /** 100 %, in hundredths of a percent. */
 export const everyoneBasisPoints = 10_000;
-/** A cohort names at most so many proxies one by one. */
+/** The most proxies that a cohort names one by one. */
 export const cohortIdsMax = 1000;
 
 /**
@@ -20,7 +22,7 @@ export type RolloutStage = StageHold &
   );
 
 export interface StageHold {
-  /** How long this stage holds; absent: as long as the plan says. The last has none. */
+  /** How long this stage holds, in milliseconds; absent: as long as the plan states. The last stage does not hold. */
   readonly holdMs?: number | undefined;
 }
 
@@ -41,25 +43,28 @@ export interface LatencyGate {
  * 0).
  */
 export interface RolloutGates {
-  /** Live members that evaluate the candidate, at least. */
+  /** The least number of live members that evaluate the candidate. */
   readonly members: number;
-  /** Calls that members have judged in the stage, at least; as many are needed to compare them with. */
+  /** The least number of calls that members have judged during the stage. As many calls are needed for comparison. */
   readonly samples: number;
   readonly refused: ShareGate | undefined;
   readonly failed: ShareGate | undefined;
   readonly latency: LatencyGate | undefined;
-  /** How long a member may take to evaluate the candidate; 0: no bound. */
+  /** The most milliseconds that a member may take to evaluate the candidate; 0: no bound. */
   readonly lagMs: number;
-  /** No proxy may reject the candidate. */
+  /** True if no proxy may have rejected the candidate. */
   readonly rejections: boolean;
   /** If true, refusals that were predicted from recorded decisions are intended, and the gate `refused` allows them. */
   readonly predicted: boolean;
 }
 
-/** The plan of a staged activation. It changes nothing by itself: what runs is said by activations that name it. */
+/**
+ * The plan of a staged activation. A plan changes nothing by itself: activations that name it state which stage is in
+ * force.
+ */
 export interface Rollout {
   readonly number: number;
-  /** undefined for number 1. */
+  /** The digest of the previous rollout; undefined for number 1. */
   readonly previous: Digest | undefined;
   readonly candidate: PreparedRevision;
   readonly base: PreparedRevision;
@@ -72,11 +77,11 @@ export interface Rollout {
   readonly timeMs: number;
 }
 
-/** Proxies by share of the hash, and by name; the two together. */
+/** The proxies of a stage: a share by hash, together with named proxies. */
 export interface Cohort {
-  /** Hundredths of a percent; `everyoneBasisPoints`: everyone. */
+  /** The share in hundredths of a percent; `everyoneBasisPoints` means all proxies. */
   readonly basisPoints: number;
-  /** Sorted. */
+  /** Proxy ids, sorted. */
   readonly proxyIds: readonly string[];
 }
 
@@ -86,9 +91,9 @@ export interface StageOfRollout {
   readonly number: number;
   /** The digest of the rollout's record; it authenticates the plan. */
   readonly digest: Digest;
-  /** From 1. */
+  /** The number of the stage, from 1. */
   readonly stage: number;
-  /** What proxies outside the cohort evaluate. */
+  /** The revision that proxies outside the cohort evaluate. */
   readonly base: PreparedRevision;
   readonly cohort: Cohort;
   /** True if the rollout is paused: it stays at this stage until an operator resumes it. */

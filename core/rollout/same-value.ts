@@ -1,6 +1,8 @@
-/** Comparing parts of policy by value. */
+/** Compares parts of policy by value. */
 
-/** The same whatever the order in which fields were written, and whether an absent one was written as undefined. */
+/**
+ * Returns a text that is equal for equal values, whatever the order of fields and whether an absent field is undefined.
+ */
 export function keyOf(value: unknown): string {
   return (
     JSON.stringify(value, (_name, field: unknown) => {

@@ -11,7 +11,7 @@ export const holdMsMax = 7 * 86_400_000;
 const expected =
   'a number of proxies ("1"), a share ("10%") or a label ("label:canary=true"), and how long it holds (":5m") if not as the others';
 
-/** Reads a list of stages and checks its law. Fails with `invalid_argument`. */
+/** Parses a list of stages and checks their law. Fails with `invalid_argument`. */
 export function parseStages(text: string): readonly RolloutStage[] {
   const stages = text.split(",").map((part) => parseStage(part.trim()));
   checkStages(stages);
@@ -24,7 +24,7 @@ function parseStage(text: string): RolloutStage {
   return { ...parseWhom(text.slice(0, text.lastIndexOf(":"))), holdMs };
 }
 
-/** How long a stage as operators write it says that it holds, in milliseconds: "10%:5m", but not "label:canary=true". */
+/** Returns the hold that a stage states, in milliseconds: it is stated in "10%:5m", and not in "label:canary=true". */
 export function findHoldMs(text: string): number | undefined {
   const at = text.lastIndexOf(":");
   return at < 1 ? undefined : parseDurationMs(text.slice(at + 1));
@@ -40,9 +40,9 @@ function parseWhom(text: string): RolloutStage {
 }
 
 /**
- * The law of stages: the last is 100 % and no other; counts grow, shares grow, and no count comes after a share,
- * since nobody could say which is more. A hold is at most a week, and the last stage has none, since it ends the
- * rollout. Fails with `invalid_argument`.
+ * Checks the law of stages. The last stage is 100 %, and no other is. Counts grow and shares grow. No count follows a
+ * share, because nobody could say which is larger. A hold is at most a week; the last stage has none, because it ends
+ * the rollout. Fails with `invalid_argument`.
  */
 export function checkStages(stages: readonly RolloutStage[]): void {
   if (stages.length === 0 || stages.length > stagesMax)
@@ -74,12 +74,12 @@ export function checkStages(stages: readonly RolloutStage[]): void {
   if (last.holdMs !== undefined) throw invalid(`the last stage ends the rollout and holds for no time: write 100%`);
 }
 
-/** How long a stage of a plan holds, by its number from 1. */
+/** Returns how long a stage holds, in milliseconds, by its number from 1. */
 export function holdOf({ stages, holdMs }: Pick<Rollout, "stages" | "holdMs">, stage: number): number {
   return stages[stage - 1]?.holdMs ?? holdMs;
 }
 
-/** A stage as operators write it. */
+/** Renders a stage as operators write it. */
 export function renderStage(stage: RolloutStage): string {
   const whom = renderWhom(stage);
   return stage.holdMs === undefined ? whom : `${whom}:${renderDuration(stage.holdMs)}`;
@@ -96,7 +96,7 @@ function renderWhom(stage: RolloutStage): string {
   }
 }
 
-/** Hundredths of a percent as text, "12.5%". */
+/** Renders hundredths of a percent: "12.5%". */
 export function renderPercent(basisPoints: number): string {
   return `${basisPoints / 100}%`;
 }

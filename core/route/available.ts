@@ -1,8 +1,8 @@
-/** What records of routed calls keep of the endpoints that there were: "v1", or "v1 zone=a,rack" where labels were read. */
+/** How records of routed calls note the endpoints that existed: "v1", or "v1 zone=a,rack" if labels were read. */
 import type { Label } from "../model.js";
 import type { PlacedEndpoint } from "./choose-target.js";
 
-/** An endpoint with what it has under `keys`; a key alone says that it does not have that label. */
+/** Renders an endpoint with its labels under `keys`; a key without "=" says that the endpoint lacks that label. */
 export function renderAvailable({ version, labels }: PlacedEndpoint, keys: readonly string[]): string {
   if (keys.length === 0) return version;
   const parts = keys.map((key) => {
@@ -12,7 +12,7 @@ export function renderAvailable({ version, labels }: PlacedEndpoint, keys: reado
   return `${version} ${parts.join(",")}`;
 }
 
-/** Reads what `renderAvailable` made. `keys`: the labels that were looked at. */
+/** Parses what `renderAvailable` rendered. `keys`: the labels that were read. */
 export function parseAvailable(text: string): PlacedEndpoint & { readonly keys: readonly string[] } {
   const space = text.indexOf(" ");
   if (space < 0) return { version: text, labels: [], keys: [] };

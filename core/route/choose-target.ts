@@ -7,7 +7,7 @@ import { stableFractionOf } from "./stable-hash.js";
 export type TargetChoice =
   | { readonly kind: "target"; readonly target: WeightedVersion }
   | { readonly kind: "any" }
-  /** `target` was chosen and has no endpoint; undefined if no target of the split has one. */
+  /** The chosen target has no endpoint; undefined: no target of the split has one. */
   | { readonly kind: "none"; readonly target: WeightedVersion | undefined };
 
 const any: TargetChoice = Object.freeze({ kind: "any" });
@@ -21,17 +21,17 @@ export interface SplitPick {
   readonly key: string | undefined;
   /** The called service. With the target's name it salts the hash, so that a new revision moves no key. */
   readonly service: string;
-  /** Whether the share of a target without endpoints is answered 14; otherwise it goes to the other targets. */
+  /** Whether calls for a target without endpoints are answered 14; otherwise they go to the other targets. */
   readonly failsWhenEmpty: boolean;
 }
 
-/** The part of an endpoint that splits read. */
+/** What splits read of an endpoint. */
 export interface PlacedEndpoint {
   readonly version: string;
   readonly labels: readonly Label[];
 }
 
-/** Whether an endpoint belongs to a target. */
+/** Returns whether an endpoint belongs to a target. */
 export function isOfTarget(
   { version, labels = [] }: Pick<WeightedVersion, "version" | "labels">,
   endpoint: PlacedEndpoint,
@@ -41,8 +41,8 @@ export function isOfTarget(
 }
 
 /**
- * Chooses a target of `split`. Weights are relative to each other. A target of weight 0 gets no call, nor does an endpoint
- * outside the split. `names` has the name of each target as `renderTarget` writes it.
+ * Chooses a target of `split`. Weights are relative to each other. A target of weight 0 gets no call, nor does an
+ * endpoint outside the split. `names` has the name of each target as `renderTarget` writes it.
  */
 export function chooseTarget(
   split: readonly WeightedVersion[],
@@ -76,8 +76,8 @@ function byDraw(
 
 /**
  * Weighted rendezvous hashing: each target draws a number for the key, and the one with the greatest chance wins. A key
- * moves only to a target whose weight grew, or away from one that shrank or has no endpoint (Schindelhauer and Schomaker,
- * "Weighted distributed hash tables", 2005: the logarithmic method).
+ * moves only to a target whose weight grew, or away from one that shrank or has no endpoint (Schindelhauer and
+ * Schomaker, "Weighted distributed hash tables", 2005: the logarithmic method).
  */
 function byKey(
   split: readonly WeightedVersion[],
@@ -110,8 +110,8 @@ export function stickyKey(
 }
 
 /**
- * Chooses a target by a rule among the endpoints that exist. Without a rule any endpoint will do. Reads whose replica has no
- * endpoint go by the rule of the primary.
+ * Chooses a target by a rule among the endpoints that exist. Without a rule any endpoint will do. Reads whose replica
+ * has no endpoint go by the rule of the primary.
  */
 export function chooseAmong(
   rule: Pick<CompiledRouteRule, "split" | "targets" | "failsWhenEmpty" | "reads"> | undefined,

@@ -5,8 +5,8 @@ const highFactor = 1_597_334_677;
 const newline = 10;
 
 /**
- * A number above 0 and below 1 that depends on the text alone: the same in every process, version and machine. Evenly
- * spread, and not for secrets: who knows the text can tell the number.
+ * Returns a number above 0 and below 1 that depends on the text alone: equal in every process, version and machine, and
+ * uniform. It is no secret: everyone who knows the text can compute it.
  */
 export function stableFraction(text: string): number {
   let low = lowStart;
@@ -19,7 +19,7 @@ export function stableFraction(text: string): number {
   return fractionOf(low, high);
 }
 
-/** Returns `stableFraction` of the three texts with a newline between each two, without putting them together. */
+/** Returns `stableFraction` of the three texts joined by newlines, without building the joined text. */
 export function stableFractionOf(first: string, second: string, third: string): number {
   let low = lowStart;
   let high = highStart;
@@ -42,6 +42,6 @@ function fractionOf(lowBefore: number, highBefore: number): number {
   let [low, high] = [lowBefore, highBefore];
   low = Math.imul(low ^ (low >>> 16), 2_246_822_507) ^ Math.imul(high ^ (high >>> 13), 3_266_489_909);
   high = Math.imul(high ^ (high >>> 16), 2_246_822_507) ^ Math.imul(low ^ (low >>> 13), 3_266_489_909);
-  // 21 and 32 bits make 53, all that a double holds; one half keeps the number off both ends
+  // 21 and 32 bits are the 53 bits that a double holds; the added half keeps the number off both ends
   return ((high >>> 11) * 4_294_967_296 + (low >>> 0) + 0.5) / 9_007_199_254_740_992;
 }

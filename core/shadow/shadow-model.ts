@@ -3,18 +3,18 @@ import type { Digest } from "../digest.js";
 
 /** 100 %, in hundredths of a percent. */
 export const everyCallBasisPoints = 10_000;
-/** A proxy names at most so many pairs of caller and method. */
+/** The most pairs of caller and method that a proxy names. */
 export const shadowFlipsMax = 20;
 
-/** What an activation says: which revision runs beside its own, and on which share of the calls. */
+/** The part of an activation that orders a shadow: the candidate, and the share of calls for which it is evaluated. */
 export interface ShadowOrder {
   readonly number: number;
   readonly digest: Digest;
-  /** Hundredths of a percent, from 1. */
+  /** The share of calls in hundredths of a percent, at least 1. */
   readonly shareBasisPoints: number;
 }
 
-/** Calls of one caller to one method that would have come out otherwise. */
+/** Calls of one caller to one method that the candidate would have decided differently. */
 export interface ShadowFlips {
   readonly caller: string;
   readonly method: string;
@@ -22,17 +22,17 @@ export interface ShadowFlips {
   readonly wouldAllow: number;
 }
 
-/** What one proxy counted since the epoch that began it. */
+/** What one proxy counted since the epoch that began the shadow. */
 export interface ShadowCounts {
-  /** The epoch that ordered it. */
+  /** The epoch that ordered the shadow. */
   readonly epoch: number;
-  /** The digest of the candidate's record. */
+  /** The digest of the candidate's revision record. */
   readonly digest: Digest;
   readonly same: number;
   readonly wouldDeny: number;
   readonly wouldAllow: number;
-  /** The candidate could not be evaluated, or reads a token that the active revision does not look at. */
+  /** Calls for which the candidate could not be evaluated, or reads a token that the active revision ignores. */
   readonly errors: number;
-  /** The first pairs that flipped, most frequent first. */
+  /** The pairs whose verdict differs, the most frequent first, up to `shadowFlipsMax`. */
   readonly flips: readonly ShadowFlips[];
 }

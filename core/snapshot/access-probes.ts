@@ -1,4 +1,4 @@
-/** Callers and methods that stand for all there are: what policy names, and one each for the rest. */
+/** Probes: the callers and methods that policy names, and one of each that stands for all others. */
 import { gatewayWorkload, parseSpiffeId, type SpiffeId, workloadId } from "../identity.js";
 import { feedMethod } from "../journal/feed-method.js";
 import { calleeOf } from "../kinds/callee.js";
@@ -6,7 +6,7 @@ import { compareNames } from "../kinds/compare-names.js";
 import type { Unit } from "../model.js";
 import { serviceOfMethod } from "./grammar.js";
 
-/** Something to ask a compiled unit about, and what it stands for. */
+/** A caller or method to ask a compiled unit about, and what it stands for. */
 export interface Probe<Asked> {
   readonly label: string;
   readonly asked: Asked;
@@ -14,7 +14,10 @@ export interface Probe<Asked> {
   readonly exact: boolean;
 }
 
-/** The services and gateways, the callers that rules or `named` name, and one identity that stands for everyone else. */
+/**
+ * Returns the services and gateways, the callers that rules or `named` name, and one identity that stands for everyone
+ * else.
+ */
 export function callerProbes(
   units: readonly Unit[],
   mesh: string,
@@ -46,14 +49,17 @@ export function callerProbes(
   return [...probes, { asked: everyoneElse(other), label: "*", exact: false }];
 }
 
-/** Top-level domain "invalid" (RFC 2606): nobody's trust domain, unless a rule names it to spite us. */
+/**
+ * Returns an identity that no rule names. The top-level domain "invalid" (RFC 2606) is nobody's trust domain; `attempt`
+ * avoids a rule that names it nevertheless.
+ */
 function everyoneElse(attempt: number): SpiffeId {
   return parseSpiffeId(`spiffe://everyone-else.invalid/${attempt}`);
 }
 
 /**
- * Methods that are stated, or named by rules or `named`; where a side does not state them, also one for the rest of
- * each pattern.
+ * Returns the methods that are stated or that rules or `named` name. Where a unit does not state its methods, each
+ * pattern adds one method that stands for the others.
  */
 export function methodProbes(units: readonly Unit[], named: readonly string[] = []): readonly Probe<string>[] {
   const exact = new Set<string>();

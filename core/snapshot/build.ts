@@ -4,16 +4,16 @@ import { canonicalUnit, meshUnitName, unitNameOf, unitOfObjects } from "../kinds
 import type { EncodedUnit, PolicyObject, SnapshotList, Unit } from "../model.js";
 import { encodeSnapshotList, encodeUnit } from "../wire/units.js";
 
-/** A whole mesh's policy: the list that its digest names, and every unit of it, sorted by name. */
+/** The policy of a whole mesh: the list that its digest names, and all units, sorted by name. */
 export interface Snapshot {
   readonly list: SnapshotList;
   readonly units: readonly EncodedUnit[];
 }
 
 /**
- * Cuts policy into units, one a service and always one of the mesh ("@mesh"), canonical, sorted by name.
- * Fails with `invalid_policy` on what `checkPolicy` reports as errors: a policy about a service that does
- * not exist, a name that is there twice.
+ * Cuts policy into canonical units, sorted by name: one for each service, and always one for the mesh ("@mesh"). Fails
+ * with `invalid_policy` on what `checkPolicy` reports as errors, such as policy about a service that does not exist, or
+ * a name that is used twice.
  */
 export function unitsOf(objects: readonly PolicyObject[]): Unit[] {
   const parts = new Map<string, PolicyObject[]>([[meshUnitName, []]]);
@@ -29,8 +29,8 @@ export function unitsOf(objects: readonly PolicyObject[]): Unit[] {
 }
 
 /**
- * Units by the first of the objects they are made of: a mesh of thousands of services changes by one, and the others'
- * objects come again as the very same.
+ * Units by the first of their objects. When one service of thousands changes, the objects of the others come again as
+ * the same JavaScript objects, and their units are reused.
  */
 const known = new WeakMap<PolicyObject, { readonly parts: readonly PolicyObject[]; readonly unit: Unit }>();
 const encoded = new WeakMap<Unit, EncodedUnit>();
@@ -45,7 +45,7 @@ function unitOf(name: string, parts: readonly PolicyObject[]): Unit {
   return unit;
 }
 
-/** Returns what `encodeUnit` returns. A unit object that was encoded before is not encoded again. */
+/** Returns the encoded unit. A unit object that was encoded before is not encoded again. */
 export function encodedUnit(unit: Unit): EncodedUnit {
   const before = encoded.get(unit);
   if (before !== undefined) return before;
@@ -64,7 +64,10 @@ function refuseRepeatedNames(objects: readonly PolicyObject[]): void {
   }
 }
 
-/** The snapshot of `objects`: born complete and frozen; the same digest whatever their order. Fails as `unitsOf` and `encodeUnit` do. */
+/**
+ * Builds the complete, frozen snapshot of `objects`. Its digest does not depend on their order. Fails as `unitsOf` and
+ * `encodeUnit` do.
+ */
 export function buildSnapshot(objects: readonly PolicyObject[]): Snapshot {
   const units = unitsOf(objects).map(encodedUnit);
   const list = encodeSnapshotList(units.map(({ unit, digest }) => ({ name: unit.name, digest })));

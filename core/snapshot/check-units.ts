@@ -1,4 +1,4 @@
-/** What only shows when policy is cut into units: each has to fit one message and one index, and keep what is asserted. */
+/** Checks of whole units: each must fit into one message and one index, and its assertions must hold. */
 import { AshlarError } from "../errors.js";
 import { calleeOf } from "../kinds/callee.js";
 import type { Unit } from "../model.js";
@@ -9,7 +9,10 @@ import { type LostByRewrite, lostByRewrites } from "../policy/rewrites.js";
 import { encodedUnit, unitsOf } from "./build.js";
 import type { SourcedObject } from "./sourced-object.js";
 
-/** Reports errors about objects that have none by themselves. `key` is the place in the object. */
+/**
+ * Reports errors about units at their objects, except for objects that have errors of their own. `key` is the place in
+ * the object.
+ */
 export function checkUnits(
   objects: readonly SourcedObject[],
   mesh: string,
@@ -21,7 +24,7 @@ export function checkUnits(
   try {
     units = unitsOf(objects.map(({ object }) => object));
   } catch {
-    return; // a name that is there twice: the parser has reported it with both places
+    return; // a name is used twice: the parser has reported it with both places
   }
   for (const unit of units) {
     const callee = calleeOf(unit);
@@ -43,14 +46,14 @@ export function checkUnits(
 }
 
 interface Problems {
-  /** Why it cannot be a unit; undefined: it can. */
+  /** Why this cannot be a unit; undefined: it can. */
   readonly tooLarge: string | undefined;
   readonly examples: readonly CounterExample[];
-  /** Callers that a rewrite would shut out. */
+  /** Callers that lose access because of a rewrite. */
   readonly lost: readonly LostByRewrite[];
 }
 
-/** What was found about a unit for one mesh; most units come again unchanged. */
+/** The problems of a unit in one mesh. Most units come again unchanged, so they are remembered. */
 const known = new WeakMap<Unit, { readonly mesh: string; readonly problems: Problems }>();
 
 function problemsOf(unit: Unit, mesh: string): Problems {
@@ -76,7 +79,7 @@ function findProblems(unit: Unit, mesh: string): Problems {
   return { tooLarge: tooMany, examples, lost };
 }
 
-/** The message if `act` fails with `limit`. */
+/** Returns the message if `act` fails with `limit`, otherwise undefined. */
 function whyLimited(act: () => unknown): string | undefined {
   try {
     act();

@@ -14,11 +14,11 @@ export type { PolicyContext } from "../kinds/checker.js";
 
 interface CheckedService {
   readonly service: Callee;
-  /** The methods that it states. */
+  /** The methods that the service states. */
   readonly stated: ReadonlySet<string>;
 }
 
-/** What the objects of one policy are checked with. */
+/** What is known while the objects of one policy are checked. */
 interface Checking {
   readonly context: PolicyContext;
   readonly services: ReadonlyMap<string, CheckedService>;
@@ -27,10 +27,12 @@ interface Checking {
   readonly gateways: ReadonlySet<string>;
   /** The Routes, by service. */
   readonly routes: ReadonlyMap<string, readonly RoutedTo[]>;
-  /** The callers that rules allow something, by service. */
+  /** The callers that rules allow something, by service called. */
   readonly allowed: ReadonlyMap<string, ReadonlySet<string>>;
   readonly findings: Finding[];
-  /** Returns what renderNearest does, and "" once it was asked often: a search costs a pass over the names. */
+  /**
+   * Returns what `renderNearest` returns. After many calls it returns "", because each search passes over all names.
+   */
   nearest(text: string, names: () => Iterable<string>): string;
 }
 
@@ -38,10 +40,10 @@ const findingsMax = 1000;
 const searchesMax = 100;
 
 /**
- * Checks objects against each other and the fleet; returns all findings, throws none. Errors: policy about or
- * from a service that does not exist, methods that a service does not state, policy of a service that is too
- * large, assertions that do not hold. Warnings: versions that nobody has, issuers without keys, rules that read tokens
- * where no issuer is, rules that nothing reaches, services that nobody may call.
+ * Checks objects against each other and the fleet. Returns all findings and throws none. Errors: policy about or from a
+ * service that does not exist, methods that a service does not state, policy of a service that is too large, assertions
+ * that do not hold. Warnings: versions without instances, issuers without keys, rules that read tokens where no issuer
+ * is stated, rules that no call reaches, services that nobody may call.
  */
 export function checkPolicy(objects: readonly SourcedObject[], context: PolicyContext): Finding[] {
   const services = new Map<string, CheckedService>();
@@ -214,7 +216,7 @@ class ObjectChecker implements PolicyChecker {
 
   #add(severity: Finding["severity"], place: string, message: string): void {
     const { file, places } = this.#sourced;
-    const stated = place.split("=", 1)[0] ?? ""; // a text in a field stands where the field does, at the least
+    const stated = place.split("=", 1)[0] ?? ""; // a text within a field has at least the place of the field
     const { line, column, field } = places.get(place) ?? places.get(stated) ?? { ...this.#sourced, field: stated };
     this.#checking.findings.push({ severity, file, line, column, field, message });
   }
@@ -250,7 +252,7 @@ function allowedCallers(objects: readonly SourcedObject[]): ReadonlyMap<string, 
   return allowed;
 }
 
-/** The service or gateway that a SPIFFE ID of this mesh names; IDs of other meshes are for others to know. */
+/** Returns the service or gateway of this mesh that a SPIFFE ID names. IDs of other meshes cannot be checked here. */
 function workloadOfId(text: string, mesh: string): string | undefined {
   const id = findSpiffeId(text);
   return id === undefined || trustDomainOf(id) !== mesh ? undefined : workloadIn(id, mesh);

@@ -1,4 +1,4 @@
-/** Expressions in a policy file: CEL, checked where it stands. */
+/** CEL expressions in a policy file, which are checked where they are written. */
 
 import { readCondition } from "../policy/condition/condition.js";
 import { readKeyExpression } from "../policy/condition/key-expression.js";
@@ -7,7 +7,9 @@ import type { ConditionProblem } from "../policy/condition/problem.js";
 import { describe, type Shape } from "./shapes.js";
 import { isScalar } from "./yaml-nodes.js";
 
-/** Its text, without blanks around it. Everything that is wrong in it is reported at its line and column. */
+/**
+ * The shape of an expression: its text without blanks around it. All problems are reported at their line and column.
+ */
 const expression = (
   expected: string,
   compile: (text: string) => { readonly reads: unknown } | readonly ConditionProblem[],
@@ -38,7 +40,7 @@ const expression = (
   },
 });
 
-/** A condition. */
+/** A condition on a call. */
 export const condition = expression("a condition in CEL", readCondition);
-/** A key that a call has. */
+/** An expression that computes a key of a call. */
 export const keyExpression = expression("a text in CEL", readKeyExpression);

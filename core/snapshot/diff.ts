@@ -3,16 +3,16 @@ import type { PolicyObject, Unit } from "../model.js";
 import { objectsOf, renderObject } from "./render.js";
 import { diffLines } from "./text-diff.js";
 
-/** An object that differs. */
+/** An object that two snapshots have differently. */
 export interface ObjectChange {
   readonly change: "added" | "removed" | "changed";
   readonly kind: PolicyObject["kind"];
   readonly name: string;
-  /** Each begins with " ", "-" or "+". */
+  /** The lines of the diff; each begins with " ", "-" or "+". */
   readonly lines: readonly string[];
 }
 
-/** What differs between two sets of canonical units, object by object, sorted by kind and name. */
+/** Compares two sets of canonical units. Returns the objects that differ, sorted by kind and name. */
 export function diffUnits(from: readonly Unit[], to: readonly Unit[]): { readonly objects: readonly ObjectChange[] } {
   const fromByName = contentByName(from);
   const toByName = contentByName(to);
@@ -36,7 +36,7 @@ export function diffUnits(from: readonly Unit[], to: readonly Unit[]): { readonl
   return { objects };
 }
 
-/** Most units of two snapshots are the same; only what differs is worth rendering. */
+/** Most units of two snapshots are equal, so they are compared before their objects are rendered. */
 export function contentByName(units: readonly Unit[]): ReadonlyMap<string, string> {
   return new Map(units.map((unit) => [unit.name, JSON.stringify(unit)]));
 }

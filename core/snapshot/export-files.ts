@@ -1,4 +1,4 @@
-/** A snapshot as policy files that mean the very same: parsing them builds the same digest. */
+/** Exports a snapshot as policy files. Parsing them builds a snapshot with the same digest. */
 import type { Digest } from "../digest.js";
 import { AshlarError } from "../errors.js";
 import type { PolicyFile, PolicyObject, Unit } from "../model.js";
@@ -7,9 +7,9 @@ import { fileBytesMax, parsePolicyFiles } from "./parse-files.js";
 import { objectsOf, renderObject, renderObjectShort } from "./render.js";
 
 /**
- * One file a service, SERVICE.yaml, named SERVICE.2.yaml and so on where one is not enough; "empty.yaml" if there is
- * no policy at all. What is written is read again and has to build `digest`: fails with `limit` where policy is too
- * large to be written as files that `apply` would read.
+ * Returns one file for each service, SERVICE.yaml, and SERVICE.2.yaml and so on where one is not enough; "empty.yaml"
+ * if there is no policy at all. The result is parsed again and must build `digest`. Fails with `limit` if the policy is
+ * too large for files that `apply` accepts.
  */
 export function exportFiles(units: readonly Unit[], digest: Digest): readonly PolicyFile[] {
   const files = units.flatMap(filesOf);

@@ -1,4 +1,4 @@
-/** The grammars of what stands in policy, shared by whoever reads files and whoever reads bytes. */
+/** The grammars of values in policy, for files and for bytes. */
 import { isWorkload, parseSpiffeId, type SpiffeId } from "../identity.js";
 import { isForwardedHeader, isReservedHeader } from "../wire/headers.js";
 
@@ -22,21 +22,24 @@ const hopByHop: ReadonlySet<string> = new Set([
 const ofTheCallItself: ReadonlySet<string> = new Set([
   ...["content-length", "content-type", "content-encoding", "user-agent", "traceparent", "tracestate"],
 ]);
-/** No method of policy is longer. */
+/** The most characters of a method in policy. */
 export const methodLengthMax = 512;
 
-/** No unit is larger when encoded. */
+/** The most bytes of an encoded unit. */
 export const unitBytesMax = 512 * 1024;
-/** The longest timeout of a route. */
+/** The longest timeout of a route, in milliseconds. */
 export const timeoutMsMax = 24 * 60 * 60 * 1000;
-/** Statements about the heads come every three seconds: less than three of them would be an accident. */
+/**
+ * The shortest `maxStaleness` of a route, in milliseconds. Statements about the heads come every three seconds; with a
+ * bound of less than three of them, one late statement would make calls fail.
+ */
 export const stalenessMsMin = 10_000;
-/** The longest staleness of a route. */
+/** The longest `maxStaleness` of a route, in milliseconds. */
 export const stalenessMsMax = 24 * 60 * 60 * 1000;
-/** The largest weight of a version. */
+/** The largest weight of a target. */
 export const weightMax = 1_000_000;
 
-/** Audiences, and claims that are required or handed on, of one issuer. */
+/** The most audiences of one issuer, and the most claims that are required or forwarded. */
 export const issuerTextsMax = 16;
 const audienceGrammar = /^[\x21-\x7e]{1,256}$/;
 const claimGrammar = /^[\x21-\x7e]{1,128}$/;
@@ -78,7 +81,7 @@ export function isClientName(text: string): boolean {
   );
 }
 
-/** The SPIFFE ID that `text` is, if it is one. */
+/** Returns `text` as a SPIFFE ID, or undefined if it is none. */
 export function findSpiffeId(text: string): SpiffeId | undefined {
   if (!text.startsWith("spiffe://")) return undefined;
   try {
@@ -88,7 +91,7 @@ export function findSpiffeId(text: string): SpiffeId | undefined {
   }
 }
 
-/** Says whether `name` is the name of a header, in lower case; pseudo-headers are none. */
+/** Returns whether `name` is the name of a header in lower case; pseudo-headers are none. */
 export function isHeaderName(name: string): boolean {
   return headerNameGrammar.test(name);
 }
@@ -106,7 +109,7 @@ export function whyNotMatchable(name: string): string | undefined {
   return undefined;
 }
 
-/** Why a route may not set, add or remove the header `name`; undefined: it may. */
+/** Returns why a route may not set, add or remove the header `name`, or undefined if it may. */
 export function whyNotChangeable(name: string): string | undefined {
   if (name.startsWith(":")) return "pseudo-headers say where a call goes; use rewrite";
   if (name.endsWith("-bin")) return "binary (-bin) headers are the applications' own";
@@ -114,12 +117,12 @@ export function whyNotChangeable(name: string): string | undefined {
   return whyNotMatchable(name);
 }
 
-/** Says whether `text` can be the value of a header: printable ASCII without spaces around it; may be empty. */
+/** Returns whether `text` can be the value of a header: printable ASCII without spaces around it; may be empty. */
 export function isHeaderValue(text: string): boolean {
   return text === "" || headerValueGrammar.test(text);
 }
 
-/** The "package.Service" of a method or pattern; "" where there is none. */
+/** Returns the "package.Service" of a method or pattern, or "" if it has none. */
 export function serviceOfMethod(method: string): string {
   const slash = method.indexOf("/");
   return slash < 0 ? "" : method.slice(0, slash);

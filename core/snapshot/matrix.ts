@@ -1,4 +1,4 @@
-/** Computes which caller may call which method, pair by pair, and what a change of policy changes in it. */
+/** Computes which caller may call which method, and how a change of policy changes that. */
 import type { SpiffeId } from "../identity.js";
 import { compareNames } from "../kinds/compare-names.js";
 import type { Unit } from "../model.js";
@@ -8,23 +8,25 @@ import { contentByName } from "./diff.js";
 
 /** A caller and a method of a service. */
 export interface AccessPair {
-  /** A service's name, a SPIFFE ID in full, or "*": everyone else. */
+  /** A service's name, a SPIFFE ID in full, or "*" for every other caller. */
   readonly caller: string;
   readonly service: string;
-  /** "package.Service/Method"; where methods are not stated also "package.Service/*" and "*": every other one. */
+  /**
+   * "package.Service/Method"; where the methods are not stated also "package.Service/*" or "*", for every other method.
+   */
   readonly method: string;
 }
 
-/** A pair that may call, always or under a condition. */
+/** A caller that may call a method, always or under a condition. */
 export interface AccessRow extends AccessPair {
-  /** The condition in CEL; "": none. */
+  /** The condition in CEL; "": it may always call. */
   readonly when: string;
 }
 
 export interface AccessChange extends AccessPair {
-  /** "changes": it may call under another condition than before. */
+  /** "changes": the condition under which the caller may call is another one. */
   readonly change: "gains" | "loses" | "changes";
-  /** "allowed", "denied", or the condition in CEL under which it may call. */
+  /** "allowed", "denied", or the CEL condition under which the caller may call. */
   readonly before: string;
   readonly after: string;
 }
@@ -36,10 +38,13 @@ export interface AccessList<Pair extends AccessPair> {
 }
 
 const pairsMax = 100_000;
-/** Questions asked before an answer is called incomplete: a second or two. */
+/** The most pairs that are judged before the answer is returned incomplete: it takes one or two seconds. */
 const questionsMax = 5_000_000;
 
-/** Every pair that may call, sorted by service, caller and method; `units` are canonical, of the mesh `mesh`. */
+/**
+ * Returns every pair that may call, sorted by service, caller and method. `units` must be canonical and of the mesh
+ * `mesh`.
+ */
 export function accessMatrix(units: readonly Unit[], mesh: string): AccessList<AccessRow> {
   const { pairs, complete } = compareAccess([], units, mesh);
   return {
@@ -51,9 +56,9 @@ export function accessMatrix(units: readonly Unit[], mesh: string): AccessList<A
 }
 
 /**
- * Every pair that gains or loses access from one policy to another, sorted by service, caller and method. A pair
- * is judged as `evaluateCall` judges it, so the list is exact: callers are the services of both policies, every
- * SPIFFE ID that is named, and everyone else; conditions on what only a call says are part of the answer.
+ * Returns every pair whose access differs between two policies, sorted by service, caller and method. Pairs are judged
+ * as `evaluateCall` judges calls, so the list is exact: callers are the services of both policies, every SPIFFE ID that
+ * is named, and everyone else. Conditions on values that only a call has are part of the answer.
  */
 export function diffAccess(from: readonly Unit[], to: readonly Unit[], mesh: string): AccessList<AccessChange> {
   return compareAccess(from, to, mesh);
@@ -89,7 +94,7 @@ function compareAccess(from: readonly Unit[], to: readonly Unit[], mesh: string)
   return { pairs, complete: true };
 }
 
-/** "allowed", "denied", or a condition. */
+/** Returns "allowed", "denied", or a condition. */
 function accessOf(unit: CompiledUnit | undefined, caller: Probe<SpiffeId>, method: Probe<string>): string {
   if (unit === undefined) return "denied";
   if (!unit.hasConditions) return unit.evaluate(caller.asked, method.asked).allow ? "allowed" : "denied";

@@ -1,4 +1,4 @@
-/** The name that was probably meant: the nearest by edit distance, if it is near at all. */
+/** Finds the name that was probably meant: the nearest one by edit distance, if any is near. */
 function findNearest(text: string, names: Iterable<string>): string | undefined {
   const wanted = text.slice(0, 256).toLowerCase();
   let limit = Math.max(1, Math.floor(wanted.length / 3));
@@ -14,13 +14,16 @@ function findNearest(text: string, names: Iterable<string>): string | undefined 
   return nearest;
 }
 
-/** "; did you mean …?" or nothing. */
+/** Returns "; did you mean …?", or "" if no name is near. */
 export function renderNearest(text: string, names: Iterable<string>): string {
   const nearest = findNearest(text, names);
   return nearest === undefined ? "" : `; did you mean ${JSON.stringify(nearest)}?`;
 }
 
-/** Insertions, deletions, replacements and swaps of neighbours; more than `limit` comes out as `limit` + 1. */
+/**
+ * Returns the number of insertions, deletions, replacements and swaps of neighbours between two texts, or `limit` + 1
+ * if there are more than `limit`.
+ */
 function editDistance(a: string, b: string, limit: number): number {
   let twoBefore: number[] = [];
   let before = Array.from({ length: b.length + 1 }, (_, column) => column);

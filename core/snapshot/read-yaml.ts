@@ -1,4 +1,4 @@
-/** YAML text to documents with positions, bounded in depth and number. */
+/** Parses YAML text to documents with positions, bounded in depth and number of tokens. */
 import { Composer, type Document, Lexer, LineCounter, type ParsedNode, Parser } from "yaml";
 
 export type YamlDocument = Document.Parsed<ParsedNode>;
@@ -6,16 +6,19 @@ export type YamlDocument = Document.Parsed<ParsedNode>;
 export interface YamlText {
   readonly documents: readonly YamlDocument[];
   readonly lines: LineCounter;
-  /** Words, texts and signs that were read: what composing them costs. */
+  /** The number of tokens that were read, which determines the cost of composing them. */
   readonly tokens: number;
-  /** What ended the reading early; problems of single documents are in the documents. */
+  /** The problem that ended the reading early. Problems of single documents are in the documents. */
   readonly problem: { readonly offset: number; readonly message: string } | undefined;
 }
 
-/** Policy needs about ten. */
+/** The deepest nesting; policy needs about ten levels. */
 const depthMax = 64;
 
-/** A file of 1 MiB that lists thousands of services has 190,000; one of nothing but tiny values a million. */
+/**
+ * The most tokens of one file. A file of 1 MiB that lists thousands of services has 190,000; one that consists of tiny
+ * values has a million.
+ */
 export const fileTokensMax = 250_000;
 
 /** Reads at most `documentsMax` documents and `tokensMax` tokens. Never throws. */
@@ -37,13 +40,13 @@ export function readYaml(text: string, documentsMax: number, tokensMax = fileTok
       if (!isBlank(lexeme)) {
         tokens += 1;
         if (tokens > tokensMax) return stopped(`more than ${tokensMax} words, texts and signs; split the file`);
-        // the library takes time by the square of their number
+        // the yaml library takes time quadratic in the number of such commas
         if (lexeme === "," && /^[,[{]$/.test(before)) return stopped("a comma with nothing before it");
         before = lexeme;
       }
       for (const token of parser.next(lexeme)) documents.push(...composer.next(token));
-      // The parser keeps a stack of its own, but the composer recurses along what it built: a stack that is
-      // used up inside a regular expression ends the process, so depth is bounded before the composer sees it.
+      // The composer recurses along the parser's stack, and a stack overflow inside a regular expression ends the
+      // process. So the depth is bounded before the composer sees the document.
       if (parser.stack.length > depthMax) return stopped("nested too deeply for a policy file");
       if (documents.length > documentsMax) return stopped(`more than ${documentsMax} documents`);
     }
@@ -55,7 +58,7 @@ export function readYaml(text: string, documentsMax: number, tokensMax = fileTok
   return { documents, lines, tokens, problem: undefined };
 }
 
-/** Space, or a mark that the lexer puts before something. */
+/** Returns whether a lexeme is white space or one of the marks that the lexer inserts. */
 function isBlank(lexeme: string): boolean {
   return lexeme.charCodeAt(0) <= 0x20 || lexeme.charCodeAt(0) === 0xfeff;
 }

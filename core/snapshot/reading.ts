@@ -1,19 +1,19 @@
-/** What reading one policy file keeps at hand: where things stand, what was found, how much more may be read. */
+/** The state of reading one policy file: the places of values, the findings, and how much more may be read. */
 import type { LineCounter, Node } from "yaml";
 import type { Finding, PolicyFile } from "../finding.js";
 import type { YamlDocument } from "./read-yaml.js";
 import { scalarOffset } from "./scalar-offset.js";
 import { isAlias } from "./yaml-nodes.js";
 
-/** Where something stands in a policy file. */
+/** A place in a policy file. */
 export interface Place {
   readonly line: number;
   readonly column: number;
-  /** For example "allow[0].from[1]". */
+  /** The field at the place, such as "allow[0].from[1]". */
   readonly field: string;
 }
 
-/** Gathers findings up to a bound; what is above it is counted (I8). */
+/** Collects findings up to a bound, and counts those above it (I8). */
 export class FindingList {
   readonly #findings: Finding[] = [];
   #count = 0;
@@ -27,7 +27,7 @@ export class FindingList {
     if (this.#findings.length < findingsMax) this.#findings.push(finding);
   }
 
-  /** All findings in the order in which they were added, and how many more there are. */
+  /** Returns the findings in the order in which they were added; a last one says how many more there are. */
   list(): Finding[] {
     const more = this.#count - this.#findings.length;
     if (more === 0) return [...this.#findings];
@@ -39,9 +39,9 @@ export class FindingList {
 const findingsMax = 1000;
 const aliasesMax = 100;
 
-/** The reading of one document. */
+/** The state of reading one document. */
 export class Reading {
-  /** Where the texts of the object stand: by field, and by list and text ("allow[0].from=checkout"). */
+  /** The places of the object's texts: by field, and by list and text ("allow[0].from=checkout"). */
   readonly places = new Map<string, Place>();
   readonly #file: string;
   readonly #content: string;
@@ -67,7 +67,7 @@ export class Reading {
     return this.placeAt(node?.range?.[0] ?? this.#document.range[0], field);
   }
 
-  /** Where the character at `offset` of a text stands. */
+  /** Returns the place of the character at `offset` of a text. */
   placeWithin(node: Node, text: string, offset: number, field: string): Place {
     return this.placeAt(scalarOffset(this.#content, node.range?.[0] ?? 0, text, offset), field);
   }
@@ -76,7 +76,7 @@ export class Reading {
     this.#findings.add({ severity: "error", file: this.#file, ...place, message });
   }
 
-  /** The node that stands there, aliases followed; undefined: reported. */
+  /** Returns the node itself, or the node that an alias refers to; undefined: an error was reported. */
   follow(node: Node | null, field: string): Node | null | undefined {
     if (!isAlias(node)) return node;
     this.#aliases += 1;

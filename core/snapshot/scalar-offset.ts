@@ -1,10 +1,10 @@
-/** Where in a YAML file a character of a text stands, whichever way the text is written. */
+/** Finds the position in a YAML file of a character of a text, in whichever style the text is written. */
 
 const escapeDigits: Readonly<Record<string, number>> = { x: 2, u: 4, U: 8 };
 
 /**
- * The offset in `source` of the character at `offset` of `value`, a scalar that starts at `start` (at its quote or
- * block header, if it has one). Follows quotes, escapes, folded lines and the indentation of blocks.
+ * Returns the offset in `source` of the character at `offset` of `value`, a scalar that starts at `start` (at its quote
+ * or block header, if it has one). Handles quotes, escapes, folded lines and the indentation of blocks.
  */
 export function scalarOffset(source: string, start: number, value: string, offset: number): number {
   const style = source[start] ?? "";
@@ -39,7 +39,7 @@ function skipBlank(source: string, from: number): number {
   return at;
 }
 
-/** How many characters of the file stand for one of the text. */
+/** Returns how many characters of the file stand for one character of the text. */
 function writtenLength(source: string, at: number, style: string): number {
   if (style === '"' && source[at] === "\\") return 2 + (escapeDigits[source[at + 1] ?? ""] ?? 0);
   if (style === "'" && source.startsWith("''", at)) return 2;

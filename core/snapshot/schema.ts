@@ -3,8 +3,9 @@ import { descriptor } from "./descriptor-shape.js";
 import type { JsonSchema } from "./shapes.js";
 
 /**
- * The JSON Schema (draft 2020-12) of one document of a policy file, for editors. It comes from the same
- * description as the parser; the parser knows more (names, references, sums) and has the last word.
+ * Returns the JSON Schema (draft 2020-12) of one document of a policy file, for editors. It is generated from the
+ * description that the parser uses. The parser checks more (names, references, sums), so it may refuse what the schema
+ * accepts.
  */
 export function policySchema(): JsonSchema {
   return {

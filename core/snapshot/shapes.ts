@@ -1,6 +1,6 @@
 /**
- * Shapes of policy files: one description from which both the parser and the editors' schema come, so they
- * cannot disagree. Reading never throws; what is wrong becomes a finding and the rest is read on.
+ * Shapes of policy files. The parser and the editors' schema come from one description, so they cannot disagree.
+ * Reading never throws: a problem becomes a finding, and reading continues.
  */
 import type { Node, Pair, YAMLMap } from "yaml";
 import { renderNearest } from "./nearest.js";
@@ -9,16 +9,16 @@ import { isMap, isScalar, isSeq } from "./yaml-nodes.js";
 
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
-/** How one value is written. */
+/** How files write one value. */
 export interface Shape<Value> {
-  /** Completes "expected …". */
+  /** Completes "expected …" in messages. */
   readonly expected: string;
   readonly schema: JsonSchema;
   /** The fields of a record, for its reference page. */
   readonly fields?: Readonly<Record<string, Field<unknown>>>;
-  /** The items of a list, for the same. */
+  /** The shape of the items of a list, for its reference page. */
   readonly item?: Shape<unknown>;
-  /** The value; undefined: it was reported and cannot be used. */
+  /** Reads the value. Returns undefined if it cannot be used; the reason was reported. */
   read(node: Node | null, field: string, reading: Reading): Value | undefined;
 }
 
@@ -26,7 +26,7 @@ export interface Shape<Value> {
 export interface Field<Value> {
   readonly shape: Shape<Value>;
   readonly required: boolean;
-  /** Stands for a field that is missing or wrong. */
+  /** The value that replaces one that is missing or wrong. */
   readonly missing: Value;
   readonly about: string;
 }
@@ -41,7 +41,7 @@ export function optional<Value>(shape: Shape<Value>, missing: Value, about: stri
   return { shape, required: false, missing, about };
 }
 
-/** A text that `why` has nothing against. `why` gives the reason of a refusal; "" where `expected` says it all. */
+/** The shape of a text that `why` accepts. `why` returns the reason of a refusal, or "" if `expected` says enough. */
 export function text(expected: string, pattern: string, why: (text: string) => string | undefined): Shape<string> {
   return {
     expected,
@@ -63,7 +63,7 @@ export function text(expected: string, pattern: string, why: (text: string) => s
   };
 }
 
-/** A whole number. */
+/** The shape of a whole number. */
 export function wholeNumber(min: number, max: number): Shape<number> {
   const expected = `a whole number from ${min} to ${max}`;
   return {
@@ -79,7 +79,7 @@ export function wholeNumber(min: number, max: number): Shape<number> {
   };
 }
 
-/** A text that `parse` turns into another value. */
+/** The shape of a text that `parse` converts to another value. */
 export function converted<Value>(shape: Shape<string>, parse: (text: string) => Value): Shape<Value> {
   return {
     ...shape,
@@ -91,15 +91,15 @@ export function converted<Value>(shape: Shape<string>, parse: (text: string) => 
 }
 
 interface ListOptions<Value> {
-  /** An empty list is refused with this remedy; "" lets it be. */
+  /** The remedy in the message that refuses an empty list; "": an empty list is allowed. */
   readonly whenEmpty: string;
-  /** What may be there only once. */
+  /** Returns the key that only one item may have. */
   keyOf?(item: Value): string;
-  /** What is wrong with the whole list. */
+  /** Returns what is wrong with the whole list, or undefined. */
   why?(items: readonly Value[]): string | undefined;
 }
 
-/** A list; items that cannot be used are left out. */
+/** The shape of a list. Items that cannot be used are left out. */
 export function list<Value>(of: Shape<Value>, options: ListOptions<Value>): Shape<readonly Value[]> {
   const { whenEmpty, keyOf, why } = options;
   const expected = `a list, each item ${of.expected}`;
@@ -143,17 +143,17 @@ export function list<Value>(of: Shape<Value>, options: ListOptions<Value>): Shap
 }
 
 interface EntriesOptions {
-  /** Completes "expected …". */
+  /** Completes "expected …" in messages. */
   readonly expected: string;
-  /** What a name is called in front of it, and what is said of one that `why` has something against: "header", "cannot be matched". */
+  /** The words for a name that `why` refuses: what it is ("header"), and what it cannot ("cannot be matched"). */
   readonly noun: string;
   readonly cannot: string;
-  /** For editors; `why` has the last word. */
+  /** A regular expression for editors; `why` decides. */
   readonly pattern: string;
   why(name: string): string | undefined;
 }
 
-/** Free names with values, such as headers. */
+/** The shape of a map with free names, such as headers. */
 export function entries<Value>(of: Shape<Value>, { expected, noun, cannot, pattern, why }: EntriesOptions) {
   const shape: Shape<readonly (readonly [string, Value])[]> = {
     expected,
@@ -178,8 +178,8 @@ export function entries<Value>(of: Shape<Value>, { expected, noun, cannot, patte
 }
 
 /**
- * A map with known fields. Unknown ones are refused, and those of `later` as not supported yet. Fields that
- * are wrong come out as their `missing`, so that what refers to this record can still be checked.
+ * The shape of a map with known fields. Unknown fields are refused, and those of `later` are refused as not supported
+ * yet. A wrong field gets its `missing` value, so that references to this record can still be checked.
  */
 export function record<Value extends object>(
   what: string,
@@ -213,7 +213,8 @@ export function record<Value extends object>(
         }
         given.add(name);
         value[known] = fields[known].shape.read(pair.value, at, reading) ?? fields[known].missing;
-        if (!reading.places.has(at)) reading.places.set(at, reading.place(pair.key, at)); // wrong, but stated
+        // the value is wrong, but the field is stated
+        if (!reading.places.has(at)) reading.places.set(at, reading.place(pair.key, at));
       }
       for (const name of names) {
         if (given.has(name)) continue;
@@ -227,7 +228,7 @@ export function record<Value extends object>(
   };
 }
 
-/** What a value is, for people. */
+/** Returns words for the kind of a value. */
 export function describe(node: Node | null): string {
   if (isMap(node)) return "a map";
   if (isSeq(node)) return "a list";
@@ -240,7 +241,7 @@ export function quote(value: string): string {
   return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value);
 }
 
-/** Only where the text would do if it were quoted. */
+/** Returns a hint to quote the value, if it would be valid as a text. */
 function quoteHint(node: Node | null, why: (text: string) => string | undefined): string {
   if (!isScalar(node) || (typeof node.value !== "number" && typeof node.value !== "boolean")) return "";
   const source = node.source ?? String(node.value);
@@ -274,11 +275,11 @@ function readMap(node: Node | null, field: string, reading: Reading, expected: s
   return reading.report(reading.place(found ?? node, field), `expected ${expected}, found ${describe(found)}`);
 }
 
-/** The pairs of a map; keys that are no text or are there twice are reported and left out. */
+/** Returns the pairs of a map. Keys that are no text or are repeated are reported and left out. */
 export function pairsOf(map: YAMLMap, field: string, reading: Reading): { name: string; pair: TextPair }[] {
   const found = new Map<string, TextPair>();
   for (const item of map.items) {
-    const pair = item as TextPair; // what the composer makes
+    const pair = item as TextPair; // the composer makes no other nodes
     const key = isScalar(pair.key) ? pair.key.value : undefined;
     const place = reading.place(pair.key, field);
     if (typeof key !== "string") reading.report(place, `expected the name of a field, found ${describe(pair.key)}`);

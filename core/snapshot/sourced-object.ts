@@ -7,8 +7,8 @@ export interface SourcedObject {
   readonly file: string;
   readonly line: number;
   readonly column: number;
-  /** False: something in it is wrong and was left out; it is there so that names can be checked. */
+  /** False if something in the object is wrong and was left out; the object is kept so that names can be checked. */
   readonly whole: boolean;
-  /** Where its texts stand: by field, and by list and text ("allow[0].from=checkout"). */
+  /** The places of its texts: by field, and by list and text ("allow[0].from=checkout"). */
   readonly places: ReadonlyMap<string, Place>;
 }

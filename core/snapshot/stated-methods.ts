@@ -1,4 +1,4 @@
-/** What the descriptors among the files say of services: all methods of "package.Service/*", and which are idempotent. */
+/** Applies descriptors to services: replaces "package.Service/*" by the methods, and marks idempotent ones. */
 import type { Callee } from "../kinds/callee.js";
 import type { Finding } from "../model.js";
 import type { Descriptor } from "./descriptor-shape.js";
@@ -6,7 +6,7 @@ import { serviceOfMethod } from "./grammar.js";
 import { renderNearest } from "./nearest.js";
 import type { SourcedObject } from "./sourced-object.js";
 
-/** The objects with every such pattern replaced; what cannot be is reported. */
+/** Returns the objects with every such pattern replaced. Patterns that cannot be replaced are reported. */
 export function stateMethods(
   objects: readonly SourcedObject[],
   descriptors: readonly Descriptor[],
@@ -37,7 +37,7 @@ export function stateMethods(
       report({ severity: "error", file: sourced.file, line, column, field: "methods", message });
       methods = undefined;
     }
-    // What is not known is not stated: rules that name a method of it are not wrong because of that.
+    // A service with such a pattern states no methods: otherwise rules that name one of its methods would be reported.
     const service: Callee = { ...object, methods: [...new Set(methods)] };
     return { ...sourced, object: markService(service, marked) };
   });
@@ -54,14 +54,14 @@ function markedMethods(descriptors: readonly Descriptor[]): MarkedMethods {
   return { idempotent: all("idempotent"), noSideEffects: all("noSideEffects") };
 }
 
-/** The service with the marks that descriptors give methods which it states. */
+/** Returns the service with the marks that descriptors give its stated methods. */
 function markService(service: Callee, marked: MarkedMethods): Callee {
   const marks = (mark: keyof MarkedMethods): { readonly [Mark in keyof MarkedMethods]?: readonly string[] } => {
     const all = [...(service[mark] ?? []), ...service.methods.filter((method) => marked[mark].has(method))];
     return all.length === 0 ? {} : { [mark]: [...new Set(all)] };
   };
   if (!service.methods.some((method) => marked.idempotent.has(method) || marked.noSideEffects.has(method)))
-    return service; // the same object: what is known of it stays known
+    return service; // the same JavaScript object, so that what was computed for it stays valid
   return { ...service, ...marks("idempotent"), ...marks("noSideEffects") };
 }
 

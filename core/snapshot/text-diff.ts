@@ -1,4 +1,4 @@
-/** Lines beyond which a diff is not computed but shown as all out, all in. */
+/** The most lines for which a diff is computed; of longer texts all lines are shown as removed and added. */
 const linesMax = 4000;
 
 /** A text diff of two texts that end in newlines: each line begins with " ", "-" or "+". */
@@ -22,14 +22,15 @@ function linesOf(text: string): string[] {
 }
 
 /**
- * Compares by the longest common subsequence. It needs a table of rows times columns, so the number of lines is
- * bounded.
+ * Compares lines by their longest common subsequence. That needs a table of rows times columns, so the number of lines
+ * is bounded.
  */
 function diffMiddle(before: readonly string[], after: readonly string[]): string[] {
   const columns = after.length + 1;
   if (before.length + after.length > linesMax)
     return [...before.map((line) => `-${line}`), ...after.map((line) => `+${line}`)];
-  const common = new Uint16Array((before.length + 1) * columns); // of what is left from (row, column) on
+  // lengths of the common subsequence of the rests from (row, column) on
+  const common = new Uint16Array((before.length + 1) * columns);
   for (let row = before.length - 1; row >= 0; row--) {
     for (let column = after.length - 1; column >= 0; column--) {
       const at = row * columns + column;

@@ -1,10 +1,11 @@
 /**
- * Tells the nodes of a parsed YAML document apart, as the package `yaml` does with functions of the same names. Kinds of
- * policy need only these of it, and proxies, which never read a policy file, need not hold its 72 modules for them.
+ * Tells the nodes of a parsed YAML document apart, like the functions of the same names in the package `yaml`. The
+ * kinds of policy need nothing else of that package, so proxies, which never read a policy file, do not load its 72
+ * modules.
  */
 import type { Alias, Scalar, YAMLMap, YAMLSeq } from "yaml";
 
-// the package's own marks, which are in the registry of symbols so that several copies of it understand each other
+// the package marks its nodes with symbols of the global registry, so that several copies of it work together
 const mark = Symbol.for("yaml.node.type");
 const alias = Symbol.for("yaml.alias");
 const map = Symbol.for("yaml.map");

@@ -1,4 +1,4 @@
-/** How a case of a policy test is written. */
+/** The shape of a case of a policy test. */
 
 import { isLabel, isWorkload } from "../identity.js";
 import { parseTimestamp } from "../policy/condition/time.js";
@@ -18,18 +18,18 @@ import {
 import { isMap, isScalar } from "../snapshot/yaml-nodes.js";
 import { claimsOf } from "../token/claims.js";
 
-/** A call, and what has to come of it. */
+/** A call, and the verdict that it must get. */
 export interface PolicyCase {
   readonly file: string;
   readonly line: number;
   readonly name: string;
-  /** A service's name or a SPIFFE ID in full. */
+  /** The caller: a service's name or a SPIFFE ID in full. */
   readonly caller: string;
   readonly service: string;
   /** "package.Service/Method". */
   readonly method: string;
   readonly headers: ReadonlyMap<string, string>;
-  /** Unix milliseconds; undefined: the present. */
+  /** The time of the call in Unix milliseconds; undefined: now. */
   readonly timeMs: number | undefined;
   readonly sourceAddress: string | undefined;
   /** Labels of the proxy that is called. */
@@ -41,7 +41,7 @@ export interface PolicyCase {
   /** Labels of the caller's proxy. */
   readonly sourceLabels: ReadonlyMap<string, string>;
   readonly allowed: boolean;
-  /** The rule that has to decide; undefined: whichever. */
+  /** The rule that must decide; undefined: any rule may. */
   readonly rule: string | undefined;
 }
 
@@ -133,7 +133,7 @@ const written = record<Written>("a case", {
   rule: optional(line, undefined, "The rule that has to decide; left out: whichever."),
 });
 
-/** A case at its line; the file is not known here. */
+/** Reads a case with its line; the name of the file is not known here. */
 const placed: Shape<PolicyCase> = {
   ...written,
   read(node, field, reading) {

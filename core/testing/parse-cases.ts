@@ -14,9 +14,9 @@ const casesMax = 10_000;
 const documentsMax = 1000;
 
 /**
- * Parses files of policy tests. Never throws on what is in them: everything that is wrong is a finding with its
- * place, a service that `services` does not have too. Cases are good to be run where nothing was found. At most 1 MiB
- * a file and 10,000 cases in all.
+ * Parses files of policy tests. Never throws on their content: every problem is a finding with its place, including a
+ * service that is not in `services`. The cases may only be run if there is no finding. Bounds: 1 MiB in a file and
+ * 10,000 cases in all.
  */
 export function parseCases(files: readonly PolicyFile[], services: readonly string[]): ParsedCases {
   const findings = new FindingList();
@@ -52,7 +52,10 @@ export function parseCases(files: readonly PolicyFile[], services: readonly stri
   return { cases, findings: findings.list() };
 }
 
-/** A name that is mistyped would be denied, and a test that expects that would show nothing. */
+/**
+ * Reports callers and methods that policy does not know: a mistyped name would be denied, and a test that expects a
+ * denial would prove nothing.
+ */
 function reportUnknown(
   { caller, service }: PolicyCase,
   place: string,

@@ -1,4 +1,4 @@
-/** Policy tests: calls that are judged as a proxy would, without any. */
+/** Policy tests: judges calls as a proxy would, without a proxy. */
 import { AshlarError } from "../errors.js";
 import { callerId } from "../identity.js";
 import type { Unit } from "../model.js";
@@ -12,8 +12,8 @@ export interface CaseResult {
 }
 
 /**
- * Judges each case by `units`, which are canonical, of the mesh `mesh`; a case without a time is a call at `nowMs`.
- * Fails with `not_found` on a service that is not there, which `parseCases` reports.
+ * Judges each case by `units`, which must be canonical and of the mesh `mesh`. A case without a time is a call at
+ * `nowMs`. Fails with `not_found` on a service that does not exist, which `parseCases` reports.
  */
 export function runCases(
   units: readonly Unit[],

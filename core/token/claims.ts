@@ -1,14 +1,14 @@
 /** Claims of tokens as conditions see them. */
 import type { Value, ValueMap } from "../policy/condition/values.js";
 
-/** How deep objects and lists may stand in each other. */
+/** The deepest nesting of objects and lists in claims. */
 const claimsDepthMax = 8;
-/** Values in all, those in lists and objects counted. */
+/** The most values in all claims, including those in lists and objects. */
 const claimValuesMax = 1000;
 
 /**
- * JSON as values of conditions: numbers without a fraction up to 2^53 are ints, others doubles; objects are maps.
- * undefined: it is too deep or has too much in it.
+ * Converts JSON to values of conditions. Numbers without a fraction up to 2^53 become ints, others doubles; objects
+ * become maps. Returns undefined if the JSON is nested too deeply or has too many values.
  */
 export function claimsOf(json: Readonly<Record<string, unknown>>): ValueMap | undefined {
   const left = { values: claimValuesMax };

@@ -1,13 +1,15 @@
-/** Key sets of token issuers (RFC 7517): what is kept of one, and its keys as they verify signatures. */
+/**
+ * Key sets of token issuers (RFC 7517): the part of a key set that is stored, and its keys ready to verify signatures.
+ */
 import { createPublicKey, type JsonWebKey, type KeyObject } from "node:crypto";
 import { AshlarError, messageOf } from "../errors.js";
 
-/** The most bytes of a key set, as it is read and as it is kept. */
+/** The most bytes of a key set, both as it is read and as it is stored. */
 export const jwksBytesMax = 64 * 1024;
 const keysMax = 64;
 const rsaBitsMin = 2048;
 const rsaBitsMax = 8192;
-/** A large exponent makes a verification slow; 65537 takes 3. */
+/** The most bytes of an RSA exponent: a large exponent makes verification slow. 65537 takes 3 bytes. */
 const exponentBytesMax = 4;
 const kidLengthMax = 256;
 const rsaAlgorithms = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"];
@@ -18,15 +20,15 @@ const secretMembers = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
 /** A key that verifies tokens. */
 export interface TokenKey {
-  /** undefined: it has no name. */
+  /** The key id; undefined: the key has none. */
   readonly kid: string | undefined;
-  /** What it may be used with, and nothing else. */
+  /** The algorithms that the key may be used with. */
   readonly algorithms: readonly string[];
   readonly key: KeyObject;
 }
 
 export interface ReadJwks {
-  /** What is kept: the usable keys with what verifying needs, the same text for the same set. */
+  /** The text that is stored: the usable keys with the members that verification needs. Equal sets give equal texts. */
   readonly text: string;
   readonly keys: readonly TokenKey[];
   /** Why keys were left out, one line each. */
@@ -34,9 +36,9 @@ export interface ReadJwks {
 }
 
 /**
- * Reads a key set. Keys of kinds that are not known, or that are for something else, are left out, as RFC 7517 5 says.
- * Fails with `invalid_argument` if it is no key set, has no usable key, or has a private or symmetric one, which must
- * not be where others can read it; with `limit` above 64 KiB or 64 keys.
+ * Reads a key set. Keys of unknown types or with another use are left out, as RFC 7517 section 5 requires. Fails with
+ * `invalid_argument` if the text is no key set, has no usable key, or has a private or symmetric key, which must not be
+ * published; fails with `limit` above 64 KiB or 64 keys.
  */
 export function readJwks(text: string): ReadJwks {
   const bytes = Buffer.byteLength(text);
@@ -92,7 +94,7 @@ function nameOf(item: unknown, index: number): string {
   return `key ${index + 1}${kid}`;
 }
 
-/** The key with the members that are kept of it; a text: why it is left out. */
+/** Returns the key and the members that are stored of it, or a text that says why it is left out. */
 function readKey(item: Readonly<Record<string, unknown>>): { member: JsonWebKey; key: TokenKey } | string {
   const { kid, use, alg, key_ops: operations } = item;
   if (kid !== undefined && (typeof kid !== "string" || kid.length > kidLengthMax))
@@ -120,7 +122,7 @@ function readKey(item: Readonly<Record<string, unknown>>): { member: JsonWebKey;
   }
 }
 
-/** The members that make the key, and what keys like it are used with. */
+/** Returns the members that make the key, and the algorithms of such keys. */
 function shapeOf({
   kty,
   crv,

@@ -1,4 +1,7 @@
-/** Tokens that were verified, until they expire, and some that are forged: bounded, and a flood of bad ones evicts no good one. */
+/**
+ * Caches verified tokens until they expire, and some forged ones. It is bounded, and a flood of forged tokens evicts no
+ * verified one.
+ */
 import { createHash } from "node:crypto";
 import { BoundedMap } from "../bounded-map.js";
 import { type TokenIssuers, TokenProblem, type VerifiedToken, verifyToken } from "./verify-token.js";
@@ -9,7 +12,7 @@ interface Verified {
 }
 
 export interface TokenCacheBounds {
-  /** Verified tokens that are kept, at most; and the bytes of all of them. */
+  /** The most verified tokens that are kept, and the most bytes of all of them. */
   readonly tokensMax: number;
   readonly bytesMax: number;
   readonly forgedMax: number;
@@ -23,18 +26,24 @@ export const tokenCacheBounds: TokenCacheBounds = {
   forgedMs: 10_000,
 };
 
-/** A token is found by the end of its signature, and then compared as a whole: a digest would cost more than that. */
+/**
+ * The length of a cache key. A token is found by the end of its signature and then compared as a whole; a digest would
+ * cost more than the comparison.
+ */
 const keyLength = 40;
 
 /** Verifies tokens by one set of issuers; another set needs another cache. */
 export class TokenCache {
   readonly #issuers: TokenIssuers;
   readonly #bounds: TokenCacheBounds;
-  /** Two generations: what was asked for lately is in the young one; the old one goes as a whole. */
+  /**
+   * Two generations of verified tokens: the young one holds those that were used recently; the old one is dropped as a
+   * whole.
+   */
   #young = new Map<string, Verified>();
   #old = new Map<string, Verified>();
   #youngBytes = 0;
-  /** Until when, by the token's digest; oldest first. */
+  /** For each forged token, by its digest, the time until which it is remembered; oldest first. */
   readonly #forged: BoundedMap<string, number>;
 
   constructor(issuers: TokenIssuers, bounds = tokenCacheBounds) {
@@ -43,17 +52,17 @@ export class TokenCache {
     this.#forged = new BoundedMap(bounds.forgedMax);
   }
 
-  /** Verified tokens that are kept. */
+  /** The number of verified tokens in the cache. */
   get size(): number {
     return this.#young.size + this.#old.size;
   }
 
-  /** Bad tokens that are kept. */
+  /** The number of forged tokens in the cache. */
   get forged(): number {
     return this.#forged.size;
   }
 
-  /** What `verifyToken` says as of `nowMs`, Unix milliseconds; known tokens are not verified again. */
+  /** Returns what `verifyToken` returns for `nowMs`, in Unix milliseconds. A cached token is not verified again. */
   verify(token: string, nowMs: number): VerifiedToken | TokenProblem {
     const key = token.slice(-keyLength);
     const known = this.#young.get(key) ?? this.#promote(key);

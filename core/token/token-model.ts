@@ -1,19 +1,19 @@
-/** Issuers of tokens: what policy says of one, and what the trust log does. */
+/** Issuers of tokens, as the trust log states them. */
 
 /** An issuer of tokens with the keys that sign them. */
 export interface TrustedIssuer {
   /** The name of the JwtIssuer in policy. */
   readonly name: string;
-  /** Its "iss" claim, exactly. */
+  /** The value that the "iss" claim of its tokens must have, exactly. */
   readonly issuer: string;
   /** A JWK set as JSON, of public keys. */
   readonly jwks: string;
-  /** Where the keys are read again; "": nowhere. */
+  /** The URL from which the keys are refreshed; "": they are not refreshed. */
   readonly jwksUrl: string;
-  /** When these keys were read. */
+  /** When these keys were read, in Unix milliseconds. */
   readonly fetchedMs: number;
-  /** The URL may lead to a loopback, link-local or private address. */
+  /** True if the URL may lead to a loopback, link-local or private address. */
   readonly allowPrivateAddress: boolean;
-  /** PEM that the URL's server is verified by; "": the public certificates. */
+  /** The CA certificates that the URL's server is verified by, in PEM; "": the public CAs. */
   readonly jwksCa: string;
 }

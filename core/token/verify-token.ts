@@ -1,6 +1,6 @@
 /**
- * Tokens (JWT, RFC 7519, as JWS in compact form) against the issuers that policy names and the keys that the trust log
- * has of them. Everything that RFC 8725 warns of is refused; nothing is fetched.
+ * Verifies tokens (JWT, RFC 7519, as JWS in compact form) by the issuers that policy names and the keys that the trust
+ * log has of them. Everything that RFC 8725 warns of is refused. Nothing is fetched.
  */
 
 import { constants, type KeyObject, verify } from "node:crypto";
@@ -10,14 +10,14 @@ import { claimsOf } from "./claims.js";
 import { readJwks, type TokenKey } from "./jwks.js";
 import type { TrustedIssuer } from "./token-model.js";
 
-/** The most bytes of a token that is read. */
+/** The most bytes of a token. */
 export const tokenBytesMax = 8 * 1024;
-/** How far the clocks of an issuer and of a proxy may be apart. */
+/** The most milliseconds by which the clocks of an issuer and a proxy may differ. */
 export const clockToleranceMs = 30_000;
-/** Keys that are tried: those of the token's kid or, where it names none, those that fit its algorithm. */
+/** The most keys that are tried: those with the token's kid or, if it names none, those that fit its algorithm. */
 export const keysTriedMax = 8;
 
-/** An issuer that tokens are taken from, ready to verify. */
+/** An issuer whose tokens are accepted, with its keys ready to verify. */
 export interface TokenIssuer {
   readonly policy: JwtIssuer;
   readonly keys: readonly TokenKey[];
@@ -30,7 +30,7 @@ export interface VerifiedToken {
   /** The issuer's name in policy. */
   readonly issuer: string;
   readonly claims: ValueMap;
-  /** The claims as JSON. */
+  /** The claims as parsed JSON. */
   readonly json: Readonly<Record<string, unknown>>;
   /** The token is valid while from <= now < until, in Unix milliseconds with the tolerance included. */
   readonly fromMs: number;
@@ -38,9 +38,9 @@ export interface VerifiedToken {
 }
 
 export class TokenProblem {
-  /** For operators: never holds anything of the token's secret part. */
+  /** The reason for operators; it never contains the token's signature. */
   readonly reason: string;
-  /** The signature was looked at and did not fit: it never will under these keys. */
+  /** True if the signature was checked and is wrong: the token can never become valid under these keys. */
   readonly isForged: boolean;
 
   constructor(reason: string, isForged = false) {
@@ -56,8 +56,8 @@ const headersRefused = ["crit", "jku", "jwk", "x5u", "x5c", "b64", "zip"];
 const typesTaken: ReadonlySet<string> = new Set(["jwt", "at+jwt", "application/jwt", "application/at+jwt"]);
 
 /**
- * The issuers of `policy` that the mesh has keys of. A key set that cannot be read any more leaves its issuer with no
- * keys: its tokens are refused.
+ * Builds the issuers that `policy` states and for which the mesh has keys. An issuer whose key set cannot be read gets
+ * no keys, so its tokens are refused.
  */
 export function buildTokenIssuers(policy: readonly JwtIssuer[], trusted: readonly TrustedIssuer[]): TokenIssuers {
   const byName = new Map(trusted.map((issuer) => [issuer.name, issuer]));
@@ -97,7 +97,7 @@ export function verifyToken(token: string, issuers: TokenIssuers, nowMs: number)
   return { issuer: found.policy.name, claims, json, ...checked };
 }
 
-/** undefined: no object, or not written as base64url without slack. */
+/** Decodes a JSON object from strict base64url. Returns undefined if the text is not canonical or no JSON object. */
 function parseJson(text64: string): Json | undefined {
   const bytes = Buffer.from(text64, "base64url");
   if (bytes.toString("base64url") !== text64) return undefined;
@@ -115,7 +115,7 @@ function findIssuer({ iss }: Json, issuers: TokenIssuers): TokenIssuer | TokenPr
   return issuer ?? new TokenProblem(`its issuer ${JSON.stringify(iss.slice(0, 128))} is not one of the mesh's`);
 }
 
-/** The times between which it is good. */
+/** Checks the claims. Returns the times between which the token is valid, or a problem. */
 function checkClaims(
   json: Json,
   { name, audiences, requiredClaims }: JwtIssuer,
@@ -148,7 +148,7 @@ function checkHeader(header: Json): TokenProblem | undefined {
   return undefined;
 }
 
-/** The key is chosen by what it is for, and never by what the token says it were. */
+/** Checks the signature. The key decides which algorithms it may verify, never the token's header alone. */
 function checkSignature(
   { alg, kid }: Json,
   keys: readonly TokenKey[],
@@ -177,7 +177,10 @@ function describeKid(kid: unknown): string {
   return typeof kid === "string" ? JSON.stringify(kid.slice(0, 64)) : "without a name";
 }
 
-/** RFC 7518 3 and RFC 8037 3.1. Synchronous: a third of the CPU that WebCrypto takes, and nothing waits. */
+/**
+ * Verifies a signature by RFC 7518 section 3 and RFC 8037 section 3.1. It is synchronous: WebCrypto takes three times
+ * the CPU.
+ */
 function isSigned(alg: string, data: Uint8Array, key: KeyObject, signature: Uint8Array): boolean {
   try {
     const family = alg.slice(0, 2);

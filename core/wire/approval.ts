@@ -1,4 +1,4 @@
-/** Signed approvals of revisions, as the audit log has them. */
+/** Signed approvals of revisions, which are stored in the audit log. */
 import { Approval as ApprovalMessage } from "../../proto/gen/ashlar/v1/audit.js";
 import { type Digest, digestFromBytes, digestToBytes } from "../digest.js";
 import { parseSpiffeId, type SpiffeId } from "../identity.js";
@@ -20,14 +20,16 @@ const payloadBytesMax = 2048;
 /** The most bytes of a reason, so that a signed approval fits into an entry of the audit log. */
 export const approvalReasonBytesMax = 1024;
 
-/** A JWS in compact form. */
+/** Returns the signed approval as a JWS in compact form. */
 export function signApproval(approval: Approval, mesh: string, signer: Signer): string {
   const digest = Buffer.from(digestToBytes(approval.digest));
   const payload = ApprovalMessage.encode({ ...approval, digest }).finish();
   return Buffer.from(signRecord(type, mesh, payload, signer)).toString("latin1");
 }
 
-/** Verifies, then parses. Fails with `invalid_record`, or with `unauthenticated` if the key is not known. */
+/**
+ * Verifies and then parses an approval. Fails with `invalid_record`, or with `unauthenticated` if the key is unknown.
+ */
 export function verifyApproval(text: string, mesh: string, keys: KeySet): Approval {
   const { payload } = verifyRecord(Buffer.from(text, "latin1"), type, mesh, keys);
   const message = decodeStrict(ApprovalMessage, payload, type, payloadBytesMax);

@@ -5,11 +5,11 @@ import { type KeySet, type Signer, signRecord, verifyRecord } from "../signature
 import { integer } from "./bounds.js";
 import { decodeStrict, reading } from "./strict.js";
 
-/** The audit log as far as it went at some time. */
+/** The state of the audit log at some time. */
 export interface AuditHead {
-  /** The last entry's number. */
+  /** The number of the last entry. */
   readonly sequence: number;
-  /** The digest of the entry with that sequence. */
+  /** The digest of the last entry. */
   readonly entry: Digest;
   readonly timeMs: number;
 }
@@ -17,13 +17,13 @@ export interface AuditHead {
 const type = "ashlar-audit-head";
 const payloadBytesMax = 1024;
 
-/** A JWS in compact form. */
+/** Returns the signed head as a JWS in compact form. */
 export function signAuditHead(head: AuditHead, mesh: string, signer: Signer): Uint8Array {
   const entry = Buffer.from(digestToBytes(head.entry));
   return signRecord(type, mesh, HeadMessage.encode({ ...head, entry }).finish(), signer);
 }
 
-/** Verifies, then parses. Fails with `invalid_record`, or with `unauthenticated` if the key is not known. */
+/** Verifies and then parses a head. Fails with `invalid_record`, or with `unauthenticated` if the key is unknown. */
 export function verifyAuditHead(bytes: Uint8Array, mesh: string, keys: KeySet): AuditHead {
   const { payload } = verifyRecord(bytes, type, mesh, keys);
   const message = decodeStrict(HeadMessage, payload, type, payloadBytesMax);

@@ -1,4 +1,4 @@
-/** Entries of the audit log. They are not signed: each names the digest of the one before it. */
+/** Entries of the audit log. They are not signed: each contains the digest of the one before. */
 import { AuditEntry as AuditMessage } from "../../proto/gen/ashlar/v1/audit.js";
 import { type Digest, digestFromBytes, digestToBytes } from "../digest.js";
 import { AshlarError } from "../errors.js";
@@ -7,7 +7,7 @@ import { decodeStrict, reading } from "./strict.js";
 
 export interface AuditEntry {
   readonly sequence: number;
-  /** undefined for the first entry. */
+  /** The digest of the entry before; undefined for the first entry. */
   readonly previous: Digest | undefined;
   readonly timeMs: number;
   readonly actor: string;
@@ -16,7 +16,10 @@ export interface AuditEntry {
   readonly target: string;
   readonly outcome: string;
   readonly detail: string;
-  /** 32 lower-case hexadecimal digits that name the entry wherever it stands; empty: it has none. */
+  /**
+   * The id of the entry, 32 lower-case hexadecimal digits, which stays the same wherever the entry is stored; empty: it
+   * has none.
+   */
   readonly id: string;
 }
 
@@ -24,7 +27,7 @@ const entryBytesMax = 64 * 1024;
 const bytesMax = { actor: 2048, source: 256, action: 64, target: 1024, outcome: 64, detail: 4096 } as const;
 type TextField = keyof typeof bytesMax;
 
-/** Cuts a text to what its field may have, at a character's end. */
+/** Cuts a text to the most bytes that its field may have, at the end of a character. */
 function cut(field: TextField, text: string): string {
   if (Buffer.byteLength(text) <= bytesMax[field]) return text;
   const whole = Buffer.from(text)
@@ -38,7 +41,7 @@ function identifier(id: Uint8Array): string {
   return Buffer.from(id).toString("hex");
 }
 
-/** The bytes of an entry, deterministic; texts that are too long are cut. */
+/** Returns the deterministic bytes of an entry. Texts that are too long are cut. */
 export function encodeAuditEntry(entry: AuditEntry): Uint8Array {
   return AuditMessage.encode({
     sequence: entry.sequence,
@@ -54,7 +57,7 @@ export function encodeAuditEntry(entry: AuditEntry): Uint8Array {
   }).finish();
 }
 
-/** Reads an entry; fails with `invalid_record` or `limit`. */
+/** Parses an entry; fails with `invalid_record` or `limit`. */
 export function parseAuditEntry(bytes: Uint8Array): AuditEntry {
   const message = decodeStrict(AuditMessage, bytes, "audit entry", entryBytesMax);
   return reading("audit entry", () => {

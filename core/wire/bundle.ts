@@ -1,6 +1,6 @@
 /**
- * Bundles: a revision's policy as one file. Reading checks everything before anything of it is used: the trust
- * record against the root key in the file, the revision against that, the list and each unit against their digests.
+ * Bundles: the policy of a revision as one file. Reading verifies everything before any of it is used: the trust record
+ * by the root key in the file, the revision by the trust record, the list and each unit by their digests.
  */
 import { Bundle as BundleMessage } from "../../proto/gen/ashlar/v1/bundle.js";
 import { type Digest, digestOf } from "../digest.js";
@@ -12,36 +12,36 @@ import { keySetOf, rootKeySet, verifyRevision, verifyTrust } from "./records.js"
 import { decodeStrict } from "./strict.js";
 import { parseSnapshotList, parseUnit } from "./units.js";
 
-/** No bundle is larger. */
+/** The most bytes of a bundle. */
 export const bundleBytesMax = 8 * 1024 * 1024;
 
 const format = "ashlar-bundle-1";
-/** How every bundle begins: the first field of its message, whole. */
+/** The first bytes of every bundle: the first field of its message. */
 const prefix = Buffer.from([10, format.length, ...Buffer.from(format)]);
 const unitsCountMax = 100_000;
 
-/** What a bundle is made of. */
+/** The parts of a bundle. */
 export interface BundleParts {
   readonly mesh: string;
   /** The mesh's root key, Ed25519, 32 bytes. */
   readonly rootPublicKey: Uint8Array;
-  /** A trust record that names the key of `revision`. */
+  /** A trust record that contains the signing key of `revision`. */
   readonly trust: Signed<Trust>;
   readonly revision: Signed<Revision>;
   readonly snapshot: Snapshot;
 }
 
-/** A bundle whose every part holds. */
+/** A bundle whose parts were all verified. */
 export interface Bundle {
-  /** The mesh it says it comes from, and signed for. */
+  /** The mesh that the bundle names and is signed for. */
   readonly mesh: string;
-  /** SHA-256 of that mesh's root key: who wants to be sure of the mesh compares it. */
+  /** The SHA-256 of that mesh's root key. A reader compares it to be sure of the mesh. */
   readonly rootHash: Digest;
   readonly revision: Signed<Revision>;
   readonly snapshot: Snapshot;
 }
 
-/** The file, the same bytes for the same parts. Fails with `limit` above 8 MiB. */
+/** Returns the bytes of the file, which are the same for the same parts. Fails with `limit` above 8 MiB. */
 export function encodeBundle(parts: BundleParts): Uint8Array {
   const bytes = encode({ ...parts, trust: parts.trust.bytes, revision: parts.revision.bytes });
   if (bytes.length > bundleBytesMax) {
@@ -71,8 +71,8 @@ function encode({ mesh, rootPublicKey, trust, revision, snapshot }: EncodedParts
 }
 
 /**
- * Reads a bundle. Fails with `invalid_argument` if it is no bundle, with `limit` if it is too large, and with
- * `invalid_record` if it was cut short, altered in any other byte, or written by a version that knows more.
+ * Parses and verifies a bundle. Fails with `invalid_argument` if the bytes are no bundle, with `limit` if they are too
+ * many, and with `invalid_record` if they were cut, altered, or written by a newer version.
  */
 export function parseBundle(bytes: Uint8Array): Bundle {
   if (bytes.length > bundleBytesMax)

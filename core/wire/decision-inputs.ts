@@ -1,4 +1,4 @@
-/** What a decision read of its call, as bytes of its record have it. */
+/** The recorded inputs of a decision, as bytes. */
 import { type Decision as DecisionMessage, RecordedState as state } from "../../proto/gen/ashlar/v1/decision.js";
 import { type DecisionInputs, noInputs, type Recorded } from "../decision/decision-record.js";
 import { AshlarError } from "../errors.js";
@@ -15,7 +15,7 @@ const stateOf = {
   withheld: state.RECORDED_STATE_WITHHELD,
 } as const satisfies Record<Recorded<unknown>["state"], state>;
 
-/** The fields of a decision's message that say it. */
+/** Returns the fields of a decision's message that hold its inputs. */
 export function renderInputs(inputs: DecisionInputs) {
   const { source, labels, sourceLabels } = inputs;
   return {
@@ -42,7 +42,7 @@ export function renderInputs(inputs: DecisionInputs) {
   };
 }
 
-/** Reads them; fails with `invalid_record` or `limit`. */
+/** Parses the inputs of a decision; fails with `invalid_record` or `limit`. */
 export function parseInputs(message: DecisionMessage): DecisionInputs {
   const { headers, claims, labels, sourceLabels, sourceRecorded, claimsComplete, issuerRecorded } = message;
   const isNothing = headers.length === 0 && claims.length === 0 && !sourceRecorded && !claimsComplete;

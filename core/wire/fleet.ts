@@ -1,6 +1,6 @@
 /**
  * Messages of proxies about themselves. Readers first verify the signed statement beside a message (statement.ts),
- * which names the writer, and then refuse a body that names another proxy.
+ * which names the writer, and then refuse a message that names another proxy.
  */
 import { BinaryReader } from "@bufbuild/protobuf/wire";
 import {
@@ -64,7 +64,7 @@ export function checkWriter(message: FleetWriter, writer: FleetWriter): void {
   }
 }
 
-/** The bytes of an endpoint message. */
+/** Returns the bytes of an endpoint message. */
 export function encodeEndpoint(endpoint: Endpoint): Uint8Array {
   const { labels, unhealthy = "", reportsApplied = false } = endpoint;
   return EndpointMessage.encode({
@@ -75,7 +75,7 @@ export function encodeEndpoint(endpoint: Endpoint): Uint8Array {
   }).finish();
 }
 
-/** Reads an endpoint that came by `writer`'s subject; fails with `invalid_record` or `limit`. */
+/** Parses an endpoint that arrived on the subject of `writer`; fails with `invalid_record` or `limit`. */
 export function parseEndpoint(bytes: Uint8Array, writer: FleetWriter): Endpoint {
   const message = decodeStrict(EndpointMessage, bytes, "endpoint", fleetBytesMax);
   return reading("endpoint", () => {
@@ -97,12 +97,12 @@ export function parseEndpoint(bytes: Uint8Array, writer: FleetWriter): Endpoint 
   });
 }
 
-/** Durations are measured and may be fractions, or Infinity for "never": the wire has whole numbers. */
+/** Returns a measured duration as a whole number for the wire; it may be a fraction, or Infinity for "never". */
 function wholeMs(ms: number): number {
   return Math.round(Math.min(Math.max(ms, 0), Number.MAX_SAFE_INTEGER));
 }
 
-/** The bytes of a heartbeat; durations are rounded, and Infinity becomes the largest safe integer. */
+/** Returns the bytes of a heartbeat. Durations are rounded, and Infinity becomes the largest safe integer. */
 export function encodeHeartbeat(heartbeat: Heartbeat): Uint8Array {
   return HeartbeatMessage.encode({
     ...heartbeat,
@@ -190,7 +190,7 @@ function parseRejection(message: { number: number; digest: Uint8Array; reason: s
   };
 }
 
-/** Reads a heartbeat that came by `writer`'s subject; fails with `invalid_record` or `limit`. */
+/** Parses a heartbeat that arrived on the subject of `writer`; fails with `invalid_record` or `limit`. */
 export function parseHeartbeat(bytes: Uint8Array, writer: FleetWriter): Heartbeat {
   const message = decodeStrict(HeartbeatMessage, bytes, "heartbeat", fleetBytesMax);
   return reading("heartbeat", () => {
@@ -233,9 +233,9 @@ const leavingField = 18;
 const varint = 0;
 
 /**
- * The one thing that peers need of a heartbeat, whether its writer leaves, without reading the rest: each of them gets
- * the heartbeats of all others of a service. Who wrote it is said by the subject that it came by. Fails with
- * `invalid_record` or `limit`.
+ * Returns whether the writer of a heartbeat is leaving, without parsing the rest: every proxy of a service gets the
+ * heartbeats of all others, and needs only this. The NATS subject says who the writer is. Fails with `invalid_record`
+ * or `limit`.
  */
 export function readLeaving(bytes: Uint8Array): boolean {
   if (bytes.length > fleetBytesMax)

@@ -1,4 +1,4 @@
-/** Reports about shared limits; as with heartbeats, a statement says whose they are. */
+/** Reports about shared limits. As with heartbeats, a signed statement names the writer. */
 import { LimitReport as LimitReportMessage } from "../../proto/gen/ashlar/v1/fleet.js";
 import { AshlarError } from "../errors.js";
 import { type LimitReport, reportedKeysMax, reportedLimitsMax } from "../limit/limit-report.js";
@@ -26,7 +26,7 @@ export function encodeLimitReport(report: LimitReport, { service, proxyId }: Fle
   }).finish();
 }
 
-/** Reads a report that came by `writer`'s subject; fails with `invalid_record` or `limit`. */
+/** Parses a report that arrived on the subject of `writer`; fails with `invalid_record` or `limit`. */
 export function parseLimitReport(bytes: Uint8Array, writer: FleetWriter): LimitReport {
   const message = decodeStrict(LimitReportMessage, bytes, "limit report", reportBytesMax);
   return reading("limit report", () => {

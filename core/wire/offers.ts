@@ -1,11 +1,14 @@
-/** What a proxy says when it gives back what a control plane lost (decision 0014). Nothing in it is believed: records are verified, units are checked by digest. */
+/**
+ * Messages of a proxy that gives back what a control plane lost (decision 0014). Their content is not trusted: records
+ * are verified by signature and units by digest.
+ */
 import { createHash } from "node:crypto";
 import { OfferContent as OfferContentMessage } from "../../proto/gen/ashlar/v1/join.js";
 import { type Digest, digestFromBytes, digestToBytes } from "../digest.js";
 import { boundedList, integer } from "./bounds.js";
 import { decodeStrict, reading } from "./strict.js";
 
-/** A signed record by its number, epoch or sequence. */
+/** A signed record that the proxy holds, by its number, epoch or sequence. */
 export interface HeldRecord {
   readonly key: number;
   readonly digest: Digest;
@@ -14,13 +17,13 @@ export interface HeldRecord {
 export const offeredLogs = ["trust", "activations", "revisions", "rollouts"] as const;
 export type OfferedLog = (typeof offeredLogs)[number];
 
-/** What a proxy holds, newest first. */
+/** Everything that a proxy holds, newest first. */
 export interface HeldParts extends Readonly<Record<OfferedLog, readonly HeldRecord[]>> {
-  /** Units and snapshot lists. */
+  /** The digests of units and snapshot lists. */
   readonly blobs: readonly Digest[];
 }
 
-/** A part of what was wanted, or all of it. */
+/** All or a part of a record or unit that was asked for. */
 export interface OfferedPiece {
   readonly digest: Digest;
   /** The size of the whole record or unit, in bytes. */
@@ -33,11 +36,11 @@ export interface OfferContent {
   /** Set in the first step only. */
   readonly held: HeldParts | undefined;
   readonly pieces: readonly OfferedPiece[];
-  /** Wanted, and not there. */
+  /** The digests that were asked for and that the proxy does not have. */
   readonly absent: readonly Digest[];
 }
 
-/** How much a proxy keeps of each log, and tells of. */
+/** The most records of each log, and the most blobs, that a proxy keeps and offers. */
 export const heldMax: Readonly<Record<OfferedLog | "blobs", number>> = {
   trust: 64,
   activations: 256,
@@ -45,18 +48,18 @@ export const heldMax: Readonly<Record<OfferedLog | "blobs", number>> = {
   rollouts: 64,
   blobs: 256,
 };
-/** Bytes of all pieces of one step. */
+/** The most bytes of all pieces in one step. */
 export const piecesBytesMax = 48 * 1024;
-/** A step fits the bound of the join listener's messages, with its certificates. */
+/** The most bytes of a step, which must fit into a message of the join listener together with certificates. */
 const offerBytesMax = 52 * 1024;
-/** Wanted at once. */
+/** The most digests that are asked for at once. */
 export const wantedMax = 64;
-/** The largest thing that is given back: the list of a snapshot. */
+/** The most bytes of a record or unit that is given back, set by the list of a snapshot. */
 const offeredBytesMax = 8 * 1024 * 1024;
 
 const toBuffer = (digest: Digest): Buffer => Buffer.from(digestToBytes(digest));
 
-/** What the holder of a certificate signs for a step. */
+/** Returns the bytes that the holder of a certificate signs for a step. */
 export function offerSigningBytes(nonce: Uint8Array, content: Uint8Array): Uint8Array {
   return Buffer.concat([Buffer.from("ashlar-offer-v1", "ascii"), nonce, createHash("sha256").update(content).digest()]);
 }
@@ -76,7 +79,7 @@ export function encodeOfferContent({ held, pieces, absent }: OfferContent): Uint
   }).finish();
 }
 
-/** Fails with `invalid_record` or `limit`. */
+/** Parses the content of an offer. Fails with `invalid_record` or `limit`. */
 export function parseOfferContent(bytes: Uint8Array): OfferContent {
   const message = decodeStrict(OfferContentMessage, bytes, "offer", offerBytesMax);
   return reading("offer", () => ({

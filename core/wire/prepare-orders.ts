@@ -8,7 +8,7 @@ import { integer } from "./bounds.js";
 import { digestToBuffer, payloadBytesMax, type RecordCodec, signWith, verifyWith } from "./record-codec.js";
 import { decodeStrict, reading } from "./strict.js";
 
-/** The longest that an order may be valid. */
+/** The longest validity of an order, in milliseconds. */
 export const orderValidMsMax = 60_000;
 
 const orderCodec: RecordCodec<PrepareOrder> = {
@@ -42,7 +42,7 @@ export function signPrepareOrder(order: PrepareOrder, mesh: string, signer: Sign
   return signWith(orderCodec, order, mesh, signer);
 }
 
-/** Verifies, then parses. Fails with `invalid_record`, or with `unauthenticated` if the key is not known. */
+/** Verifies and then parses an order. Fails with `invalid_record`, or with `unauthenticated` if the key is unknown. */
 export function verifyPrepareOrder(bytes: Uint8Array, mesh: string, keys: KeySet): Signed<PrepareOrder> {
   return verifyWith(orderCodec, bytes, mesh, keys);
 }

@@ -1,4 +1,4 @@
-/** What a heartbeat says of other proxies. */
+/** The part of a heartbeat about other proxies. */
 import type { ReachReport as ReachReportMessage } from "../../proto/gen/ashlar/v1/fleet.js";
 import { AshlarError } from "../errors.js";
 import { ejectedToldMax, type ReachReport, reachedToldMax, reachWhyMax, unreachedToldMax } from "../reach.js";
@@ -10,7 +10,7 @@ export function encodeReach({ unreached, reached, ejected = [] }: ReachReport): 
   return { unreached: copied(unreached), reached: [...reached], ejected: copied(ejected) };
 }
 
-/** Fails with `invalid_record`. */
+/** Parses the report. Fails with `invalid_record`. */
 export function parseReach(message: ReachReportMessage): ReachReport {
   const unreached = boundedList("reach.unreached", message.unreached, unreachedToldMax).map((one) => ({
     proxyId: proxyId("reach.unreached.proxy_id", one.proxyId),
@@ -36,7 +36,7 @@ function proxyId(field: string, text: string): string {
   return text;
 }
 
-/** People see it in their terminals. */
+/** Returns `text` if it is a bounded line of printable ASCII, because people see it in their terminals. */
 function line(field: string, text: string): string {
   if (!/^[\x20-\x7e]+$/.test(text)) throw new AshlarError("invalid_record", `${field} is empty or not printable ASCII`);
   return boundedText(field, text, reachWhyMax);

@@ -30,7 +30,7 @@ export function renderValue(value: Value): ValueMessage {
   }
 }
 
-/** Fails with `invalid_record`. */
+/** Parses a value. Fails with `invalid_record`. */
 export function parseValue(message: ValueMessage | undefined, depth = 0): Value {
   const kind = message?.kind;
   if (kind === undefined || depth > depthMax) throw new AshlarError("invalid_record", "a claim has no value");

@@ -85,7 +85,9 @@ export function signRevision(revision: Revision, mesh: string, signer: Signer): 
   return signWith(revisionCodec, revision, mesh, signer);
 }
 
-/** Verifies, then parses. Fails with `invalid_record`, or with `unauthenticated` if the key is not known. */
+/**
+ * Verifies and then parses a revision. Fails with `invalid_record`, or with `unauthenticated` if the key is unknown.
+ */
 export function verifyRevision(bytes: Uint8Array, mesh: string, keys: KeySet, isNamed?: IsNamed): Signed<Revision> {
   return verifyWith(revisionCodec, bytes, mesh, keys, isNamed);
 }
@@ -133,7 +135,9 @@ export function signActivation(activation: Activation, mesh: string, signer: Sig
   return signWith(activationCodec, activation, mesh, signer);
 }
 
-/** Verifies, then parses. Fails with `invalid_record`, or with `unauthenticated` if the key is not known. */
+/**
+ * Verifies and then parses an activation. Fails with `invalid_record`, or with `unauthenticated` if the key is unknown.
+ */
 export function verifyActivation(bytes: Uint8Array, mesh: string, keys: KeySet, isNamed?: IsNamed): Signed<Activation> {
   return verifyWith(activationCodec, bytes, mesh, keys, isNamed);
 }
@@ -185,17 +189,20 @@ export function signTrust(trust: Trust, mesh: string, signer: Signer): Signed<Tr
   return signWith(trustCodec, trust, mesh, signer);
 }
 
-/** Verifies, then parses. Fails with `invalid_record`, or with `unauthenticated` if the key is not known. */
+/**
+ * Verifies and then parses a trust record. Fails with `invalid_record`, or with `unauthenticated` if the key is
+ * unknown.
+ */
 export function verifyTrust(bytes: Uint8Array, mesh: string, keys: KeySet): Signed<Trust> {
   return verifyWith(trustCodec, bytes, mesh, keys);
 }
 
-/** The keys that a trust record lets sign revisions, activations and freshness statements. */
+/** Returns the keys that a trust record lets sign revisions, activations and freshness statements. */
 export function keySetOf(trust: Trust): KeySet {
   return new Map(trust.signingKeys.map((key) => [key.kid, publicKeyFromBytes(key.publicKey)]));
 }
 
-/** The set of one pinned key (the root of the mesh, 32 bytes), which signs trust records. */
+/** Returns the set with one pinned key (the root of the mesh, 32 bytes), which signs trust records. */
 export function rootKeySet(publicKey: Uint8Array): KeySet {
   return new Map([[keyIdOf(publicKey), publicKeyFromBytes(publicKey)]]);
 }
@@ -230,7 +237,10 @@ export function signFreshness(freshness: Freshness, mesh: string, signer: Signer
   return signWith(freshnessCodec, freshness, mesh, signer);
 }
 
-/** Verifies, then parses. Fails with `invalid_record`, or with `unauthenticated` if the key is not known. */
+/**
+ * Verifies and then parses a freshness statement. Fails with `invalid_record`, or with `unauthenticated` if the key is
+ * unknown.
+ */
 export function verifyFreshness(bytes: Uint8Array, mesh: string, keys: KeySet): Signed<Freshness> {
   return verifyWith(freshnessCodec, bytes, mesh, keys);
 }

@@ -1,4 +1,4 @@
-/** Refusals that are alike and were only counted, as batches of decisions have them. */
+/** Counts of similar refusals in batches of decisions. */
 import type { RefusalCount as CountMessage } from "../../proto/gen/ashlar/v1/decision.js";
 import type { RefusalCount } from "../decision/decision-record.js";
 import { parseSpiffeId, type SpiffeId } from "../identity.js";
@@ -21,12 +21,12 @@ export function parseCaller(text: string): SpiffeId {
   return parsed;
 }
 
-/** The message of refusals that were only counted. */
+/** Returns the message of counted refusals. */
 export function renderCount(count: RefusalCount): CountMessage {
   return { ...count, calledMethod: count.calledMethod ?? "", verdict: verdictOf[count.verdict] };
 }
 
-/** Reads refusals that were only counted; fails with `invalid_record`. */
+/** Parses counted refusals; fails with `invalid_record`. */
 export function parseCount(message: CountMessage): RefusalCount {
   return {
     caller: message.caller === "" ? "" : parseCaller(message.caller),

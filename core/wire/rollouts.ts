@@ -1,4 +1,4 @@
-/** Rollout records, and the part of an activation that says which stage of which rollout it is. */
+/** Rollout records, and the part of an activation that names a stage of a rollout. */
 import {
   type RevisionRef,
   type RolloutGates as RolloutGatesMessage,
@@ -32,7 +32,7 @@ import {
 } from "./record-codec.js";
 import { decodeStrict, reading } from "./strict.js";
 
-// === The stage that an activation is ===
+// === The stage in an activation ===
 
 export function encodeStageOfRollout(stage: StageOfRollout): StageOfRolloutMessage {
   return {
@@ -46,7 +46,7 @@ export function encodeStageOfRollout(stage: StageOfRollout): StageOfRolloutMessa
   };
 }
 
-/** Fails with `invalid_record`. */
+/** Parses the stage in an activation. Fails with `invalid_record`. */
 export function parseStageOfRollout(message: StageOfRolloutMessage): StageOfRollout {
   const ids = boundedList("rollout.cohort_proxy_ids", message.cohortProxyIds, cohortIdsMax);
   const wrong = ids.find((id) => !isProxyId(id));
@@ -110,7 +110,7 @@ export function signRollout(rollout: Rollout, mesh: string, signer: Signer): Sig
   return signWith(rolloutCodec, rollout, mesh, signer);
 }
 
-/** Verifies, then parses. Fails with `invalid_record`, or with `unauthenticated` if the key is not known. */
+/** Verifies and then parses a plan. Fails with `invalid_record`, or with `unauthenticated` if the key is unknown. */
 export function verifyRollout(bytes: Uint8Array, mesh: string, keys: KeySet): Signed<Rollout> {
   return verifyWith(rolloutCodec, bytes, mesh, keys);
 }
@@ -124,7 +124,7 @@ function parseRef(field: string, message: RevisionRef | undefined): PreparedRevi
   return { number: integer(`${field}.number`, message.number, 1), digest: digestFromBytes(message.digest) };
 }
 
-/** A stage as it travels, in records and in the admin API. */
+/** Returns the message of a stage, for records and for the admin API. */
 export function encodeStage(stage: RolloutStage): RolloutStageMessage {
   const { holdMs } = stage;
   switch (stage.kind) {
@@ -137,7 +137,7 @@ export function encodeStage(stage: RolloutStage): RolloutStageMessage {
   }
 }
 
-/** Fails with `invalid_record`. */
+/** Parses a stage. Fails with `invalid_record`. */
 export function parseStage({ kind, holdMs }: RolloutStageMessage): RolloutStage {
   const whom = parseWhom(kind);
   return holdMs === undefined ? whom : { ...whom, holdMs: integer("stages.hold_ms", holdMs, 0, holdMsMax) };
@@ -160,7 +160,7 @@ function parseWhom(kind: RolloutStageMessage["kind"]): RolloutStage {
   }
 }
 
-/** Gates as they travel, in records and in the admin API. */
+/** Returns the message of the gates, for records and for the admin API. */
 export function encodeGates(gates: RolloutGates): RolloutGatesMessage {
   return {
     ...gates,
@@ -170,7 +170,7 @@ export function encodeGates(gates: RolloutGates): RolloutGatesMessage {
   };
 }
 
-/** Fails with `invalid_record`. */
+/** Parses the gates. Fails with `invalid_record`. */
 export function parseGates(message: RolloutGatesMessage | undefined): RolloutGates {
   if (message === undefined) throw invalid("gates are missing");
   const share = (name: "refused" | "failed") => {

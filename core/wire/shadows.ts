@@ -1,4 +1,4 @@
-/** What activations and heartbeats say of a candidate that is evaluated beside the active revision. */
+/** The parts of activations and heartbeats about a candidate that is evaluated beside the active revision. */
 import type { ShadowCounts as ShadowCountsMessage } from "../../proto/gen/ashlar/v1/fleet.js";
 import type { ShadowOrder as ShadowOrderMessage } from "../../proto/gen/ashlar/v1/records.js";
 import { digestFromBytes } from "../digest.js";
@@ -11,7 +11,7 @@ export function encodeShadowOrder(order: ShadowOrder): ShadowOrderMessage {
   return { ...order, digest: digestToBuffer(order.digest) };
 }
 
-/** Fails with `invalid_record`. */
+/** Parses a shadow order. Fails with `invalid_record`. */
 export function parseShadowOrder(message: ShadowOrderMessage): ShadowOrder {
   return {
     number: integer("shadow.number", message.number, 1),
@@ -25,7 +25,7 @@ export function encodeShadowCounts(counts: ShadowCounts): ShadowCountsMessage {
   return { ...counts, digest: digestToBuffer(counts.digest), flips: counts.flips.map((flip) => ({ ...flip })) };
 }
 
-/** Fails with `invalid_record`. */
+/** Parses shadow counts. Fails with `invalid_record`. */
 export function parseShadowCounts(message: ShadowCountsMessage): ShadowCounts {
   return {
     epoch: integer("shadow.epoch", message.epoch, 1),

@@ -1,9 +1,9 @@
 const idBytes = 12;
-const varintBytesMax = 8; // of milliseconds, until long after the year 10000
+const varintBytesMax = 8; // enough for milliseconds until long after the year 10000
 
 /**
- * The bytes of a decision with this id and time, of which the rest is encoded already: by `encodeDecision`, with an empty id
- * and time 0. Protobuf takes fields in any order.
+ * Returns the bytes of a decision with this id and time. `rest` has all other fields, as `encodeDecision` encodes them
+ * with an empty id and time 0. Protobuf accepts fields in any order.
  */
 export function stampDecision(rest: Uint8Array, id: string, timeMs: number): Uint8Array {
   const bytes = Buffer.allocUnsafe(2 + idBytes + 1 + varintBytesMax + rest.length);

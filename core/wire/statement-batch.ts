@@ -1,11 +1,11 @@
 /**
- * One signature for records that were made together (decision 0073): it is over the root of a hash tree of their digests, and
- * each record carries its place in the tree beside the statement, so that it is verified without the others. Pure.
+ * One signature for several records (decision 0073). It is over the root of a hash tree of their digests, and each
+ * record carries its place in the tree beside the statement, so that it can be verified without the others. Pure.
  */
 import { hash } from "node:crypto";
 import { AshlarError } from "../errors.js";
 
-/** More records are signed in several batches. */
+/** The most records under one signature. */
 export const batchRecordsMax = 1024;
 const digestBytes = 32;
 const placeLengthMax = 512;
@@ -15,7 +15,7 @@ const leafHash = (digest: Uint8Array): Buffer => hash("sha256", Buffer.concat([B
 const nodeHash = (left: Uint8Array, right: Uint8Array): Buffer =>
   hash("sha256", Buffer.concat([Buffer.of(1), left, right]), "buffer");
 
-/** What a statement of kind "journal-batch" is over. */
+/** Returns the bytes that a statement of kind "journal-batch" is over. */
 function bodyOf(count: number, root: Uint8Array): Buffer {
   const body = Buffer.alloc(4 + digestBytes);
   body.writeUInt32BE(count);
@@ -23,7 +23,7 @@ function bodyOf(count: number, root: Uint8Array): Buffer {
   return body;
 }
 
-/** Returns what is signed for all of these digests, and the place of each, in their order. */
+/** Returns the bytes to sign for all digests, and the place of each record, in their order. */
 export function buildBatch(digests: readonly Uint8Array[]): { readonly body: Buffer; readonly places: string[] } {
   const count = digests.length;
   const paths: Uint8Array[][] = digests.map(() => []);
@@ -32,7 +32,7 @@ export function buildBatch(digests: readonly Uint8Array[]): { readonly body: Buf
     const above: Buffer[] = [];
     for (let at = 0; at + 1 < level.length; at += 2) above.push(nodeHash(level[at] as Buffer, level[at + 1] as Buffer));
     for (const [index, path] of paths.entries()) {
-      const sibling = level[(index >> depth) ^ 1]; // undefined: the last of an odd level goes up as it is
+      const sibling = level[(index >> depth) ^ 1]; // undefined: the last node of an odd level moves up unchanged
       if (sibling !== undefined) path.push(sibling);
     }
     if (level.length % 2 === 1) above.push(level.at(-1) as Buffer);
@@ -47,17 +47,23 @@ export function buildBatch(digests: readonly Uint8Array[]): { readonly body: Buf
   return { body: bodyOf(count, level[0] ?? Buffer.alloc(digestBytes)), places };
 }
 
-/** The header's value of one record of a batch. */
+/** Returns the header's value for one record of a batch. */
 export const withPlace = (statement: string, place: string): string => `${statement}${separator}${place}`;
 
-/** The statement in a header's value, and the place of the record in its batch; undefined: it was signed alone. */
+/**
+ * Splits a header's value into the statement and the record's place in its batch; undefined: the record was signed
+ * alone.
+ */
 export function splitPlace(header: string): { readonly statement: string; readonly place: string | undefined } {
   const at = header.indexOf(separator);
   if (at < 0) return { statement: header, place: undefined };
   return { statement: header.slice(0, at), place: header.slice(at + separator.length) };
 }
 
-/** What the statement has to be over if a record with this digest is at this place. Fails with `invalid_record`. */
+/**
+ * Returns the bytes that the statement must be over if a record with this digest has this place. Fails with
+ * `invalid_record`.
+ */
 export function bodyAtPlace(digest: Uint8Array, place: string): Buffer {
   const bytes = place.length > placeLengthMax ? Buffer.alloc(0) : Buffer.from(place, "base64url");
   if (bytes.length < 4 || bytes.toString("base64url") !== place) throw wrongPlace();
@@ -66,7 +72,7 @@ export function bodyAtPlace(digest: Uint8Array, place: string): Buffer {
   let node = leafHash(digest);
   let read = 4;
   for (let index = bytes.readUInt16BE(0), width = count; width > 1; index >>= 1, width = (width + 1) >> 1) {
-    if ((index ^ 1) >= width) continue; // the last of an odd level
+    if ((index ^ 1) >= width) continue; // the last node of an odd level
     const sibling = bytes.subarray(read, read + digestBytes);
     read += digestBytes;
     if (read > bytes.length) throw wrongPlace();

@@ -1,7 +1,7 @@
 /**
- * The signed envelope of what a proxy says of itself (decision 0026): it stands in a header beside the message, so that
- * a reader of an older version still reads the message. Nothing of the message is parsed before its signature holds
- * (I3), and what the signature is over names kind, mesh and certificate.
+ * The signed envelope of a proxy's message about itself (decision 0026). It is a header beside the message, so that
+ * readers of older versions can still read the message. Nothing of the message is parsed before the signature is
+ * verified (I3). The signature covers kind, mesh and certificate.
  */
 import { hash, type KeyObject, sign, verify } from "node:crypto";
 import { Statement as StatementMessage } from "../../proto/gen/ashlar/v1/fleet.js";
@@ -9,26 +9,26 @@ import { AshlarError } from "../errors.js";
 import { boundedList, integer } from "./bounds.js";
 import { decodeStrict, reading } from "./strict.js";
 
-/** The NATS header that has it. */
+/** The name of the NATS header. */
 export const statementHeader = "Ashlar-Statement";
 
 const statementKinds = ["endpoint", "heartbeat", "limits", "decision", "journal", "journal-batch", "look"] as const;
 export type StatementKind = (typeof statementKinds)[number];
 
-/** The envelope alone: nothing in it is believed until the signature holds. */
+/** The parsed envelope. Nothing in it may be trusted until the signature is verified. */
 export interface Statement {
-  /** Only grows, over everything that a proxy says. */
+  /** A counter that grows with every statement of the proxy. */
   readonly counter: number;
   /** Unix time in milliseconds. */
   readonly timeMs: number;
-  /** DER, leaf first, without the root. */
+  /** The certificates in DER, leaf first, without the root. */
   readonly chain: readonly Uint8Array[];
   readonly signature: Uint8Array;
-  /** The preimage of the link in the heartbeat before (SHA-256); empty in statements of other kinds. */
+  /** The preimage (SHA-256) of the link in the previous heartbeat; empty in statements of other kinds. */
   readonly link: Uint8Array;
 }
 
-/** What a signature is over, beside the leaf certificate. */
+/** What a signature covers beside the leaf certificate. */
 export interface Said {
   readonly kind: StatementKind;
   readonly mesh: string;
@@ -46,15 +46,18 @@ const chainMax = 3;
 const certificateBytesMax = 4096;
 const headerLengthMax = 16 * 1024;
 
-/** In one step: a hash object costs more than hashing so few bytes, and several are made for each statement. */
+/** Hashes in one call: a hash object costs more than hashing so few bytes, and each statement needs several hashes. */
 const sha256 = (bytes: Uint8Array): Buffer => hash("sha256", bytes, "buffer");
 
-/** SHA-256 of a leaf certificate. */
+/** Returns the SHA-256 of a leaf certificate. */
 export const leafDigest = sha256;
 
 const noLink = sha256(new Uint8Array());
 
-/** Two numbers that are safe integers, each as 64 bits. A control plane does this hundreds of times a second. */
+/**
+ * Returns the signed bytes. The two numbers are safe integers and are written as 64 bits each by hand, because a
+ * control plane does this hundreds of times a second.
+ */
 function signedBytes({ kind, mesh, counter, timeMs, link, body }: Said, leaf: Uint8Array): Buffer {
   const numbers = Buffer.allocUnsafe(16);
   numbers.writeUInt32BE(Math.floor(counter / 2 ** 32), 0);
@@ -65,7 +68,7 @@ function signedBytes({ kind, mesh, counter, timeMs, link, body }: Said, leaf: Ui
   return Buffer.concat([Buffer.from(`${domain}\0${kind}\0${mesh}\0`), leaf, numbers, linked, sha256(body)]);
 }
 
-/** The header's value. `leaf`: digest of the first certificate of `chain`, whose key is `key`. */
+/** Returns the header's value. `leaf`: the digest of the first certificate of `chain`, whose private key is `key`. */
 export function signStatement(
   said: Said,
   { chain, leaf, key }: { readonly chain: readonly Uint8Array[]; readonly leaf: Uint8Array; readonly key: KeyObject },
@@ -76,7 +79,7 @@ export function signStatement(
   return Buffer.from(StatementMessage.encode(message).finish()).toString("base64url");
 }
 
-/** Reads the header's value; fails with `invalid_record` or `limit`. Says nothing about the signature. */
+/** Parses the header's value, without verifying the signature; fails with `invalid_record` or `limit`. */
 export function parseStatement(header: string): Statement {
   if (header.length > headerLengthMax)
     throw new AshlarError("limit", `statement: ${header.length} bytes, at most ${headerLengthMax} are read`);
@@ -99,14 +102,14 @@ export function parseStatement(header: string): Statement {
   });
 }
 
-/** Returns whether the key of the certificate with digest `leaf` signed this. */
+/** Returns whether the key of the certificate with digest `leaf` made this signature. */
 export function holdsStatement(said: Said, signature: Uint8Array, leaf: Uint8Array, key: KeyObject): boolean {
   return verify("sha256", signedBytes(said, leaf), { key, dsaEncoding: "ieee-p1363" }, signature);
 }
 
 /**
- * A row of links, first to last, in one piece: each is the SHA-256 of the next, which nobody knows before it is said.
- * Thousands of them apart would take ten times the memory, in every proxy.
+ * Returns a chain of links in one array, first to last: each is the SHA-256 of the next, which nobody can know before
+ * it is published. Thousands of separate arrays would take ten times the memory in every proxy.
  */
 export function makeLinks(seed: Uint8Array, count: number): Uint8Array {
   const links = new Uint8Array(count * linkBytes);

@@ -6,7 +6,10 @@ interface Decoder<Message> {
 }
 
 const depthMax = 32;
-/** A message of two bytes becomes an object of a hundred: bytes alone bound neither memory nor time. */
+/**
+ * The most fields of a message. A field of two bytes can become an object of a hundred, so a bound on bytes alone
+ * bounds neither memory nor time.
+ */
 export const fieldsCountMax = 262_144;
 
 /**
@@ -33,15 +36,15 @@ export function decodeStrict<Message extends object>(
   return message;
 }
 
-/** Fails with `limit` if a message has more fields at its top than are read. */
+/** Fails with `limit` if a message has more top-level fields than are read. */
 export function boundFields(bytes: Uint8Array, what: string): void {
   if (hasMoreFields(bytes, fieldsCountMax))
     throw new AshlarError("limit", `${what}: more than ${fieldsCountMax} fields, at most so many are read`);
 }
 
 /**
- * Returns whether protobuf has more fields at its top than `max`, without decoding any; bytes that are none have as
- * many as can be told.
+ * Returns whether a protobuf message has more than `max` top-level fields, without decoding any. In malformed bytes the
+ * fields before the fault count.
  */
 export function hasMoreFields(bytes: Uint8Array, max: number): boolean {
   let count = 0;
@@ -72,7 +75,10 @@ export function refuseUnknownFields(message: object, what: string): void {
   if (!isKnown(message, 0)) refuseUnknown(message, what, "", 0);
 }
 
-/** Whether there is nothing to refuse. Names no places: nearly every message is known, and a place is a text for each value. */
+/**
+ * Returns whether a message has no unknown field. It builds no paths, because nearly every message is known and each
+ * path would be a new text.
+ */
 function isKnown(message: object, depth: number): boolean {
   if (depth > depthMax) return false;
   for (const name in message) {
@@ -115,7 +121,7 @@ function refuseUnknown(value: unknown, what: string, path: string, depth: number
   }
 }
 
-/** Runs `read`, turning whatever it throws into `invalid_record` that begins with `what`. */
+/** Runs `read`, and turns whatever it throws into `invalid_record` with a message that begins with `what`. */
 export function reading<Result>(what: string, read: () => Result): Result {
   try {
     return read();

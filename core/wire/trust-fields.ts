@@ -1,4 +1,4 @@
-/** The parts of a trust record, read strictly; all fail with `invalid_record`. */
+/** The parts of a trust record, parsed strictly. All functions fail with `invalid_record`. */
 
 import { egressesMax, type TrustedEgress, whyNotEgress } from "../egress/trusted-egress.js";
 import { AshlarError } from "../errors.js";

@@ -1,4 +1,7 @@
-/** Units and snapshot lists: model to deterministic bytes and back, checked by digest before they are parsed (I3). */
+/**
+ * Encodes units and snapshot lists to deterministic bytes, and decodes them. Bytes are checked by digest before they
+ * are parsed (I3).
+ */
 
 import { SnapshotList as SnapshotListMessage } from "../../proto/gen/ashlar/v1/records.js";
 import { type Digest, digestFromBytes, digestOf, digestToBytes } from "../digest.js";
@@ -21,8 +24,8 @@ import { boundFields, decodeStrict, reading } from "./strict.js";
 const listBytesMax = 8 * 1024 * 1024;
 
 /**
- * The unit in canonical form with its bytes and digest: the same whatever the order of what came in.
- * Fails with `invalid_policy` on a unit that `parseUnit` would refuse, with `limit` above 512 KiB.
+ * Returns the unit in canonical form with its bytes and digest, which do not depend on the order of its input. Fails
+ * with `invalid_policy` on a unit that `parseUnit` would refuse, and with `limit` above 512 KiB.
  */
 export function encodeUnit(unit: Unit): EncodedUnit {
   const canonical = canonicalUnit(unit);
@@ -37,8 +40,8 @@ export function encodeUnit(unit: Unit): EncodedUnit {
 }
 
 /**
- * The unit that `expected` names. Fails with `invalid_record` if the bytes have another digest, are
- * about another service, hold anything this version does not know or are not in canonical form.
+ * Parses the unit that `expected` names. Fails with `invalid_record` if the bytes have another digest, are about
+ * another service, contain anything that this version does not know, or are not in canonical form.
  */
 export function parseUnit(bytes: Uint8Array, expected: UnitRef): Unit {
   const what = `unit ${expected.name}`;
@@ -64,7 +67,10 @@ function decode(bytes: Uint8Array, what: string): Unit {
   }
 }
 
-/** The list with its bytes and digest, sorted by name. Fails with `invalid_policy` on a bad or repeated name. */
+/**
+ * Returns the list with its bytes and digest, sorted by name. Fails with `invalid_policy` on an invalid or repeated
+ * name.
+ */
 export function encodeSnapshotList(refs: readonly UnitRef[]): SnapshotList {
   const units = refs.map((ref): UnitRef => Object.freeze({ name: ref.name, digest: ref.digest }));
   units.sort((a, b) => compareNames(a.name, b.name));
@@ -82,7 +88,7 @@ export function encodeSnapshotList(refs: readonly UnitRef[]): SnapshotList {
   return Object.freeze({ units: Object.freeze(units), digest: digestOf(bytes), bytes });
 }
 
-/** The list with this digest. Fails with `invalid_record` as `parseUnit` does. */
+/** Parses the list with this digest. Fails with `invalid_record` as `parseUnit` does. */
 export function parseSnapshotList(bytes: Uint8Array, digest: Digest): SnapshotList {
   const what = "snapshot list";
   requireDigest(bytes, digest, what, listBytesMax);
@@ -97,7 +103,9 @@ export function parseSnapshotList(bytes: Uint8Array, digest: Digest): SnapshotLi
   });
 }
 
-/** The list after `changes`. Fails with `invalid_record` if one unit changes twice or a missing one goes. */
+/**
+ * Returns the list after `changes`. Fails with `invalid_record` if one unit changes twice or a missing one is removed.
+ */
 export function applyChanges(list: SnapshotList, changes: readonly UnitChange[]): SnapshotList {
   const units = new Map(list.units.map((ref) => [ref.name, ref.digest]));
   const seen = new Set<string>();
@@ -111,7 +119,7 @@ export function applyChanges(list: SnapshotList, changes: readonly UnitChange[])
   return encodeSnapshotList([...units].map(([name, digest]) => ({ name, digest })));
 }
 
-/** What turns list `a` into `b`, sorted by name. */
+/** Returns the changes that turn list `a` into `b`, sorted by name. */
 export function changesBetween(a: SnapshotList, b: SnapshotList): UnitChange[] {
   const before = new Map(a.units.map((ref) => [ref.name, ref.digest]));
   const changes: UnitChange[] = [];

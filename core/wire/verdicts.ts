@@ -1,4 +1,4 @@
-/** Verdicts of decisions, as messages have them. */
+/** The verdicts of decisions in messages. */
 import { Decision_Verdict as verdict } from "../../proto/gen/ashlar/v1/decision.js";
 import type { Verdict } from "../decision/decision-record.js";
 import { AshlarError } from "../errors.js";
@@ -15,7 +15,7 @@ const verdictNames = new Map<number, Verdict>(
   Object.entries(verdictOf).map(([name, number]) => [number, name as Verdict]),
 );
 
-/** Fails with `invalid_record`. */
+/** Parses a verdict. Fails with `invalid_record`. */
 export function parseVerdict(found: verdict): Verdict {
   const name = verdictNames.get(found);
   if (name === undefined) throw new AshlarError("invalid_record", `verdict is ${found}`);

@@ -1,15 +1,15 @@
 /**
- * Cuts fields out of messages as gRPC frames them. What stays is a message of the same type, whose lengths are right; what is
- * cut can be put back to the same bytes. A message that cannot be looked into (compressed, with groups, or no protobuf) is cut
- * out whole: nothing private stays because it was not understood.
+ * Cuts private fields out of gRPC-framed messages. What remains is a message of the same type with correct lengths, and
+ * the cut parts can be put back to restore the same bytes. A message that cannot be parsed (compressed, with groups, or
+ * not protobuf) is cut out whole, so that nothing private remains because it was not understood.
  */
 import { splitFrames } from "../../wire/journal/grpc-frames.js";
 import { type Edit, encodeEdits, readVarint, renderVarint } from "./edits.js";
 
-/** The fields to cut out of a message, by number: all of a field, or parts of the messages in it. */
+/** The fields to cut out of a message, by field number: the whole field, or parts of the messages in it. */
 export type Cuts = ReadonlyMap<number, Cuts | "all">;
 
-/** What stays, and the edits that put back what was cut; undefined: nothing was cut. */
+/** The remaining bytes, and the edits that put back what was cut; undefined: nothing was cut. */
 export interface Cut {
   readonly stored: Uint8Array;
   readonly edits: Uint8Array | undefined;
@@ -21,10 +21,10 @@ interface Rewritten {
 }
 
 const prefixBytes = 5;
-/** Numbers of fields end here. */
+/** The largest field number of protobuf. */
 const fieldNumberMax = 2 ** 29 - 1;
 
-/** Paths such as "3" and "4.2" as a tree. A path that goes through one that is cut whole adds nothing. */
+/** Returns paths such as "3" and "4.2" as a tree. A path below a field that is cut whole adds nothing. */
 export function cutsOf(paths: readonly (readonly number[])[]): Cuts {
   const root = new Map<number, Cuts | "all">();
   for (const path of paths) {
@@ -43,7 +43,7 @@ export function cutsOf(paths: readonly (readonly number[])[]): Cuts {
   return root;
 }
 
-/** Cuts fields out of framed messages. Never fails: bytes that are no whole frames are cut out whole. */
+/** Cuts fields out of framed messages. Never fails: bytes that are not whole frames are cut out completely. */
 export function cutFrames(framed: Uint8Array, cuts: Cuts): Cut {
   const frames = splitFrames(framed);
   if (frames === undefined) {
@@ -63,14 +63,17 @@ export function cutFrames(framed: Uint8Array, cuts: Cuts): Cut {
   return { stored: bytes, edits: edits.length === 0 ? undefined : encodeEdits(edits) };
 }
 
-/** The prefix of a message that is not compressed, or of an empty one in the place of a compressed one. */
+/** Returns the prefix of an uncompressed frame, or of the empty frame that replaces a compressed one. */
 function framePrefix(length: number): Uint8Array {
   const prefix = Buffer.alloc(prefixBytes);
   prefix.writeUInt32BE(length, 1);
   return prefix;
 }
 
-/** The message without these fields; undefined: it is none, or has groups. */
+/**
+ * Returns the message without the fields in `cuts`, or undefined if the bytes are no protobuf message or contain
+ * groups.
+ */
 function rewrite(message: Uint8Array, cuts: Cuts): Rewritten | undefined {
   const out = new Output();
   for (let at = 0; at < message.length; ) {
@@ -91,7 +94,7 @@ function rewrite(message: Uint8Array, cuts: Cuts): Rewritten | undefined {
   return out.rewritten;
 }
 
-/** A field of a message: where its length and its body begin, and where it ends. */
+/** Returns where the length and the body of a field begin, and where the field ends. */
 function readField(message: Uint8Array, at: number) {
   const tag = readVarint(message, at);
   if (tag === undefined) return undefined;
@@ -101,7 +104,7 @@ function readField(message: Uint8Array, at: number) {
     end > message.length ? undefined : { number, lengthAt: tag.end, bodyAt, end, isNested };
   switch (tag.value % 8) {
     case 0: {
-      // values of 64 bits are longer than a number may be: only their end counts
+      // a 64-bit value may exceed a JavaScript number, so only its end is computed
       let end = tag.end;
       while ((message[end] ?? 0) >= 128) end += 1;
       return end - tag.end >= 10 ? undefined : ending(tag.end, end + 1);
@@ -115,11 +118,11 @@ function readField(message: Uint8Array, at: number) {
     case 5:
       return ending(tag.end, tag.end + 4);
     default:
-      return undefined; // groups, and what protobuf does not have
+      return undefined; // groups, and wire types that protobuf does not have
   }
 }
 
-/** Bytes that stay, with the edits that make them what they were. */
+/** Collects the remaining bytes, with the edits that restore the original. */
 class Output {
   readonly #parts: Uint8Array[] = [];
   readonly #edits: Edit[] = [];
@@ -134,7 +137,7 @@ class Output {
     this.#edits.push({ at: this.#length, kept: 0, original });
   }
 
-  /** A message with its length before it, which is rewritten where the message is shorter now. */
+  /** Adds a nested message with its length. The length is rewritten if the message has become shorter. */
   nested(prefix: Uint8Array, prefixOf: (length: number) => Uint8Array, { bytes, edits }: Rewritten): void {
     const isSame = edits.length === 0;
     const now = isSame ? prefix : prefixOf(bytes.length);

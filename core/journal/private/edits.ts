@@ -1,17 +1,17 @@
 /**
- * What was taken out of bytes, and where: with it the bytes are as they were. An edit says that at `at` of the bytes that stay,
- * `kept` bytes stand in the place of `original`.
+ * Edits that restore bytes from which parts were cut. An edit says that at offset `at` of the remaining bytes, `kept`
+ * bytes stand in place of `original`.
  */
 import { AshlarError } from "../../errors.js";
 
 export interface Edit {
   readonly at: number;
-  /** How many bytes stand there now. */
+  /** The number of remaining bytes that stand in place of `original`. */
   readonly kept: number;
   readonly original: Uint8Array;
 }
 
-/** A varint of protobuf, as few bytes as it needs. */
+/** Encodes a protobuf varint in as few bytes as possible. */
 export function renderVarint(value: number): Uint8Array {
   const bytes: number[] = [];
   for (let rest = value; ; rest = Math.floor(rest / 128)) {
@@ -22,7 +22,9 @@ export function renderVarint(value: number): Uint8Array {
 
 const varintBytesMax = 10;
 
-/** The varint at a place and where it ends; undefined: there is none, or it is above 2^53 - 1. */
+/**
+ * Reads the varint at an offset. Returns its value and its end, or undefined if there is none or it exceeds 2^53 - 1.
+ */
 export function readVarint(
   bytes: Uint8Array,
   at: number,
@@ -37,13 +39,13 @@ export function readVarint(
   return undefined;
 }
 
-/** The edits as bytes: three numbers and the original of each, in their order. */
+/** Encodes edits in their order: three numbers and the original bytes of each. */
 export function encodeEdits(edits: readonly Edit[]): Uint8Array {
   const parts = edits.flatMap(({ at, kept, original }) => [...[at, kept, original.length].map(renderVarint), original]);
   return Buffer.concat(parts);
 }
 
-/** Puts what was taken out back into its place. Fails with `invalid_record` if the edits are not of these bytes. */
+/** Puts the cut parts back. Fails with `invalid_record` if the edits do not belong to these bytes. */
 export function restoreBytes(stored: Uint8Array, edits: Uint8Array): Uint8Array {
   const parts: Uint8Array[] = [];
   let [place, from] = [0, 0];

@@ -1,4 +1,7 @@
-/** Keys of private parts: a data key of a subject, wrapped for the one who holds the key to read them (decision 0064). */
+/**
+ * Keys of private fields: the data key of a subject, wrapped so that only the holder's private key opens it (decision
+ * 0064).
+ */
 import {
   createCipheriv,
   createDecipheriv,
@@ -14,25 +17,32 @@ import { AshlarError } from "../../errors.js";
 const keyBytes = 32;
 const nonceBytes = 12;
 const tagBytes = 16;
-/** PKCS #8 of an X25519 private key up to its 32 bytes, and SubjectPublicKeyInfo of a public one. */
+/**
+ * The DER prefixes of an X25519 private key (PKCS #8) and public key (SubjectPublicKeyInfo), before the key's 32 bytes.
+ */
 const privatePrefix = Buffer.from("302e020100300506032b656e04220420", "hex");
 const publicPrefix = Buffer.from("302a300506032b656e032100", "hex");
 
-/** What a data key and what is encrypted under it belong to: neither can be read in the place of another. */
+/**
+ * The place that a data key belongs to. It is authenticated, so a key or ciphertext of one place cannot be used in
+ * another.
+ */
 export interface KeyPlace {
   readonly service: string;
-  /** Names the data key: 32 hexadecimal digits. */
+  /** The id of the data key: 32 hexadecimal digits. */
   readonly keyId: string;
 }
 
-/** A part of an entry: nothing that was encrypted for one part or entry is taken for another. */
+/**
+ * The place of one encrypted part of an entry. It is authenticated, so a part cannot be used for another part or entry.
+ */
 export interface PartPlace extends KeyPlace {
   readonly part: "request" | "response";
   /** The nonce of the entry. */
   readonly nonce: Uint8Array;
 }
 
-/** Each text with a zero after it: no text of a place has one. */
+/** Returns the bytes that are authenticated: each text followed by a zero byte, which no text contains. */
 const bound = (domain: string, ...texts: readonly string[]): Buffer =>
   Buffer.from(`${[`ashlar-journal-${domain}-v1`, ...texts].join("\0")}\0`, "utf8");
 
@@ -53,13 +63,16 @@ function decrypt(key: Uint8Array, nonce: Uint8Array, sealed: Uint8Array, about: 
   }
 }
 
-/** A holder's public key as policy has it: base64 of its SubjectPublicKeyInfo, the line between those of a PEM file. */
+/**
+ * The holder's public key as policy writes it: base64 of its SubjectPublicKeyInfo, the line between those of a PEM
+ * file.
+ */
 export const holderKeyPattern = "^MCowBQYDK2VuAyEA[A-Za-z0-9+/]{43}=$";
 
-/** A key that is used to see whether another one is good, and never to wrap. */
+/** A key that is used only to test whether a holder's key is usable, and never to wrap a data key. */
 let probe: KeyObject | undefined;
 
-/** Returns whether this is a public key that something can be wrapped for. */
+/** Returns whether `text` is a public key that a data key can be wrapped for. */
 export function isHolderKey(text: string): boolean {
   if (!new RegExp(holderKeyPattern).test(text)) return false;
   try {
@@ -87,12 +100,12 @@ function wrappingKey(own: KeyObject, other: KeyObject, ephemeral: Uint8Array, ho
   return new Uint8Array(hkdfSync("sha256", shared, salt, bound("wrap"), keyBytes));
 }
 
-/** One nonce is enough: a key is wrapped under a key that is used once. */
+/** A constant nonce is safe: every wrapping key is used once. */
 const wrapNonce = new Uint8Array(nonceBytes);
 
 /**
- * Wraps a data key so that the holder's private key alone gives it back. `ephemeral`: 32 random bytes, never used again.
- * Fails with `invalid_policy` if the holder's key is none.
+ * Wraps a data key so that only the holder's private key opens it. `ephemeral`: 32 random bytes that are never used
+ * again. Fails with `invalid_policy` if `holder` is no usable public key.
  */
 export function wrapKey(dataKey: Uint8Array, holder: string, place: KeyPlace, ephemeral: Uint8Array): Uint8Array {
   const own = privateKeyOf(ephemeral);
@@ -106,7 +119,10 @@ export function wrapKey(dataKey: Uint8Array, holder: string, place: KeyPlace, ep
   }
 }
 
-/** Fails with `invalid_record` if it was wrapped for somebody else, or is about another key. `holder`: private key in PEM. */
+/**
+ * Opens a wrapped data key with the holder's private key. Fails with `invalid_record` if it was wrapped for another
+ * holder or another place.
+ */
 export function unwrapKey(wrapped: Uint8Array, holder: KeyObject, place: KeyPlace): Uint8Array {
   if (wrapped.length !== keyBytes + keyBytes + tagBytes)
     throw new AshlarError("invalid_record", "the wrapped key is not as long as one is");
@@ -116,18 +132,18 @@ export function unwrapKey(wrapped: Uint8Array, holder: KeyObject, place: KeyPlac
   return decrypt(key, wrapNonce, wrapped.subarray(keyBytes), bound("key", place.service, place.keyId));
 }
 
-/** The holder's private key from a PEM file. Fails with `invalid_argument`. */
+/** Reads the holder's private key from PEM. Fails with `invalid_argument`. */
 export function readHolderKey(pem: string): KeyObject {
   try {
     const key = createPrivateKey(pem);
     if (key.asymmetricKeyType === "x25519") return key;
   } catch {
-    // told below
+    // reported below
   }
   throw new AshlarError("invalid_argument", "not a private key of X25519 in PEM (openssl genpkey -algorithm x25519)");
 }
 
-/** The public key of a holder's private key, as policy has it. */
+/** Returns the public key of a holder's private key, as policy writes it. */
 export const holderOf = (holder: KeyObject): string =>
   createPublicKey(holder).export({ format: "der", type: "spki" }).toString("base64");
 
@@ -139,12 +155,18 @@ export function sealPart(text: Uint8Array, dataKey: Uint8Array, place: PartPlace
   return Buffer.concat([nonce, encrypt(dataKey, nonce, text, aboutOf(place))]);
 }
 
-/** Fails with `invalid_record`. */
+/**
+ * Decrypts a part of an entry. Fails with `invalid_record` if the key or the place is another, or the bytes were
+ * changed.
+ */
 export function openPart(sealed: Uint8Array, dataKey: Uint8Array, place: PartPlace): Uint8Array {
   return decrypt(dataKey, sealed.subarray(0, nonceBytes), sealed.subarray(nonceBytes), aboutOf(place));
 }
 
-/** The digest of something private, of which `digest` is the plain one: nobody without the salt can try what it is of. */
+/**
+ * Returns a keyed digest of private content whose plain digest is `digest`. Without the salt nobody can test guesses
+ * about the content.
+ */
 export function keyedDigest(salt: Uint8Array, part: PartPlace["part"], digest: Uint8Array): Uint8Array {
   return createHmac("sha256", salt).update(bound("digest", part)).update(digest).digest();
 }

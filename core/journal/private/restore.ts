@@ -1,22 +1,22 @@
-/** Puts back what was cut out of a write, for who has the holder's key. */
+/** Puts the private fields back into a journaled write, for those who have the holder's key. */
 import type { KeyObject } from "node:crypto";
 import type { DataKeyRecord, PrivatePart } from "../../wire/journal/private.js";
 import { restoreBytes } from "./edits.js";
 import { openPart, type PartPlace, unwrapKey } from "./keys.js";
 
-/** The private parts of one write. */
+/** The encrypted parts of one write. */
 export interface SealedParts {
-  /** The nonce of its entry. */
+  /** The nonce of the write's entry. */
   readonly nonce: Uint8Array;
   readonly request: PrivatePart | undefined;
   readonly response: PrivatePart | undefined;
-  /** undefined: its subject was shredded. */
+  /** The subject's data key; undefined: the subject was shredded. */
   readonly key: DataKeyRecord | undefined;
 }
 
 /**
- * Returns the messages as they were, or that the subject was shredded. Fails with `invalid_record` if this is not the
- * holder's key, or something was changed.
+ * Returns the original messages, or that the subject was shredded. Fails with `invalid_record` if the key is not the
+ * holder's, or if something was changed.
  */
 export function restorePart(
   stored: Uint8Array,

@@ -9,7 +9,9 @@ const fields = {
   name: required(1, label, "", "Unique among the assertions of the mesh; findings name it."),
   /** The service that is called. */
   service: required(2, label, "", "The service that is called."),
-  /** "never": none of the pairs may call, not under a condition either. "always": all may, without a condition. */
+  /**
+   * "never": none of the pairs may call, not even under a condition. "always": all pairs may call, without a condition.
+   */
   claim: required(3, oneOf({ never: 1, always: 2 }), "never", "What has to hold."),
   /** Service names of this mesh, SPIFFE IDs in full, or "*" for each and every caller; sorted, not empty. */
   from: required(4, callers, [], 'Callers; "*": each and every one.'),
@@ -17,7 +19,7 @@ const fields = {
   methods: optional(5, methodPatterns, [], "Methods; left out: all of the service."),
 };
 
-/** What has to hold of the access to a service. */
+/** States what must hold of the access to a service. */
 export interface Assertion extends ObjectWith<"Assertion", typeof fields> {}
 
 export const assertion = defineKind("Assertion", fields, {

@@ -14,7 +14,7 @@ interface Written {
   readonly methods: readonly string[];
 }
 
-/** A list, or one name by itself. */
+/** A list of callers, or one caller without a list. */
 const oneOrMoreCallers: Shape<readonly string[]> = {
   expected: callers.shape.expected,
   schema: { anyOf: [caller.shape.schema, callers.shape.schema] },

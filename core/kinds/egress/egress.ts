@@ -29,7 +29,7 @@ const fields = {
   ),
 };
 
-/** Something outside the mesh that may be called, by a name of the mesh. */
+/** Something outside the mesh that services may call by a name of the mesh. */
 export interface Egress extends ObjectWith<"Egress", typeof fields> {}
 
 export const egress = defineKind("Egress", fields, {

@@ -19,7 +19,7 @@ const fields = {
   ),
 };
 
-/** What exists of the mesh for clients outside, and who may use it. */
+/** States which methods of the mesh are exposed to outside clients, and who may call them. */
 export interface Gateway extends ObjectWith<"Gateway", typeof fields> {}
 
 export const gateway = defineKind("Gateway", fields, {
@@ -44,7 +44,7 @@ export const gateway = defineKind("Gateway", fields, {
 
 type Checker = Parameters<NonNullable<typeof gateway.check>>[1];
 
-/** A method is exposed once: by its name it is known which service gets the call. */
+/** Checks that each method is exposed once, so that its name alone says which service gets the call. */
 function checkExposed(caller: string, { expose }: EdgeListener, place: string, checker: Checker): void {
   const exposedBy = new Map<string, string>();
   for (const [index, { service, methods }] of expose.entries()) {

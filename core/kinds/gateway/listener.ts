@@ -1,4 +1,4 @@
-/** One listener of a gateway: what it exposes, by which protocols, and who may use it. */
+/** One listener of a gateway: the methods that it exposes, the protocols that it speaks, and who may call. */
 import { renderDuration } from "../../duration.js";
 import { isMethodPattern } from "../../snapshot/grammar.js";
 import { onlyTrue } from "../amounts.js";
@@ -8,7 +8,7 @@ import { rate } from "../rate-limit/rate.js";
 import { maybe, optional, type RecordOf, record, required } from "../record.js";
 import { duration, text, wholeNumber } from "../types.js";
 
-/** The protocols of outside clients. */
+/** The protocols that outside clients may speak. */
 const edgeProtocols = ["connect", "grpc", "grpc-web"] as const;
 export type EdgeProtocol = (typeof edgeProtocols)[number];
 
@@ -22,7 +22,7 @@ const protocol = text({
   valid: isEdgeProtocol,
 });
 
-// "*" would leave open which service a call is for
+// "*" would not say which service gets a call
 const exposedMethod = text({
   expected: 'a method or "package.Service/*"',
   pattern: "^[A-Za-z_][\\w.]*/(\\*|[A-Za-z_]\\w*)$",

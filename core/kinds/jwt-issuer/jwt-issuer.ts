@@ -34,25 +34,31 @@ const forwarding = record("services and claims", {
 
 const fields = {
   name: required(1, label, "", "Unique among the issuers of the mesh; `ashlar issuer set` gives it its URL and keys."),
-  /** A token has to be meant for one of these; sorted, not empty. */
+  /** A token must be meant for one of these audiences; sorted, not empty. */
   audiences: required(
     2,
     textSet(audience, { whenEmpty: "a token has to be meant for somebody", neverEmpty: true, why: whyTooMany }),
     [],
     "A token has to be meant for one of these (aud).",
   ),
-  /** Claims that have to be there and not null; sorted. */
+  /** Claims that a token must have with a value other than null; sorted. */
   requiredClaims: optional(
     3,
     textSet(claim, claims),
     [],
     "Claims that have to be there and not null; exp and iss always have to.",
   ),
-  /** Services whose applications are handed `claims` of verified tokens; both sorted, not empty. Left out: none. */
+  /**
+   * Services whose applications receive the listed claims of verified tokens; both lists sorted, not empty. Left out:
+   * none.
+   */
   forwardClaims: maybe(undefined, forwarding, "Claims of verified tokens for applications; left out: none."),
 };
 
-/** Whose tokens are taken, and what has to be in them; its URL and keys are in the trust log under the same name. */
+/**
+ * States an issuer whose tokens are accepted, and what they must contain. Its URL and keys are in the trust log under
+ * the same name.
+ */
 export interface JwtIssuer extends ObjectWith<"JwtIssuer", typeof fields> {}
 
 export const jwtIssuer = defineKind("JwtIssuer", fields, {

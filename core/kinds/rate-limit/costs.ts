@@ -22,7 +22,7 @@ const cost = wholeNumber(0, tokensMax);
 const fields = {
   /** "package.Service/Method", "package.Service/*" or "*". */
   method: required(1, text({ expected: "a method", pattern: "", valid: isMethodPattern }), "", "Which calls."),
-  /** 0: free. */
+  /** The tokens that a call takes; 0: calls are free. */
   cost: required(2, cost, 1, "Tokens that a call takes."),
 };
 

@@ -1,4 +1,4 @@
-/** How the parts of a rate limit are written, shared by whoever reads files and whoever reads bytes. */
+/** The grammar of the parts of a rate limit, for files and for bytes. */
 import { whyNotMatchable } from "../../snapshot/grammar.js";
 
 interface Rate {
@@ -6,22 +6,22 @@ interface Rate {
   readonly periodMs: number;
 }
 
-/** Limits about one service, over all its RateLimits. */
+/** The most limits about one service, over all its RateLimits. */
 export const limitsMax = 32;
-/** Parts of one key. */
+/** The most parts of one key. */
 export const keyPartsMax = 4;
-/** Methods with a cost of their own in one limit. */
+/** The most methods with a cost of their own in one limit. */
 export const costsMax = 256;
-/** The largest rate, burst and cost. */
+/** The largest rate, burst and cost, in tokens. */
 export const tokensMax = 10_000_000;
 
 const periods = { s: 1000, m: 60_000, h: 3_600_000 } as const;
 const claimNameGrammar = /^[A-Za-z0-9_.:/-]{1,128}$/;
 
-/** What a rate looks like, for editors. */
+/** A regular expression for rates, for the JSON Schema that editors use. */
 export const ratePattern = "^[1-9][0-9]{0,7}/[smh]$";
 
-/** The rate of "100/s", "600/m" or "10000/h"; undefined if it is none or above `tokensMax`. */
+/** Parses "100/s", "600/m" or "10000/h". Returns undefined if the text is no rate or exceeds `tokensMax`. */
 export function parseRate(text: string): Rate | undefined {
   const match = /^([1-9][0-9]{0,7})\/([smh])$/.exec(text);
   if (match === null) return undefined;
@@ -30,7 +30,7 @@ export function parseRate(text: string): Rate | undefined {
   return tokens > tokensMax ? undefined : { tokens, periodMs };
 }
 
-/** The text that `parseRate` reads as this. */
+/** Renders a rate as the text that `parseRate` reads. */
 export function renderRate({ tokens, periodMs }: Rate): string {
   return `${tokens}/${periodMs === periods.s ? "s" : periodMs === periods.m ? "m" : "h"}`;
 }
@@ -40,7 +40,10 @@ export function isPeriod(periodMs: number): boolean {
   return Object.values<number>(periods).includes(periodMs);
 }
 
-/** The burst of a limit that states none: what comes back in a second, and the dearest call at least. */
+/**
+ * Returns the burst of a limit that states none, in tokens: the tokens that come back in a second, at least the highest
+ * cost of a call.
+ */
 export function defaultBurst({ tokens, periodMs }: Rate, costs: readonly { readonly cost: number }[]): number {
   return Math.max(1, Math.ceil((tokens * 1000) / periodMs), ...costs.map(({ cost }) => cost));
 }

@@ -1,4 +1,4 @@
-/** One budget for each key: a token bucket. */
+/** One rate limit: a token bucket for each key. */
 
 import { renderNearest } from "../../snapshot/nearest.js";
 import { text as textShape } from "../../snapshot/shapes.js";
@@ -11,7 +11,7 @@ import { costs } from "./costs.js";
 import { defaultBurst, keyPartsMax, tokensMax, whyNotKeyPart } from "./limit-grammar.js";
 import { rate } from "./rate.js";
 
-/** What makes the key of a limit; "claim:" and "header:" are followed by a name. */
+/** A part of a limit's key. A name follows "claim:" and "header:". */
 export type LimitKeyPart = "caller" | "method" | `claim:${string}` | `header:${string}`;
 
 const keyNames = ["caller", "method", "service", "claim:NAME", "header:NAME"];
@@ -49,14 +49,14 @@ const fields = {
     { tokens: 1, periodMs: 1000 },
     "Tokens that come back in a second, a minute or an hour.",
   ),
-  /** The most tokens that a key can have. */
+  /** The most tokens that a bucket can hold. */
   burst: optional(
     5,
     wholeNumber(1, tokensMax),
     0,
     "The most tokens that a key can have; left out: what comes back in a second, and the dearest call at least.",
   ),
-  /** What calls cost where that is not 1, sorted by method; of several that match the nearest counts. */
+  /** The cost of calls whose cost is not 1, sorted by method. If several patterns match, the most specific counts. */
   costs: optional(
     6,
     costs,
@@ -64,14 +64,14 @@ const fields = {
     "Tokens that a call takes, of the nearest pattern (method, service, all); 0 is free, left out: 1.",
     { name: "cost" },
   ),
-  /** "proxy": each has a budget of its own. "mesh": all proxies of the service share one. */
+  /** "proxy": each proxy has a budget of its own. "mesh": all proxies of the service share one budget. */
   scope: optional(
     7,
     oneOf({ proxy: 1, mesh: 2 }),
     "proxy",
     "proxy: each proxy has a budget. mesh: all proxies of the service share one.",
   ),
-  /** What a proxy does while it is cut off from its peers. Set exactly if the scope is "mesh". */
+  /** What a proxy does while it is cut off from its peers. Present exactly if the scope is "mesh". */
   disconnected: maybe(
     8,
     oneOf({ share: 1, full: 2, closed: 3 }),

@@ -9,7 +9,7 @@ import { limitsMax } from "./limit-grammar.js";
 const fields = {
   name: required(1, label, "", "Unique among the rate limits of the mesh; operators see it, callers do not."),
   service: required(2, label, "", "The service that is called."),
-  /** In the order in which they were written. */
+  /** The limits, in the order in which they were written. */
   limits: required(
     3,
     list(limit, {
@@ -21,7 +21,7 @@ const fields = {
   ),
 };
 
-/** How often a service may be called: a call passes if every limit about it has enough left. */
+/** States how often a service may be called. A call passes if every limit about it has enough tokens left. */
 export interface RateLimit extends ObjectWith<"RateLimit", typeof fields> {}
 
 export const rateLimit = defineKind("RateLimit", fields, {

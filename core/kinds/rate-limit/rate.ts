@@ -1,4 +1,7 @@
-/** Tokens that come back in a period: in files a text such as "100/s", in the bytes two fields of the limit. */
+/**
+ * A rate: the tokens that come back in a period. Files write it as a text such as "100/s"; the bytes have two fields of
+ * the limit.
+ */
 import { converted, text } from "../../snapshot/shapes.js";
 import { type RecordOf, type RecordType, record, required } from "../record.js";
 import { writtenAs } from "../type.js";
@@ -8,7 +11,7 @@ import { isPeriod, parseRate, ratePattern, renderRate, tokensMax } from "./limit
 const fields = {
   /** Tokens that come back in `periodMs`. */
   tokens: required(3, wholeNumber(1, tokensMax), 1, "Tokens that come back in a period."),
-  /** 1000, 60,000 or 3,600,000. */
+  /** The length of the period in milliseconds: 1000, 60,000 or 3,600,000. */
   periodMs: required(4, wholeNumber(1000, 3_600_000), 1000, "The period."),
 };
 

@@ -1,4 +1,6 @@
-/** The parts of a Resilience: how calls are spread over instances, and which instances are left out for how long. */
+/**
+ * The parts of a Resilience: how calls are spread over instances, and which instances are left out and for how long.
+ */
 
 import { renderDuration } from "../../duration.js";
 import { isLabelKey, labelKeyPattern } from "../../label.js";
@@ -9,7 +11,7 @@ import { duration, oneOf, text, wholeNumber } from "../types.js";
 
 const hourMs = 3_600_000;
 
-/** A duration that files have to be able to leave out by another word than 0. */
+/** A duration that is at least `msMin`. Files do not write 0 to switch it off. */
 export const wait = (msMin: number, msMax: number) =>
   duration({
     bounds: `from ${renderDuration(msMin)} to ${renderDuration(msMax)}`,
@@ -86,7 +88,7 @@ export const locality = record("a locality", localityFields);
 // === Who is left out ===
 
 const healthFields = {
-  /** The service that is asked about; "": the whole server. */
+  /** The service name in the gRPC health check; "": the whole server. */
   grpc: maybe(
     1,
     stringValue(
@@ -182,7 +184,7 @@ const breakerFields = {
   ),
 };
 
-/** What is over one of these is answered 14 at once. */
+/** Bounds on what one proxy has open to a service. A call above a bound is answered 14 at once. */
 export interface Breaker extends RecordOf<typeof breakerFields> {}
 
 export const breaker = record("a circuit breaker", breakerFields);

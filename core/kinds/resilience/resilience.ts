@@ -41,7 +41,7 @@ const outside = {
   health: "no proxy checks what is outside; outliers judge its addresses by what they answer",
 } as const;
 
-/** How calls to a service are spread over its instances, and which are left out. */
+/** States how calls to a service are spread over its instances, and which instances are left out. */
 export interface Resilience extends ObjectWith<"Resilience", typeof fields> {}
 
 export const resilience = defineKind("Resilience", fields, {

@@ -1,4 +1,4 @@
-/** How often a route lets a call be tried: again after a failure, or at once beside the first try. */
+/** How often a route lets a call be tried: again after a failure, or a second time before the first try has ended. */
 import { failureCode } from "../amounts.js";
 import { textSet } from "../list.js";
 import { optional, type RecordOf, record, required } from "../record.js";
@@ -8,7 +8,7 @@ const bounds = "from 1ms to 5m";
 const shortMs = 300_000;
 const wait = (whenShort: string) => duration({ bounds, msMin: 1, msMax: shortMs, whenShort });
 
-/** gRFC A6 takes 5 for more. */
+/** The most attempts; gRFC A6 treats a higher number as 5. */
 const attemptsMax = 5;
 
 const retryFields = {
@@ -38,7 +38,7 @@ const retryFields = {
   ),
 };
 
-/** When a call is tried again. */
+/** States when a call is tried again. */
 export interface Retry extends RecordOf<typeof retryFields> {}
 
 export const retry = record("retry", retryFields, {
@@ -64,7 +64,7 @@ const hedgeFields = {
   ),
 };
 
-/** When a call is tried a second time before the first has failed. */
+/** States when a call is tried a second time before the first try has failed. */
 export interface Hedge extends RecordOf<typeof hedgeFields> {}
 
 export const hedge = record("hedge", hedgeFields);

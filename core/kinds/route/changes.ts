@@ -1,4 +1,4 @@
-/** What a route changes of a call on its way: headers, the method's name, and faults for tests. */
+/** What a route changes in a call: its headers, the name of its method, and faults that are injected for tests. */
 import { isHeaderValue, whyNotChangeable } from "../../snapshot/grammar.js";
 import { entries } from "../../snapshot/shapes.js";
 import { failureCode, share } from "../amounts.js";
@@ -47,7 +47,9 @@ const changeFields = {
   remove: maybe(3, textSet(name, { whenEmpty: "leave it out" }), "Headers that are taken away."),
 };
 
-/** Changes of one side's headers: first what is removed, then what is set, then what is added. */
+/**
+ * Changes to the request's or the response's headers: first the removals, then the replacements, then the additions.
+ */
 export interface HeaderChanges extends RecordOf<typeof changeFields> {}
 
 const changes = record("changes of headers", changeFields, { why: whyTwice });
@@ -99,7 +101,7 @@ const faultFields = {
   delay: maybe(2, record("a delay", delayFields), "Calls that wait before they go on; their deadline runs."),
 };
 
-/** Faults that are made on purpose, to see what callers do. */
+/** Faults that are injected on purpose, to see how callers react. */
 export interface RouteFault extends RecordOf<typeof faultFields> {}
 
 export const fault = record("a fault", faultFields, {

@@ -1,11 +1,11 @@
-/** What is wrong with where the rules of a route send copies of calls. */
+/** Checks where the rules of a route send copies of calls. */
 import type { PolicyChecker } from "../checker.js";
 import type { RouteRule } from "./rule.js";
 import { renderTarget } from "./targets.js";
 
 type Mirrored = Pick<RouteRule, "split" | "mirror">;
 
-/** Where the calls of a target are copied to, and by which rule. */
+/** The target that a target's calls are copied to, and the index of the rule that does it. */
 interface Copying {
   readonly to: string;
   readonly index: number;
@@ -13,8 +13,8 @@ interface Copying {
 type Copies = ReadonlyMap<string, readonly Copying[]>;
 
 /**
- * A copy is never copied itself, so a circle does not run for ever; but in one each version gets the other's calls beside
- * its own, and what they write is written twice.
+ * Reports mirrors that form a circle. A copy is never copied again, so calls do not multiply for ever; but each version
+ * in a circle gets the other's calls in addition to its own, and their writes happen twice.
  */
 export function checkMirrors(rules: readonly Mirrored[], checker: PolicyChecker): void {
   const copies = new Map<string, Copying[]>();
@@ -36,12 +36,17 @@ export function checkMirrors(rules: readonly Mirrored[], checker: PolicyChecker)
   );
 }
 
-/** A rule whose only target is the mirror's own is an error already (rule.ts). */
+/**
+ * Warns of a rule that copies calls to one of its own targets. If it is the rule's only target, rule.ts reports an
+ * error.
+ */
 function warnOfOwn(to: string, targets: number, index: number, checker: PolicyChecker): void {
   if (targets > 1) checker.warn(`rules[${index}].mirror`, `calls that go to ${to} already are sent there once more`);
 }
 
-/** Returns the targets of a circle, the first one again at the end, and the rule that closes it. Linear in the copies. */
+/**
+ * Returns the targets of a circle, the first one again at the end, and the rule that closes it. Linear in the copies.
+ */
 function findCircle(copies: Copies): { readonly targets: readonly string[]; readonly index: number } | undefined {
   const left = withoutEnds(copies);
   const places = new Map<string, number>();
@@ -57,7 +62,7 @@ function findCircle(copies: Copies): { readonly targets: readonly string[]; read
   return undefined;
 }
 
-/** Returns the targets from which copies lead into a circle: those that lead to an end are taken away, one by one. */
+/** Returns the targets from which copies lead into a circle, by removing targets that lead to an end one by one. */
 function withoutEnds(copies: Copies): ReadonlySet<string> {
   const left = new Set(copies.keys());
   const open = new Map<string, number>();

@@ -1,4 +1,4 @@
-/** What is wrong with a route beside the rest of the policy and the fleet. */
+/** Checks a route against the rest of the policy and the fleet. */
 import type { PolicyChecker } from "../checker.js";
 import { checkMirrors } from "./check-mirrors.js";
 import type { RouteRule } from "./rule.js";
@@ -31,13 +31,13 @@ export function checkRoute({ service, rules }: Routed, checker: PolicyChecker): 
   }
 }
 
-/** Whether a rule takes every call that comes to it. */
+/** Returns whether a rule takes every call that reaches it. */
 export function matchesAll(match: RouteRule["match"]): boolean {
   const { methods = [], headers = [], from = [] } = match ?? {};
   return match === undefined || (headers.length === 0 && from.length === 0 && methods.includes("*"));
 }
 
-/** What is outside has addresses, and no versions or labels by which one could choose among them. */
+/** Reports parts of a rule that an Egress cannot have: it has addresses, and no versions or labels to choose among. */
 function checkOutside(
   service: string,
   { split, mirror, rewrite }: RouteRule,

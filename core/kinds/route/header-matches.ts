@@ -1,4 +1,4 @@
-/** What a route asks of request headers: in files a map, in the bytes a list of messages. */
+/** Tests of request headers in a route: a map in files, a list of messages in the bytes. */
 
 import { isHeaderValue, whyNotMatchable } from "../../snapshot/grammar.js";
 import { entries, type Shape } from "../../snapshot/shapes.js";
@@ -18,13 +18,13 @@ const name = text({
 });
 
 const fields = {
-  /** Lower case. */
+  /** The name of the header, in lower case. */
   name: required(1, name, "", "Lower case."),
   /** Repeated headers are joined with "," before they are compared. */
   value: required(2, value, "", "The exact value, or what it begins with."),
   /** Left out: the header has exactly this value. */
   by: maybe(3, oneOf({ prefix: 1, present: 2, absent: 3, in: 4 }), "Another test than the exact value."),
-  /** Not empty exactly where `by` is "in". */
+  /** The accepted values; not empty exactly if `by` is "in". */
   values: maybe(4, textSet(value, { whenEmpty: "name values" }), "One of these values."),
 };
 
@@ -37,7 +37,7 @@ function whyNot({ by, value: text, values = [] }: Partial<HeaderMatch>): string 
   return by === undefined || by === "prefix" || text === "" ? undefined : `${by} has no value`;
 }
 
-/** The forms of a test other than the exact value, as files have them. */
+/** How files write the tests other than equality. */
 const forms = record("a test of a header", {
   prefix: optional(1, value, "", "What the value begins with."),
   present: maybe(2, onlyTrue, "The header is there, whatever its value."),
@@ -110,7 +110,10 @@ export const headerMatches: Type<readonly HeaderMatch[]> = writtenAs(
     headers.length === 0 ? undefined : Object.fromEntries(headers.map((header) => [header.name, render(header)])),
 );
 
-/** Whether a header has what a route asks for. `found`: repeated ones joined with ","; undefined: it is not there. */
+/**
+ * Returns whether a header passes a test. `found`: its value, repeated headers joined with ","; undefined: it is
+ * absent.
+ */
 export function matchesHeader({ by, value: text, values }: HeaderMatch, found: string | undefined): boolean {
   if (by === undefined) return found === text;
   if (by === "present") return found !== undefined;

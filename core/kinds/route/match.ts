@@ -1,4 +1,4 @@
-/** Which calls a rule of a route is for, and what keeps them on one side of its split. */
+/** Which calls a rule of a route takes, and what keeps a caller's calls on one side of its split. */
 import { whyNotMatchable } from "../../snapshot/grammar.js";
 import { onlyTrue } from "../amounts.js";
 import { callersOrAny, methodPatterns } from "../names.js";
@@ -15,7 +15,7 @@ const headerName = text({
 });
 
 const matchFields = {
-  /** One has to match; sorted. Empty: all. */
+  /** The call's method must match one of these patterns; sorted. Empty: all methods. */
   methods: optional(1, methodPatterns, [], "One of them has to match; left out: all."),
   headers: optional(2, headerMatches, [], "Request headers that have to have a value, or to be there, or not."),
   from: maybe(3, callersOrAny, "Who has to call; left out: anybody. Names and SPIFFE IDs as in an Authorization."),
@@ -24,7 +24,7 @@ const matchFields = {
 /** Conditions on a call; all that are given have to hold. */
 export interface RouteMatch extends RecordOf<typeof matchFields> {}
 
-/** A match without conditions matches all, and so is none. */
+/** Makes a match without conditions undefined, because it matches every call. */
 function noneIfEmpty(match: RecordType<RecordOf<typeof matchFields>>): Type<RouteMatch | undefined> {
   const withConditions = <Value extends RouteMatch | undefined>(value: Value): Value | undefined =>
     value === undefined || value.methods.length + value.headers.length + (value.from ?? []).length === 0
@@ -48,7 +48,7 @@ const stickyFields = {
   caller: maybe(2, onlyTrue, "Calls of one caller stay on one side."),
 };
 
-/** What keeps calls on one side of a split while its weights change. */
+/** States what keeps calls on one side of a split while its weights change. */
 export interface Sticky extends RecordOf<typeof stickyFields> {}
 
 export const sticky = record("sticky", stickyFields, {

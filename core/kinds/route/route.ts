@@ -12,7 +12,7 @@ const fields = {
   rules: optional(3, list(routeRule, { whenEmpty: "" }), [], "Tried in order; the first that matches decides."),
 };
 
-/** Decides where calls to a service go. */
+/** States where calls to a service go. */
 export interface Route extends ObjectWith<"Route", typeof fields> {}
 
 export const route = defineKind("Route", fields, {

@@ -1,4 +1,4 @@
-/** One line of a route: which calls it is for, and what becomes of them. */
+/** One rule of a route: which calls it takes, and what it does with them. */
 import { stalenessMsMax, stalenessMsMin, timeoutMsMax } from "../../snapshot/grammar.js";
 import { maybe, optional, type RecordOf, record } from "../record.js";
 import { duration, oneOf } from "../types.js";
@@ -9,9 +9,9 @@ import { mirror, renderTarget, split } from "./targets.js";
 
 const rule = {
   match: maybe(1, routeMatch, "Which calls it is for; left out: all."),
-  /** Empty: every version alike. */
+  /** Weighted targets; empty: all versions equally. */
   split: optional(2, split, [], "Weighted versions, or labels; left out: every version alike."),
-  /** 0: none. */
+  /** How long a call may take, in milliseconds; 0: no limit. */
   timeoutMs: optional(
     3,
     duration({
@@ -25,7 +25,7 @@ const rule = {
     "Upper bound for the whole call.",
     { name: "timeout" },
   ),
-  /** How old what the caller's proxy knows of the heads of the logs may be; left out: as old as may be. */
+  /** The most milliseconds since the caller's proxy last learned the heads of the logs; left out: any age. */
   maxStalenessMs: maybe(
     4,
     duration({
@@ -37,7 +37,10 @@ const rule = {
     "So long after the last statement about the heads of the logs the caller's proxy counts as stale.",
     { name: "maxStaleness" },
   ),
-  /** What becomes of calls when it is older: they go on, or are answered 14. There exactly where `maxStalenessMs` is. */
+  /**
+   * What happens to calls above that age: "keep" lets them go on, "fail" answers them 14. Present exactly if
+   * `maxStalenessMs` is.
+   */
   onStale: maybe(
     5,
     oneOf({ keep: 1, fail: 2 }),
@@ -46,7 +49,7 @@ const rule = {
   sticky: maybe(6, sticky, "Keeps a user on one side of a split while its weights change."),
   retry: maybe(7, retry, "When a call is tried again."),
   mirror: maybe(8, mirror, "Where copies of calls go; their answers are thrown away."),
-  /** Left out: "spill". */
+  /** What happens if a target has no instance; left out: "spill". */
   whenEmpty: maybe(
     9,
     oneOf({ spill: 1, fail: 2 }),
@@ -58,10 +61,10 @@ const rule = {
   fault: maybe(13, fault, "Faults that are made on purpose, for tests."),
 };
 
-/** One line of a route. */
+/** One rule of a route. */
 export interface RouteRule extends RecordOf<typeof rule> {}
 
-/** What a rule says that cannot be: at which field, and why. */
+/** A contradiction within a rule: the field, and why it cannot be. */
 interface Contradiction {
   readonly at: string;
   readonly message: string;

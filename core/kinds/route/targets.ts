@@ -1,4 +1,4 @@
-/** Where a route sends calls: instances of a version, instances with certain labels, or both. */
+/** The targets of routes: instances of a version, instances with certain labels, or both. */
 import { isLabelKey, isLabelValue, labelKeyPattern, labelValuePattern } from "../../label.js";
 import { weightMax } from "../../snapshot/grammar.js";
 import type { Reading } from "../../snapshot/reading.js";
@@ -28,7 +28,7 @@ const written = entries(text({ expected: "a label's value", pattern: labelValueP
   why: (key) => (isLabelKey(key) ? undefined : "no proxy can have it"),
 });
 
-/** Labels that an instance has to have, all of them; in files a map. */
+/** Labels that an instance must have, all of them; files write a map. */
 const requiredLabels: Type<readonly RecordOf<typeof labelFields>[]> = writtenAs(
   list(record("a label", labelFields), { whenEmpty: "", sortBy: ({ key }) => key }),
   {
@@ -43,9 +43,9 @@ const versionOrAny: Type<string> = {
   canonical: (value) => (value === "" ? value : version.canonical(value)),
 };
 
-/** The fields that name instances, with the numbers 1 and 3. */
+/** The fields that select instances; their field numbers are 1 and 3. */
 export const targetFields = {
-  /** "": of any version, then there are labels. */
+  /** The version; "": any version, and then there must be labels. */
   version: optional(1, versionOrAny, "", "As in the join token of the service's proxies; left out: any, by labels."),
   labels: maybe(3, requiredLabels, "Labels that an instance has to have (`ashlar proxy --label`)."),
 };
@@ -61,7 +61,7 @@ const weightedFields = {
   weight: required(2, wholeNumber(0, weightMax), 1, "Relative to the other weights."),
 };
 
-/** A share of a split. */
+/** One weighted target of a split. */
 export interface WeightedVersion extends RecordOf<typeof weightedFields> {}
 
 const mirrorFields = {
@@ -74,16 +74,16 @@ const mirrorFields = {
   ),
 };
 
-/** Where copies of calls go. */
+/** The target that copies of calls are sent to. */
 export interface Mirror extends RecordOf<typeof mirrorFields> {}
 
-/** What people call a target: "v2", "zone=a", "v2 zone=a". The same text for the same instances. */
+/** Renders a target for people: "v2", "zone=a" or "v2 zone=a". Equal targets have equal texts. */
 export function renderTarget({ version, labels = [] }: Target): string {
   const named = labels.map(({ key, value }) => `${key}=${value}`).join(",");
   return version === "" || named === "" ? `${version}${named}` : `${version} ${named}`;
 }
 
-/** Says at the place of the target that it names nothing. */
+/** Reports a target that states neither a version nor labels. */
 export function refineTarget<Value extends Target>(found: Value, field: string, reading: Reading): Value {
   const place = reading.places.get(field);
   const isStated = reading.places.has(`${field}.version`) || reading.places.has(`${field}.labels`);

@@ -12,7 +12,7 @@ const stated = list(statedMethod, {
 
 const fields = {
   name: required(1, label, "", "Unique in the mesh."),
-  /** "package.Service/Method", sorted; empty: not stated. */
+  /** The methods of the service, "package.Service/Method", sorted; empty: they are not stated. */
   methods: optional(
     2,
     writtenAs(textSet(method, { whenEmpty: "" }), stated.shape),
@@ -31,7 +31,7 @@ const fields = {
   ),
 };
 
-/** A service that exists in the mesh. */
+/** States that a service exists in the mesh. */
 export interface Service extends ObjectWith<"Service", typeof fields> {}
 
 export const service = defineKind("Service", fields, {

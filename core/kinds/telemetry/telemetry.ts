@@ -83,7 +83,7 @@ const fields = {
   ),
 };
 
-/** Which calls leave traces and lines in the access log. */
+/** States which calls leave traces and lines in the access log. */
 export interface Telemetry extends ObjectWith<"Telemetry", typeof fields> {}
 
 export const telemetry = defineKind("Telemetry", fields, {

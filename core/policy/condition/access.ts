@@ -1,4 +1,4 @@
-/** Fields of maps and elements of lists. */
+/** Access to fields of maps and to elements of lists. */
 import type { Node } from "./node.js";
 import { Failure, isList, isMap, type Outcome, type Type, types, type Value } from "./values.js";
 
@@ -7,7 +7,7 @@ const noElement = new Failure("there is no such element");
 const noField = new Failure("it is no map and has no fields");
 const noIndex = new Failure("neither a list and a whole number, nor a map and a text");
 
-/** The type of a map's values; undefined: it is none. */
+/** Returns the type of a map's values, or undefined if the type is no map. */
 export function fieldType(of: Type): Type | undefined {
   if (of.kind === "dyn") return types.dyn;
   return of.kind === "map" && "of" in of ? of.of : undefined;
@@ -26,7 +26,7 @@ export function fieldNode(operand: Node, type: Type, field: string): Node {
   };
 }
 
-/** has(operand.field). */
+/** Makes the node of has(operand.field). */
 export function presenceNode(operand: Node, field: string): Node {
   return {
     type: types.bool,
@@ -38,7 +38,7 @@ export function presenceNode(operand: Node, field: string): Node {
   };
 }
 
-/** The type of operand[index]; undefined: it has none. */
+/** Returns the type of operand[index], or undefined if the operand cannot be indexed so. */
 export function elementTypeOf(operand: Type, index: Type): Type | undefined {
   if (operand.kind === "dyn") return types.dyn;
   const wanted = operand.kind === "map" ? ["string"] : operand.kind === "list" ? ["int", "double"] : [];

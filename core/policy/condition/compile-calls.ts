@@ -1,4 +1,4 @@
-/** Operators, functions, methods and macros of an expression. */
+/** Compiles operators, functions, methods and macros of an expression. */
 import { renderNearest } from "../../snapshot/nearest.js";
 import { elementNode, elementTypeOf } from "./access.js";
 import { asNode, compileHeader, resolve } from "./compile-names.js";
@@ -67,7 +67,7 @@ function compileOverloads(
   return checkLiteral(compiler, expr, name, nodes, node);
 }
 
-/** Times, durations and offsets that stand in the expression are checked with it. */
+/** Checks a timestamp, duration or offset that is written as a literal in the expression. */
 function checkLiteral(
   compiler: Compiling,
   expr: Expr,
@@ -163,7 +163,10 @@ export function compileMacro(compiler: Compiling, expr: Expr, comprehension: Kin
   return macroNode(name, { range, slot, test, transform }) ?? compiler.wrong(expr, `there is no macro ${name}`);
 }
 
-/** The parser writes macros out as loops; what the operator asked stands in the loop's step. */
+/**
+ * Compiles the parts of a macro. The parser has expanded macros into loops; the operator's expression is in the loop's
+ * step.
+ */
 function compileMacroParts(compiler: Compiling, name: string, { loopStep }: KindOf<"comprehensionExpr">) {
   const step = loopStep?.exprKind.case === "callExpr" ? loopStep.exprKind.value : undefined;
   const [first, second] = step?.args ?? [];

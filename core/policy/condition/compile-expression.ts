@@ -1,4 +1,4 @@
-/** The type checker: goes through the tree once, reports all that is wrong, and leaves what can be evaluated. */
+/** The type checker: walks the syntax tree once, reports all problems, and makes nodes that can be evaluated. */
 import { compileCall, compileMacro } from "./compile-calls.js";
 import { asNode, resolve } from "./compile-names.js";
 import type { Compiling, Local } from "./compiling.js";
@@ -11,7 +11,7 @@ import { join, renderType, type Type, types } from "./values.js";
 const nodesMax = 400;
 const depthMax = 48;
 
-/** Goes through one expression. */
+/** Compiles one expression. */
 export class ExpressionCompiler implements Compiling {
   readonly reads = new Set<ConditionRead>();
   readonly problems = new ProblemList();
@@ -26,7 +26,7 @@ export class ExpressionCompiler implements Compiling {
     this.scope = scope;
   }
 
-  /** The node of `expr`; what is wrong in it is reported, and the rest is checked all the same. */
+  /** Returns the node of `expr`. Problems in it are reported, and the rest is checked all the same. */
   compile(expr: Expr): Node {
     this.#nodes += 1;
     if (this.#nodes === nodesMax + 1) this.wrong(expr, `the condition has more than ${nodesMax} parts`);
@@ -38,19 +38,19 @@ export class ExpressionCompiler implements Compiling {
     return node;
   }
 
-  /** Reports a node that can be anything but true or false. */
+  /** Reports a node whose value may be neither true nor false. */
   expectBool(node: Node, expr: Expr, what: string): Node {
     if (node.type.kind === "bool" || node.type.kind === "dyn") return node;
     return this.wrong(expr, `${what} has to be true or false, and this is of type ${renderType(node.type)}`);
   }
 
-  /** Reports a node that can be anything but a text. */
+  /** Reports a node whose value may be something other than a text. */
   expectText(node: Node, expr: Expr, what: string): Node {
     if (node.type.kind === "string" || node.type.kind === "dyn") return node;
     return this.wrong(expr, `${what} has to be a text, and this is of type ${renderType(node.type)}`);
   }
 
-  /** Reports what is wrong with `expr`. */
+  /** Reports a problem with `expr`. */
   wrong(expr: Expr, message: string): Node {
     this.problems.add(this.parsed.offsetOf(expr), message);
     return wrongNode;
@@ -97,7 +97,7 @@ export class ExpressionCompiler implements Compiling {
     }
   }
 
-  /** A list's items have to be of one type, as everywhere in CEL. */
+  /** Compiles a list, whose items must be of one type, as everywhere in CEL. */
   #compileList(expr: Expr, { elements }: KindOf<"listExpr">): Node {
     const items = elements.map((element) => this.compile(element));
     let type: Type | undefined;

@@ -1,4 +1,4 @@
-/** What names in an expression mean: variables, their fields, headers. */
+/** Compiles names in an expression: variables, their fields, and headers. */
 import { renderNearest } from "../../snapshot/nearest.js";
 import { fieldNode, fieldType, presenceNode } from "./access.js";
 import type { Compiling } from "./compiling.js";
@@ -7,10 +7,10 @@ import type { Expr } from "./parse-expression.js";
 import { type Declaration, hasHeader, readHeader, whyNotReadable } from "./scope.js";
 import { renderType, types } from "./values.js";
 
-/** A node, or a name that is only good for its fields. */
+/** A node, or the declaration of a name of which only fields can be used. */
 export type Named = { readonly node: Node } | { readonly declaration: Declaration; readonly name: string };
 
-/** `field`: the only one of its fields that is asked for, if that is known. */
+/** Returns the node of a name. `field`: the only field of it that the expression reads, if that is known. */
 export function asNode(compiler: Compiling, expr: Expr, named: Named, field?: string): Node {
   if ("node" in named) return named.node;
   const { declaration, name } = named;

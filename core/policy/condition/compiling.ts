@@ -1,10 +1,10 @@
-/** What the parts of the compiler of conditions see of the whole. */
+/** The interface of the compiler of conditions that its parts use. */
 import type { Node } from "./node.js";
 import type { Expr, ParsedExpression } from "./parse-expression.js";
 import type { ConditionRead, Scope } from "./scope.js";
 import type { Type } from "./values.js";
 
-/** A variable of a macro. */
+/** A variable that a macro declares. */
 export interface Local {
   readonly name: string;
   readonly type: Type;
@@ -17,10 +17,10 @@ export interface Compiling {
   readonly parsed: ParsedExpression;
   readonly scope: Scope;
   readonly locals: Local[];
-  /** Returns the node of `expr`; what is wrong in it is reported, and the rest is checked all the same. */
+  /** Returns the node of `expr`. Problems in it are reported, and the rest is checked all the same. */
   compile(expr: Expr): Node;
-  /** Reports a node that can be anything but true or false. */
+  /** Reports a node whose value may be neither true nor false. */
   expectBool(node: Node, expr: Expr, what: string): Node;
-  /** Reports what is wrong with `expr`, and returns a node that stands for it. */
+  /** Reports a problem with `expr`, and returns a placeholder node. */
   wrong(expr: Expr, message: string): Node;
 }

@@ -1,4 +1,7 @@
-/** Conditions of rules: CEL, checked as a whole before anything is published, bounded, and without surprises. */
+/**
+ * Conditions of rules in CEL. They are checked completely before anything is published, and their evaluation is bounded
+ * and cannot throw.
+ */
 import { AshlarError } from "../../errors.js";
 import { ExpressionCompiler } from "./compile-expression.js";
 import { type CallInputs, Frame, type Subject } from "./frame.js";
@@ -10,7 +13,7 @@ import { Failure, type Outcome } from "./values.js";
 export interface Condition {
   /** The condition as it was written. */
   readonly text: string;
-  /** Everything that the verdict depends on. */
+  /** Everything that the result depends on. */
   readonly reads: ReadonlySet<ConditionRead>;
   /** True if the condition reads only the caller and the method, so that its verdict can be cached by them. */
   readonly isStatic: boolean;

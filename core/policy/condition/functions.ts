@@ -1,4 +1,4 @@
-/** CEL's functions and methods that conditions may call. What is left out is listed in docs/policy-conditions.md. */
+/** The functions and methods of CEL that conditions may call. docs/policy-conditions.md lists what is missing. */
 import { textLengthMax, tooLongText, tooMuchWork } from "./frame.js";
 import { int } from "./operators.js";
 import { binary, type Overload, unary } from "./overload.js";
@@ -50,7 +50,7 @@ const search = (call: (text: string, part: string) => boolean): readonly Overloa
   ),
 ];
 
-/** Called as name(argument). */
+/** Functions that are called as name(argument). */
 export const functions: ReadonlyMap<string, readonly Overload[]> = new Map<string, readonly Overload[]>([
   ["size", sizes],
   ["dyn", [unary("any", types.dyn, (value) => value)]],
@@ -119,7 +119,10 @@ function fieldMethods(): [string, readonly Overload[]][] {
   });
 }
 
-/** Called as value.name(argument). `matches` is not among them: its pattern is compiled with the condition. */
+/**
+ * Methods that are called as value.name(argument). `matches` is not among them: its pattern is compiled with the
+ * condition.
+ */
 export const methods: ReadonlyMap<string, readonly Overload[]> = new Map<string, readonly Overload[]>([
   ["size", sizes],
   ["contains", search((text, part) => text.includes(part))],

@@ -1,4 +1,4 @@
-/** Expressions that make a key of a call: a text in CEL with the variables of conditions. */
+/** Expressions that compute a key from a call: a CEL expression of type text with the variables of conditions. */
 import { AshlarError } from "../../errors.js";
 import { compileExpression, type Evaluable } from "./condition.js";
 import type { ConditionProblem } from "./problem.js";
@@ -6,7 +6,10 @@ import { policyScope } from "./scope.js";
 
 export type KeyExpression = Evaluable & { readonly text: string };
 
-/** A key is made before a call is forwarded, so whoever names the response is told what does not work, and not just that the name is unknown. */
+/**
+ * A key is computed before the call is forwarded. An expression that names the response is told why that cannot work,
+ * instead of that the name is unknown.
+ */
 const readsResponse = /\bresponse\b/;
 
 /** Returns the compiled expression, or everything that is wrong with it. Never throws. */

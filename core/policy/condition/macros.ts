@@ -1,4 +1,4 @@
-/** The macros all, exists, exists_one, filter and map: bounded by the steps of the evaluation, an element a step. */
+/** The macros all, exists, exists_one, filter and map. Each element that they visit costs a step of the evaluation. */
 import { type Frame, tooMuchWork } from "./frame.js";
 import type { Node } from "./node.js";
 import { Failure, isList, isMap, listOf, type Outcome, type Type, types, type Value } from "./values.js";
@@ -15,7 +15,7 @@ export function itemType(range: Type): Type | undefined {
 
 export interface MacroParts {
   readonly range: Node;
-  /** Where in the frame the macro's variable is. */
+  /** The index of the macro's variable in the frame. */
   readonly slot: number;
   /** The predicate for each element; undefined for map without a filter. */
   readonly test: Node | undefined;
@@ -23,7 +23,7 @@ export interface MacroParts {
   readonly transform: Node | undefined;
 }
 
-/** undefined: no macro has this name. */
+/** Returns the node of a macro, or undefined if no macro has this name. */
 export function macroNode(name: string, parts: MacroParts): Node | undefined {
   const { test, transform } = parts;
   switch (name) {
@@ -50,7 +50,7 @@ function itemsOf(frame: Frame, { range }: MacroParts): readonly Value[] | Failur
   return frame.spend(value.size) ? [...value.keys()] : tooMuchWork;
 }
 
-/** One deciding element is enough, even if the evaluation of others fails. */
+/** Evaluates `all` or `exists`: one deciding element is enough, even if the evaluation of others fails. */
 function quantify(frame: Frame, parts: MacroParts, test: Node, decisive: boolean): Outcome {
   const items = itemsOf(frame, parts);
   if (items instanceof Failure) return items;

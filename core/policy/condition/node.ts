@@ -1,4 +1,4 @@
-/** Typed pieces of a condition, ready to be evaluated, and how functions become such pieces. */
+/** Typed nodes of a condition, ready to be evaluated, and how overloads of functions become nodes. */
 import type { Frame } from "./frame.js";
 import { mayTake, type Overload, takes } from "./overload.js";
 import { Failure, join, type Outcome, renderType, type Type, types, type Value } from "./values.js";
@@ -20,7 +20,7 @@ export function constantNode(type: Type, value: Value): Node {
   return { type, literal: typeof value === "string" ? value : undefined, evaluate: () => value };
 }
 
-/** undefined: no overload takes arguments of these types. */
+/** Returns the node of a function call, or undefined if no overload takes arguments of these types. */
 export function callNode(overloads: readonly Overload[], argumentNodes: readonly Node[]): Node | undefined {
   const given = argumentNodes.map((each) => each.type);
   const fitting = overloads.filter((each) => mayTake(each, given) && each.result(given) !== undefined);
@@ -60,7 +60,7 @@ function evaluateByKinds(overloads: readonly Overload[], a: Node, b: Node | unde
   };
 }
 
-/** && and ||: one deciding side is enough, even if the evaluation of the other fails. */
+/** Makes the node of && or ||: one deciding side is enough, even if the evaluation of the other fails. */
 export function logicNode(decisive: boolean, a: Node, b: Node): Node {
   return {
     type: types.bool,
@@ -104,7 +104,7 @@ export function listNode(items: readonly Node[]): Node {
   };
 }
 
-/** "(int, string)". */
+/** Renders the types of arguments: "(int, string)". */
 export function renderTypes(nodes: readonly Node[]): string {
   return `(${nodes.map(({ type }) => renderType(type)).join(", ")})`;
 }

@@ -1,4 +1,6 @@
-/** CEL's operators over the kinds of values that policy can meet. Whole numbers are 64 bits wide and never wrap. */
+/**
+ * CEL's operators for the types of values that occur in policy. Whole numbers are 64 bits wide and never wrap around.
+ */
 import { type Frame, textLengthMax, tooLongText, tooMuchWork } from "./frame.js";
 import { binary, type Overload, unary, whereAgreeing } from "./overload.js";
 import { durationOf, timestampOf } from "./time.js";
@@ -20,7 +22,7 @@ const overflow = new Failure("a whole number does not fit 64 bits");
 const outOfRange = new Failure("a time or duration is out of range");
 const divisionByZero = new Failure("division by zero");
 
-/** The number if it fits 64 bits. */
+/** Returns the number, or a Failure if it does not fit into 64 bits. */
 export function int(value: bigint): Outcome {
   return value < minInt || value > maxInt ? overflow : value;
 }
@@ -73,7 +75,7 @@ const elementType = ([a, b]: readonly Type[]): Type | undefined => {
 
 const concatenated = ([a, b]: readonly Type[]): Type => join(a ?? types.dyn, b ?? types.dyn);
 
-/** Operators by the parser's names. */
+/** The operators by the names that the parser gives them. */
 export const operators: ReadonlyMap<string, readonly Overload[]> = new Map<string, readonly Overload[]>([
   ["_==_", [equality(true)]],
   ["_!=_", [equality(false)]],

@@ -1,4 +1,4 @@
-/** One overload of a function: the kinds of its arguments, the type of its result, and its implementation. */
+/** One overload of a function: the types of its arguments, the type of its result, and its implementation. */
 import type { Frame } from "./frame.js";
 import { agree, type Kind, kindOf, type Outcome, type Type, type Value, type ValueByKind } from "./values.js";
 
@@ -24,7 +24,7 @@ export function unary<A extends ParameterKind>(
   result: Result,
   call: (a: Parameter<A>, frame: Frame) => Outcome,
 ): Overload {
-  const typed = call as (a: Value, frame: Frame) => Outcome; // only ever called with values of its kind
+  const typed = call as (a: Value, frame: Frame) => Outcome; // it is only called with values of its kind
   return { parameters: [a], result: resultOf(result), call: (value, _, frame) => typed(value, frame) };
 }
 
@@ -49,7 +49,7 @@ export function mayTake(overload: Overload, argumentTypes: readonly Type[]): boo
   );
 }
 
-/** Returns whether it takes these very values. */
+/** Returns whether the overload takes these values. */
 export function takes(overload: Overload, a: Value, b: Value): boolean {
   const [first = "any", second = "any"] = overload.parameters;
   return (first === "any" || kindOf(a) === first) && (second === "any" || kindOf(b) === second);

@@ -1,13 +1,13 @@
-/** Text to CEL's syntax tree, bounded before and after. */
+/** Parses text to CEL's syntax tree, whose size is bounded before and after parsing. */
 import { parse } from "@bufbuild/cel";
 import { messageOf } from "../../errors.js";
 import type { ConditionProblem } from "./problem.js";
 
-/** The parsed tree, as the parser gives it. */
+/** The syntax tree that the parser returns. */
 export type ParsedExpr = ReturnType<typeof parse>;
 export type Expr = NonNullable<ParsedExpr["expr"]>;
 
-/** What a node of one kind holds. */
+/** The content of a syntax node of one kind. */
 export type KindOf<Case extends Expr["exprKind"]["case"]> =
   Extract<Expr["exprKind"], { case: Case }> extends {
     value: infer Value;
@@ -17,18 +17,18 @@ export type KindOf<Case extends Expr["exprKind"]["case"]> =
 
 export interface ParsedExpression {
   readonly expr: Expr;
-  /** Where a node stands, in UTF-16 code units. */
+  /** Returns the offset of a node in the text, in UTF-16 code units. */
   offsetOf(expr: Expr): number;
-  /** The macro that a comprehension was written as. */
+  /** Returns the name of the macro that was expanded into a comprehension, or undefined. */
   macroOf(expr: Expr): string | undefined;
 }
 
-/** In bytes of UTF-8. */
+/** The most bytes of an expression in UTF-8. */
 export const expressionBytesMax = 2048;
 const bracketsMax = 24;
 const operatorsMax = 200;
 
-/** The tree of `text`, or what is wrong with it. */
+/** Returns the syntax tree of `text`, or what is wrong with the text. */
 export function parseExpression(text: string): ParsedExpression | ConditionProblem {
   const problem = whyTooComplex(text);
   if (problem !== undefined) return problem;
@@ -55,7 +55,10 @@ export function parseExpression(text: string): ParsedExpression | ConditionProbl
   };
 }
 
-/** The parser recurses along brackets and operators, so both are counted before it sees the text. */
+/**
+ * Returns why a text is too complex to parse. The parser recurses along brackets and operators, so both are counted
+ * before it sees the text.
+ */
 function whyTooComplex(text: string): ConditionProblem | undefined {
   const bytes = Buffer.byteLength(text);
   if (bytes > expressionBytesMax)

@@ -1,4 +1,4 @@
-/** Regular expressions of conditions: RE2's syntax, matched in time that is linear in the text. */
+/** Regular expressions in conditions: RE2's syntax, matched in time that is linear in the length of the text. */
 import { RE2JS } from "@bufbuild/re2";
 import { messageOf } from "../../errors.js";
 import type { Frame } from "./frame.js";
@@ -6,12 +6,12 @@ import { tooMuchWork } from "./frame.js";
 import type { Outcome } from "./values.js";
 
 const patternLengthMax = 256;
-/** Instructions of a compiled pattern; matching costs at most their number times the text's length. */
+/** The most instructions of a compiled pattern. A match costs at most this number times the length of the text. */
 const instructionsMax = 500;
 
 export type Pattern = { readonly test: (text: string, frame: Frame) => Outcome } | { readonly problem: string };
 
-/** Compiles a pattern, or says why it is refused. As in CEL it is found anywhere in a text unless it has anchors. */
+/** Compiles a pattern, or returns why it is refused. As in CEL, an unanchored pattern may match anywhere in a text. */
 export function compilePattern(pattern: string): Pattern {
   if (pattern.length > patternLengthMax)
     return { problem: `the pattern has ${pattern.length} characters, at most ${patternLengthMax} are allowed` };

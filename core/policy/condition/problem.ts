@@ -1,13 +1,13 @@
-/** Something that is wrong with an expression. */
+/** A problem with an expression. */
 export interface ConditionProblem {
-  /** Where in the expression, in UTF-16 code units from 0. */
+  /** The offset of the problem in the expression, in UTF-16 code units from 0. */
   readonly offset: number;
   readonly message: string;
 }
 
 const problemsMax = 20;
 
-/** Gathers problems up to a bound, each place once. */
+/** Collects problems up to a bound, one for each place. */
 export class ProblemList {
   readonly #problems: ConditionProblem[] = [];
 

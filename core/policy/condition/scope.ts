@@ -1,4 +1,4 @@
-/** The variables of a condition, what each reads, and what may be asked of them. */
+/** The variables of a condition, with what each one reads of a call. */
 
 import { whyNotMatchable } from "../../snapshot/grammar.js";
 import { headerNames } from "../../wire/headers.js";
@@ -8,8 +8,9 @@ import { timestampOfMs } from "./time.js";
 import { Failure, mapOf, type Outcome, type Type, types, type ValueMap } from "./values.js";
 
 /**
- * What the verdict of a condition depends on; "header:x" is the header x. With "jwt" there is "claim:x" for each claim
- * that the condition names, or "claim:*" where it may read any. "issuer" is the name of the token's.
+ * One thing that the result of a condition depends on. "header:x" is the header x. Beside "jwt" there is "claim:x" for
+ * each claim that the condition names, or "claim:*" if it may read any claim. "issuer" is the name of the token's
+ * issuer.
  */
 export type ConditionRead =
   | "caller"
@@ -30,9 +31,12 @@ export type Declaration =
       readonly read: ConditionRead | undefined;
       evaluate(frame: Frame): Outcome;
     }
-  /** Not a value itself: a name for its fields. */
+  /** A name that is no value itself; only its fields are. */
   | { readonly kind: "group"; readonly fields: ReadonlyMap<string, Declaration> }
-  /** Texts by names that have to stand in the expression, so that what is read is known beforehand. */
+  /**
+   * Request headers. Their names must be literals in the expression, so that it is known beforehand which headers are
+   * read.
+   */
   | { readonly kind: "headers" };
 
 export type Scope = ReadonlyMap<string, Declaration>;
@@ -58,7 +62,7 @@ function group(fields: Readonly<Record<string, Declaration>>): Declaration {
   return { kind: "group", fields: new Map(Object.entries(fields)) };
 }
 
-/** The variables of policy. */
+/** The variables of conditions in policy. */
 export const policyScope: Scope = new Map<string, Declaration>([
   [
     "caller",
@@ -98,10 +102,10 @@ export const policyScope: Scope = new Map<string, Declaration>([
   ["now", ofInputs("time", types.timestamp, ({ nowMs }) => timestampOfMs(nowMs) ?? noTime)],
 ]);
 
-/** Why a condition may not read the header; undefined: it may. */
+/** Returns why a condition may not read a header, or undefined if it may. */
 export const whyNotReadable: (name: string) => string | undefined = whyNotMatchable;
 
-/** The header's value; a missing one is a failure, as a missing key of a map is. */
+/** Reads a header. A missing header is a failure, as a missing key of a map is. */
 export function readHeader(name: string): (frame: Frame) => Outcome {
   const missing = new Failure(`there is no header ${JSON.stringify(name)}`);
   return ({ inputs }) => {
@@ -111,7 +115,7 @@ export function readHeader(name: string): (frame: Frame) => Outcome {
   };
 }
 
-/** Returns whether the header is there. */
+/** Tests whether a header is present. */
 export function hasHeader(name: string): (frame: Frame) => Outcome {
   return ({ inputs }) => (inputs === undefined ? noInputs : inputs.header(name) !== undefined);
 }

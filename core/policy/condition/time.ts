@@ -1,4 +1,4 @@
-/** Timestamps and durations as CEL writes them (RFC 3339; "1h30m"), exact to the nanosecond. */
+/** Timestamps (RFC 3339) and durations ("1h30m") of CEL, exact to the nanosecond. */
 import { Duration, Timestamp } from "./values.js";
 
 const second = 1_000_000_000n;
@@ -19,7 +19,7 @@ const timestampGrammar = /^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,
 const durationGrammar = /^-?(?:\d{1,18}(?:\.\d{1,18})?(?:h|ms|m|s|us|ns))+$/;
 const offsetGrammar = /^([+-]?)(\d\d):(\d\d)$/;
 
-/** undefined: not between the years 1 and 9999. */
+/** Returns the timestamp, or undefined if it is not between the years 1 and 9999. */
 export function timestampOf(nanos: bigint): Timestamp | undefined {
   return nanos < minTimestamp || nanos > maxTimestamp ? undefined : new Timestamp(nanos);
 }
@@ -28,13 +28,16 @@ export function timestampOfMs(unixMs: number): Timestamp | undefined {
   return Number.isFinite(unixMs) ? timestampOf(BigInt(Math.floor(unixMs)) * millisecond) : undefined;
 }
 
-/** undefined: longer than 10,000 years, or than 64 bits of nanoseconds. */
+/** Returns the duration, or undefined if it exceeds 10,000 years or 64 bits of nanoseconds. */
 export function durationOf(nanos: bigint): Duration | undefined {
   const size = nanos < 0n ? -nanos : nanos;
   return size > maxDuration || size > maxIntNanos ? undefined : new Duration(nanos);
 }
 
-/** RFC 3339, upper case; undefined: it is not, or there is no such day or time. */
+/**
+ * Parses an RFC 3339 timestamp in upper case. Returns undefined if the text is none, or if the day or time does not
+ * exist.
+ */
 export function parseTimestamp(text: string): Timestamp | undefined {
   const found = timestampGrammar.exec(text);
   if (found === null) return undefined;
@@ -56,7 +59,7 @@ export function renderTimestamp({ nanos }: Timestamp): string {
   return `${text.slice(0, 19)}${renderFraction(floorModulo(nanos, second))}Z`;
 }
 
-/** "1h30m", "1.5s", "-2ms"; undefined: it is none, or too long. */
+/** Parses "1h30m", "1.5s" or "-2ms". Returns undefined if the text is no duration or the duration is too long. */
 export function parseDuration(text: string): Duration | undefined {
   if (text.length > 100 || !durationGrammar.test(text)) return text === "0" ? new Duration(0n) : undefined;
   let nanos = 0n;
@@ -67,20 +70,23 @@ export function parseDuration(text: string): Duration | undefined {
   return durationOf(text.startsWith("-") ? -nanos : nanos);
 }
 
-/** In seconds: "5400s", "1.500s". */
+/** Renders a duration in seconds: "5400s", "1.500s". */
 export function renderDuration({ nanos }: Duration): string {
   const size = nanos < 0n ? -nanos : nanos;
   return `${nanos < 0n ? "-" : ""}${size / second}${renderFraction(size % second)}s`;
 }
 
-/** Why minutes east of UTC and no name: the names' offsets are in the machine's own tables, which differ. */
+/**
+ * Parses an offset to minutes east of UTC. Names of time zones are refused, because their offsets come from the
+ * machine's own tables, which differ.
+ */
 export function parseOffset(text: string): number | undefined {
   if (text === "UTC" || text === "Z") return 0;
   const found = offsetGrammar.exec(text);
   return found === null ? undefined : offsetMinutes(found[1] === "" ? "+" : found[1], found[2], found[3]);
 }
 
-/** The fields of a timestamp at an offset, by the names that CEL's methods have. */
+/** The getters of a timestamp, by the names of CEL's methods; the date has the offset applied. */
 export const timestampFields: Readonly<Record<string, (date: Date) => number>> = {
   getFullYear: (date) => date.getUTCFullYear(),
   getMonth: (date) => date.getUTCMonth(),
@@ -98,7 +104,9 @@ export const timestampFields: Readonly<Record<string, (date: Date) => number>> =
   getMilliseconds: (date) => date.getUTCMilliseconds(),
 };
 
-/** What a duration comes to in whole hours, minutes, seconds; milliseconds are those of the second. */
+/**
+ * The getters of a duration: whole hours, minutes and seconds of all of it, and the milliseconds of its last second.
+ */
 export const durationFields: Readonly<Record<string, (nanos: bigint) => bigint>> = {
   getHours: (nanos) => nanos / (3600n * second),
   getMinutes: (nanos) => nanos / (60n * second),
@@ -106,7 +114,7 @@ export const durationFields: Readonly<Record<string, (nanos: bigint) => bigint>>
   getMilliseconds: (nanos) => (nanos % second) / millisecond,
 };
 
-/** A date whose UTC fields are the timestamp's at the offset. */
+/** Returns a date whose UTC fields are those of the timestamp at the offset. */
 export function dateOf(nanos: bigint, offset: number): Date {
   return new Date(Number((nanos - floorModulo(nanos, millisecond)) / millisecond) + offset * 60_000);
 }

@@ -1,4 +1,4 @@
-/** What conditions compute with: the values of CEL that policy can meet, their types, and when two are equal. */
+/** The values of CEL that occur in policy, their types, and their equality. */
 
 /** A point in time, in nanoseconds since 1970-01-01T00:00:00Z. */
 export class Timestamp {
@@ -22,7 +22,9 @@ export interface ValueMap extends ReadonlyMap<string, Value> {}
 /** CEL's int is a bigint here, its double a number. Maps have texts as keys. */
 export type Value = boolean | bigint | number | string | null | Timestamp | Duration | ValueList | ValueMap;
 
-/** Why an expression has no value. CEL calls it an error; it is a value here, because throwing costs too much a call. */
+/**
+ * Why an expression has no value. CEL calls it an error; it is a value here, because throwing costs too much a call.
+ */
 export class Failure {
   readonly reason: string;
   constructor(reason: string) {
@@ -32,7 +34,7 @@ export class Failure {
 
 export type Outcome = Value | Failure;
 
-/** What values of each kind are. */
+/** The TypeScript type of the values of each kind. */
 export interface ValueByKind {
   bool: boolean;
   int: bigint;
@@ -47,7 +49,7 @@ export interface ValueByKind {
 
 export type Kind = keyof ValueByKind;
 
-/** A static type. "dyn": only known when the expression is evaluated. */
+/** A static type. "dyn": the type is only known when the expression is evaluated. */
 export type Type =
   | { readonly kind: Exclude<Kind, "list" | "map"> | "dyn" }
   | { readonly kind: "list" | "map"; readonly of: Type };
@@ -67,12 +69,12 @@ export function listOf(element: Type): Type {
   return { kind: "list", of: element };
 }
 
-/** A map from texts. */
+/** Returns the type of maps from texts to values of this type. */
 export function mapOf(value: Type): Type {
   return { kind: "map", of: value };
 }
 
-/** The type as CEL writes it. */
+/** Renders a type as CEL writes it. */
 export function renderType(type: Type): string {
   if (!("of" in type)) return type.kind === "null" ? "null_type" : type.kind;
   return type.kind === "list" ? `list(${renderType(type.of)})` : `map(string, ${renderType(type.of)})`;
@@ -85,7 +87,7 @@ export function agree(a: Type, b: Type): boolean {
   return !("of" in a) || !("of" in b) || agree(a.of, b.of);
 }
 
-/** The one type that two agreeing types have in common; "dyn" where they do not agree. */
+/** Returns the common type of two types that agree, or "dyn" if they do not agree. */
 export function join(a: Type, b: Type): Type {
   if (!agree(a, b) || a.kind === "dyn" || b.kind === "dyn") return types.dyn;
   return "of" in a && "of" in b ? { kind: a.kind, of: join(a.of, b.of) } : a;
@@ -109,12 +111,18 @@ export function kindOf(value: Value): Kind {
   }
 }
 
-/** What bounds a comparison: false when there is not that much left, and the comparison means nothing then. */
+/**
+ * The budget of a comparison. `spend` returns false if it is exhausted; the result of the comparison is then
+ * meaningless.
+ */
 export interface Budget {
   spend(steps: number): boolean;
 }
 
-/** CEL's equality: numbers by what they are worth, lists and maps by what they hold, all else only within a kind. */
+/**
+ * CEL's equality: numbers are compared by value, lists and maps by content, and values of other kinds only within their
+ * kind.
+ */
 export function areEqual(a: Value, b: Value, budget: Budget): boolean {
   if (a === b) return true;
   if (typeof a !== typeof b) {

@@ -1,4 +1,4 @@
-/** An entry of the journal: a write that was approved. */
+/** An entry of the journal: a write that policy approved. */
 import { createHash } from "node:crypto";
 import { JournalEntry as EntryMessage } from "../../../proto/gen/ashlar/v1/journal.js";
 import { type Digest, digestOf } from "../../digest.js";
@@ -23,59 +23,59 @@ import { type JournalOutcome, outcomeOf, renderOutcome } from "./outcome.js";
 import { type PrivatePart, parsePrivate, renderPrivate } from "./private.js";
 
 export interface JournalEntry extends FleetWriter {
-  /** Names one life of the writer's process, in hexadecimal: only that life may forward the entry. */
+  /** A number, in hexadecimal, of one run of the writer's process: only this run may forward the entry. */
   readonly life: string;
   readonly nonce: Uint8Array;
   readonly timeMs: number;
   readonly caller: SpiffeId;
-  /** Issuer and subject of the end user's token; "": none. */
+  /** The issuer and subject of the end user's token; "": there was none. */
   readonly user: string;
   readonly method: string;
   readonly revision: number;
   readonly epoch: number;
-  /** The id of the decision in hexadecimal; "": it was not recorded. */
+  /** The id of the decision in hexadecimal; "": the decision was not recorded. */
   readonly decision: string;
   /** The idempotency key; "": none. */
   readonly key: string;
-  /** The order key; "": none. */
+  /** The order key; "": the entry has none. */
   readonly order: string;
-  /** The sequence of the entry before it of its order key; 0: none. */
+  /** The sequence of the entry that must precede this one in its order key; 0: none. */
   readonly expected: number;
   readonly afterVoid: number;
-  /** The caller's deadline; 0: none. */
+  /** The caller's deadline; 0: there was none. */
   readonly deadlineMs: number;
   readonly traceId: string;
   readonly fields: readonly Field[];
   readonly request: Uint8Array;
   readonly confirms: readonly Confirmation[];
-  /** Mode "after": what came of it. */
+  /** Mode "after": the outcome of the call; otherwise undefined. */
   readonly outcome: JournalOutcome | undefined;
-  /** It closes a streamed request, whose messages are elsewhere; `request` is empty then. */
+  /** Set if the entry closes a streamed request, whose messages are in other records; `request` is then empty. */
   readonly streamed?: StreamedRequest | undefined;
-  /** What was cut out of the request; left out: nothing. */
+  /** The private part that was cut out of the request; left out: there is none. */
   readonly private?: PrivatePart | undefined;
 }
 
-/** What the closing record of a streamed request says of its messages. */
+/** What the closing entry of a streamed request states about its messages. */
 export interface StreamedRequest {
-  /** The records that have them, in their order. */
+  /** The records with the messages, in order. */
   readonly messages: readonly Confirmation[];
-  /** The digest of all of them as gRPC frames them, and their length. */
+  /** The digest of all messages as gRPC frames them, and their length in bytes. */
   readonly digest: Digest;
   readonly bytes: number;
 }
 
-/** Keys have at most so many bytes. */
+/** The most bytes of an idempotency key or order key. */
 export const journalKeyBytesMax = 512;
 const userBytesMax = 1024;
 const methodBytesMax = 8 * 1024;
 const markBytes = 16;
 const decisionBytes = 12;
-/** More records of one stream are not named: a closing record has to fit into a message. */
+/** The most records of one stream, because the closing entry that names them must fit into a message. */
 export const streamRecordsMax = 4096;
 const what = "journal entry";
 
-/** Each field is named: an object that is spread into another costs as much as its encoding. */
+/** Every field is written out: spreading an object into another costs as much CPU as encoding it. */
 const renderEntry = (entry: JournalEntry): EntryMessage => ({
   service: entry.service,
   proxyId: entry.proxyId,
@@ -104,15 +104,16 @@ const renderEntry = (entry: JournalEntry): EntryMessage => ({
   private: entry.private && renderPrivate(entry.private),
 });
 
-/** The bytes of an entry: what its statement signs and what is stored. */
+/** Returns the bytes of an entry, which are signed by its statement and stored. */
 export function encodeEntry(entry: JournalEntry): Uint8Array {
   const message = renderEntry(entry);
   return encodeRecord((writer) => EntryMessage.encode(message, writer));
 }
 
 /**
- * Reads an entry whose statement held: `writer` signed it, and it is stored under `key` (the last token of its subject).
- * Without `writer` nobody is known to have signed it, and the result is but a claim. Fails with `invalid_record` or `limit`.
+ * Parses an entry whose statement was verified: `writer` signed it, and it is stored under `key` (the last token of its
+ * subject). Without `writer` nobody is known to have signed it, and the result is only a claim. Fails with
+ * `invalid_record` or `limit`.
  */
 export function parseEntry(bytes: Uint8Array, writer: FleetWriter | undefined, key: string): JournalEntry {
   const message = decodeStrict(EntryMessage, bytes, what, journalRecordBytesMax);
@@ -176,11 +177,14 @@ function streamedOf(message: EntryMessage): StreamedRequest | undefined {
   return { messages, digest, bytes };
 }
 
-/** How long the request's messages are, wherever they are kept. */
+/** Returns the length of the request's messages in bytes, wherever they are stored. */
 export const requestBytesOf = ({ request, streamed }: Pick<JournalEntry, "request" | "streamed">): number =>
   streamed?.bytes ?? request.length;
 
-/** What has to be the same when an idempotency key is used again: the order key and the request's messages. */
+/**
+ * Returns a digest of what must be equal when an idempotency key is used again: the order key and the request's
+ * messages.
+ */
 export function sameRequestDigest({
   order,
   request,

@@ -1,4 +1,4 @@
-/** Parts that entries and outcomes share. */
+/** Fields that entries and outcomes share. */
 
 import { BinaryWriter } from "@bufbuild/protobuf/wire";
 import type { JournalConfirmation, JournalField } from "../../../proto/gen/ashlar/v1/journal.js";
@@ -7,21 +7,21 @@ import { AshlarError } from "../../errors.js";
 import { boundedList, integer } from "../bounds.js";
 import { asBuffer, digestToBuffer } from "../record-codec.js";
 
-/** Metadata as on the wire. */
+/** A field of metadata as on the wire. */
 export interface Field {
   readonly name: string;
   readonly value: Uint8Array;
 }
 
-/** A record of the same writer that the stream acknowledged. */
+/** States that the stream acknowledged an earlier record of the same writer. */
 export interface Confirmation {
   readonly sequence: number;
   readonly digest: Digest;
 }
 
-/** The most bytes of a record, its headers aside: a proxy's messages may be as long. */
+/** The most bytes of a record without its headers, which fits into a proxy's NATS message. */
 export const journalRecordBytesMax = 512 * 1024;
-/** A record has at most so many confirmations; the others wait for the next. */
+/** The most confirmations in a record; the others wait for the next record. */
 export const confirmationsMax = 64;
 const fieldsMax = 256;
 const fieldNameBytesMax = 256;
@@ -52,14 +52,17 @@ export function parseConfirmations(
 
 let recordWriter = new BinaryWriter();
 
-/** The bytes of a record, which `write` writes. All records share a writer, so that its buffer does not grow anew for each. */
+/**
+ * Returns the bytes of the record that `write` writes. All records share one writer, so that its buffer need not grow
+ * again for each.
+ */
 export function encodeRecord(write: (writer: BinaryWriter) => BinaryWriter): Uint8Array {
   const writer = recordWriter;
-  recordWriter = new BinaryWriter(); // for the next one, should this one fail halfway
+  recordWriter = new BinaryWriter(); // a fresh writer, in case `write` fails halfway
   const bytes = write(writer).finish();
   recordWriter = writer;
   return bytes;
 }
 
-/** A status of gRPC. */
+/** Returns `code` if it is a gRPC status code. */
 export const grpcCode = (code: number): number => integer("code", code, 0, 16);

@@ -1,4 +1,4 @@
-/** Messages as gRPC frames them: a flag, four bytes of length, the message. */
+/** gRPC's framing of messages: a flag, four bytes of length, and the message. */
 
 export interface FramedMessage {
   readonly isCompressed: boolean;
@@ -7,7 +7,7 @@ export interface FramedMessage {
 
 const prefixBytes = 5;
 
-/** Cuts framed messages apart; undefined: they are not whole. */
+/** Splits framed messages. Returns undefined if the last one is not complete. */
 export function splitFrames(framed: Uint8Array): readonly FramedMessage[] | undefined {
   const view = new DataView(framed.buffer, framed.byteOffset, framed.byteLength);
   const messages: FramedMessage[] = [];
@@ -21,7 +21,7 @@ export function splitFrames(framed: Uint8Array): readonly FramedMessage[] | unde
   return messages;
 }
 
-/** Where the last whole message ends among the first `most` bytes; 0: not one is whole there. */
+/** Returns the end of the last complete message within the first `most` bytes; 0: none is complete there. */
 export function wholeMessagesEnd(framed: Buffer, most = framed.length): number {
   let end = 0;
   for (;;) {
@@ -32,6 +32,6 @@ export function wholeMessagesEnd(framed: Buffer, most = framed.length): number {
   }
 }
 
-/** How long the first message is with its frame; 0: that is not there yet. */
+/** Returns the bytes of the first message with its frame; 0: its length has not arrived yet. */
 export const firstMessageBytes = (framed: Buffer): number =>
   framed.length < prefixBytes ? 0 : prefixBytes + framed.readUInt32BE(1);

@@ -1,6 +1,7 @@
 /**
- * When an imported message was first stored: a control plane says so, in a header beside the message, since the broker's own time is
- * that of the import, at which the certificate of its writer has expired (decision 0072).
+ * States when an imported message was first stored. A control plane signs this in a header beside the message: the
+ * broker's own time is that of the import, when the certificate of the message's writer has already expired (decision
+ * 0072).
  */
 import { JournalImported as ImportedMessage } from "../../../proto/gen/ashlar/v1/journal.js";
 import { type Digest, digestFromBytes, digestOf } from "../../digest.js";
@@ -11,7 +12,7 @@ import { digestToBuffer, payloadBytesMax, type RecordCodec, signWith, verifyWith
 import { decodeStrict, reading } from "../strict.js";
 import { linkOf, type SealedMessage } from "./seal.js";
 
-/** The NATS header that has it. */
+/** The name of the NATS header. */
 export const importedHeader = "Ashlar-Imported";
 
 interface Imported {
@@ -36,7 +37,7 @@ const codec: RecordCodec<Imported> = {
   },
 };
 
-/** The header's value for a message that is stored at this sequence. */
+/** Returns the header's value for a message that is stored at this sequence. */
 export function signImported(
   service: string,
   message: SealedMessage & { readonly storedMs: number },
@@ -48,8 +49,8 @@ export function signImported(
 }
 
 /**
- * Returns when the message was first stored. Fails with `invalid_record` if the header is about another message, journal or place,
- * and with `unauthenticated` if nobody signed it whose key is known.
+ * Returns when the message was first stored, in Unix milliseconds. Fails with `invalid_record` if the header is about
+ * another message, journal or place, and with `unauthenticated` if its key is unknown.
  */
 export function importedMs(
   header: string,
@@ -65,7 +66,7 @@ export function importedMs(
   return body.storedMs;
 }
 
-/** A message as it was read; without its place it cannot be an imported one. */
+/** A message as it was read. Without its place it cannot be an imported one. */
 export interface ReadMessage {
   readonly data: Uint8Array;
   readonly sequence?: number;
@@ -74,7 +75,10 @@ export interface ReadMessage {
   header(name: string): string | undefined;
 }
 
-/** When a message was stored first; undefined: it was not imported. Fails as `importedMs` does. */
+/**
+ * Returns when an imported message was first stored, in Unix milliseconds, or undefined if it was not imported. Fails
+ * as `importedMs` does.
+ */
 export function firstStoredMs(
   message: ReadMessage,
   service: string,

@@ -1,4 +1,7 @@
-/** What an operator let go of a journal: its beginning. Written into the journal before that is removed. */
+/**
+ * The record of what an operator removed from the beginning of a journal. It is written into the journal before the
+ * messages are removed.
+ */
 import { JournalLetGo as LetGoMessage } from "../../../proto/gen/ashlar/v1/journal.js";
 import { type Digest, digestFromBytes } from "../../digest.js";
 import { AshlarError } from "../../errors.js";
@@ -10,26 +13,29 @@ import { decodeStrict, reading } from "../strict.js";
 
 export interface JournalLetGo {
   readonly service: string;
-  /** Everything up to this sequence. */
+  /** The last sequence that was removed. */
   readonly through: number;
-  /** The chain of the seals up to there. */
+  /** The hash chain of the seals up to there. */
   readonly chain: Digest;
-  /** Which of the order keys it is about: the first digits of their subjects' last token; "all" for none of them. */
+  /**
+   * The group of order keys that the record is about: the first digits of the last token of their subjects; "all" for
+   * the summary.
+   */
   readonly bucket: string;
-  /** The heads that the order keys of the bucket had there. */
+  /** The heads that the order keys of the bucket had at `through`. */
   readonly heads: ReadonlyMap<string, number>;
-  /** With "all": the buckets that have heads, each in a record of its own before this one. */
+  /** In the record "all": the buckets with heads, each of which has a record of its own before this one. */
   readonly buckets: readonly string[];
   readonly operator: string;
   readonly reason: string;
   readonly timeMs: number;
 }
 
-/** Order keys are spread over so many records at most, so that one is found by reading one. */
+/** Order keys are spread over buckets by this many digits, so that the head of a key is found by reading one record. */
 const bucketDigits = 3;
 export const bucketOf = (key: string): string => key.slice(0, 1 + bucketDigits);
 export const everyBucket = "all";
-/** A record has at most so many heads. */
+/** The most heads in a record. */
 export const headsMax = 5000;
 const bucketsMax = 16 ** bucketDigits;
 const keyOfOrder = /^o[0-9a-f]{32}$/;
@@ -77,6 +83,8 @@ const codec: RecordCodec<JournalLetGo> = {
 export const signLetGo = (body: JournalLetGo, mesh: string, signer: Signer): Signed<JournalLetGo> =>
   signWith(codec, body, mesh, signer);
 
-/** Verifies, then parses. Fails with `invalid_record`, or with `unauthenticated` if the key is not known. */
+/**
+ * Verifies and then parses the record. Fails with `invalid_record`, or with `unauthenticated` if the key is unknown.
+ */
 export const verifyLetGo = (bytes: Uint8Array, mesh: string, keys: KeySet): Signed<JournalLetGo> =>
   verifyWith(codec, bytes, mesh, keys);

@@ -1,4 +1,4 @@
-/** Messages of a streamed request, as the journal keeps them until a closing record names them. */
+/** Messages of a streamed request, which the journal holds until a closing entry names them. */
 import { JournalMessages as MessagesMessage } from "../../../proto/gen/ashlar/v1/journal.js";
 import { AshlarError } from "../../errors.js";
 import { messagesKey } from "../../journal/journal-key.js";
@@ -9,10 +9,10 @@ import { streamRecordsMax } from "./entry.js";
 import { type Confirmation, journalRecordBytesMax, parseConfirmations, renderConfirmations } from "./fields.js";
 
 export interface JournalMessages extends FleetWriter {
-  /** The nonce of the entry that will name it. */
+  /** The nonce of the entry that will name this record. */
   readonly stream: Uint8Array;
   readonly number: number;
-  /** Whole messages as gRPC frames them. */
+  /** Complete messages with gRPC's framing. */
   readonly messages: Uint8Array;
   readonly confirms: readonly Confirmation[];
 }
@@ -30,8 +30,8 @@ export function encodeMessages({ stream, messages, confirms, ...plain }: Journal
 }
 
 /**
- * Reads a record whose statement held: `writer` signed it, and it is stored under `key`. Without `writer` the result is but
- * a claim. Fails with `invalid_record` or `limit`.
+ * Parses a record whose statement was verified: `writer` signed it, and it is stored under `key`. Without `writer` the
+ * result is only a claim. Fails with `invalid_record` or `limit`.
  */
 export function parseMessages(bytes: Uint8Array, writer: FleetWriter | undefined, key: string): JournalMessages {
   const message = decodeStrict(MessagesMessage, bytes, what, journalRecordBytesMax);

@@ -1,4 +1,4 @@
-/** What came of an entry of the journal. */
+/** The outcome of an entry of the journal. */
 import { JournalOutcome as OutcomeMessage } from "../../../proto/gen/ashlar/v1/journal.js";
 import type { Digest } from "../../digest.js";
 import { AshlarError } from "../../errors.js";
@@ -21,22 +21,25 @@ import { type PrivatePart, parsePrivate, renderPrivate } from "./private.js";
 
 export interface JournalOutcome extends FleetWriter {
   readonly timeMs: number;
-  /** The entry's sequence and the digest of its bytes; 0 and undefined inside an entry of mode "after". */
+  /** The sequence of the entry and the digest of its bytes; 0 and undefined inside an entry of mode "after". */
   readonly entry: number;
   readonly entryDigest: Digest | undefined;
   readonly code: number;
   readonly head: readonly Field[];
   readonly trailers: readonly Field[];
-  /** The response's messages as gRPC frames them; undefined: they are not kept. */
+  /** The response's messages with gRPC's framing; undefined: they are not stored. */
   readonly response: Uint8Array | undefined;
   readonly responseDigest: Digest;
   readonly responseBytes: number;
   readonly confirms: readonly Confirmation[];
-  /** The entry was never forwarded, and never will be. */
+  /** True if the entry was not forwarded and never will be. */
   readonly notForwarded: boolean;
-  /** The entry that others have to wait for in place of this one, if it was not forwarded; 0: none. */
+  /** If the entry was not forwarded: the earlier entry that later ones have to wait for instead; 0: none. */
   readonly behind: number;
-  /** What was cut out of the response; left out: nothing. The digest is the keyed one then. */
+  /**
+   * The private part that was cut out of the response; left out: there is none. If present, the response's digest is
+   * the keyed one.
+   */
   readonly private?: PrivatePart | undefined;
 }
 
@@ -69,8 +72,8 @@ export function encodeOutcome(outcome: JournalOutcome): Uint8Array {
 }
 
 /**
- * Reads an outcome whose statement held; `writer` signed it. Without `writer` the result is but a claim. Fails with
- * `invalid_record` or `limit`.
+ * Parses an outcome whose statement was verified; `writer` signed it. Without `writer` the result is only a claim.
+ * Fails with `invalid_record` or `limit`.
  */
 export function parseOutcome(bytes: Uint8Array, writer: FleetWriter | undefined): JournalOutcome {
   const message = decodeStrict(OutcomeMessage, bytes, what, journalRecordBytesMax);
@@ -80,7 +83,7 @@ export function parseOutcome(bytes: Uint8Array, writer: FleetWriter | undefined)
   return outcome;
 }
 
-/** Reads the same from a part of a message. */
+/** Parses an outcome that is a field of another message. */
 export function outcomeOf(message: OutcomeMessage, writer: FleetWriter): JournalOutcome {
   checkWriter(message, writer);
   const responseDigest = optionalDigest(message.responseDigest);

@@ -1,4 +1,4 @@
-/** Private parts of entries and outcomes, and the data keys that they are encrypted with (decision 0064). */
+/** The encrypted private parts of entries and outcomes, and the data keys that encrypt them (decision 0064). */
 import {
   JournalDataKey as DataKeyMessage,
   type JournalPrivate as PrivateMessage,
@@ -7,25 +7,25 @@ import { AshlarError } from "../../errors.js";
 import { integer, label } from "../bounds.js";
 import { decodeStrict, reading } from "../strict.js";
 
-/** What was cut out of the messages of an entry or an outcome. */
+/** The private part that was cut out of the messages of an entry or an outcome. */
 export interface PrivatePart {
-  /** Whom it is about: `subjectTokenOf`. */
+  /** The token of the subject that the part is about (`subjectTokenOf`). */
   readonly subject: string;
-  /** The data key, 32 hexadecimal digits. */
+  /** The id of the data key, 32 hexadecimal digits. */
   readonly keyId: string;
-  /** What was cut out, encrypted; empty: the messages are not kept. */
+  /** The encrypted edits that restore the messages; empty: the messages are not stored. */
   readonly sealed: Uint8Array;
-  /** The keyed digest of all of the messages. */
+  /** The keyed digest of the complete messages. */
   readonly digest: Uint8Array;
 }
 
-/** A data key, wrapped for its holder. */
+/** A data key that is wrapped for its holder. */
 export interface DataKeyRecord {
   readonly service: string;
   readonly subject: string;
   readonly keyId: string;
   readonly salt: Uint8Array;
-  /** The holder's public key, as policy had it. */
+  /** The holder's public key, as policy stated it. */
   readonly holder: string;
   readonly wrapped: Uint8Array;
   readonly timeMs: number;
@@ -66,11 +66,14 @@ export const renderDataKey = ({ keyId, salt, wrapped, ...plain }: DataKeyRecord)
   wrapped: Buffer.from(wrapped),
 });
 
-/** The bytes of a data key as they are stored. */
+/** Returns the bytes of a data key as they are stored. */
 export const encodeDataKey = (record: DataKeyRecord): Uint8Array =>
   DataKeyMessage.encode(renderDataKey(record)).finish();
 
-/** Reads what is stored. Nobody signs it: whoever changes it makes what it wraps unreadable. Fails with `invalid_record`. */
+/**
+ * Parses a stored data key. It is not signed: a change to it only makes the key impossible to unwrap. Fails with
+ * `invalid_record`.
+ */
 export function parseDataKey(bytes: Uint8Array): DataKeyRecord {
   const message = decodeStrict(DataKeyMessage, bytes, what, recordBytesMax);
   return reading(what, () => dataKeyOf(message));

@@ -1,4 +1,4 @@
-/** An operator's word about an entry whose outcome is not known. */
+/** An operator's statement about an entry whose outcome is not known. */
 import {
   JournalResolution_Outcome as outcomes,
   JournalResolution as ResolutionMessage,
@@ -17,7 +17,7 @@ export interface JournalResolution {
   readonly entry: number;
   readonly entryDigest: Digest;
   readonly outcome: "applied" | "not-applied";
-  /** What repeats are answered with. */
+  /** The gRPC status code with which repeated calls are answered. */
   readonly code: number;
   readonly message: string;
   readonly operator: string;
@@ -65,6 +65,8 @@ function parseOutcome(outcome: outcomes): JournalResolution["outcome"] {
 export const signResolution = (body: JournalResolution, mesh: string, signer: Signer): Signed<JournalResolution> =>
   signWith(codec, body, mesh, signer);
 
-/** Verifies, then parses. Fails with `invalid_record`, or with `unauthenticated` if the key is not known. */
+/**
+ * Verifies and then parses a resolution. Fails with `invalid_record`, or with `unauthenticated` if the key is unknown.
+ */
 export const verifyResolution = (bytes: Uint8Array, mesh: string, keys: KeySet): Signed<JournalResolution> =>
   verifyWith(codec, bytes, mesh, keys);

@@ -1,4 +1,7 @@
-/** Control planes seal what is stored, in its order: whoever changes, removes, moves or inserts a message would have to sign anew. */
+/**
+ * Control planes seal the stored messages in their order. Whoever changes, removes, moves or inserts a message would
+ * have to sign a new seal.
+ */
 import { createHash } from "node:crypto";
 import { JournalSeal as SealMessage } from "../../../proto/gen/ashlar/v1/journal.js";
 import { type Digest, digestFromBytes } from "../../digest.js";
@@ -18,7 +21,7 @@ import { decodeStrict, reading } from "../strict.js";
 export interface JournalSeal {
   readonly service: string;
   readonly number: number;
-  /** The digest of the seal before; undefined for the first. */
+  /** The digest of the previous seal; undefined for the first. */
   readonly previous: Digest | undefined;
   readonly from: number;
   readonly through: number;
@@ -27,18 +30,18 @@ export interface JournalSeal {
   readonly timeMs: number;
 }
 
-/** A message as it is stored. */
+/** A message as it is stored in the journal's stream. */
 export interface SealedMessage {
   readonly sequence: number;
   readonly subject: string;
-  /** The statement in its header; "": it has none. */
+  /** The statement in the message's header; "": it has none. */
   readonly statement: string;
   readonly data: Uint8Array;
 }
 
 const type = "ashlar-journal-seal";
 
-/** What the chain takes of a message. */
+/** Returns the part of a message that the hash chain covers. */
 export function linkOf({ sequence, subject, statement, data }: SealedMessage): Uint8Array {
   const number = Buffer.alloc(8);
   number.writeBigUInt64BE(BigInt(sequence));
@@ -46,7 +49,7 @@ export function linkOf({ sequence, subject, statement, data }: SealedMessage): U
   return Buffer.concat([number, sha256(subject), sha256(statement), sha256(data)]);
 }
 
-/** The chain after one more message; `before` is that of the message before, undefined for the first. */
+/** Returns the hash chain after one more message; `before` is the chain before it, undefined for the first message. */
 export function chainWith(before: Digest | undefined, link: Uint8Array): Digest {
   const hash = createHash("sha256").update("ashlar-journal-chain-v1\0").update(digestToBuffer(before)).update(link);
   return digestFromBytes(hash.digest());
@@ -81,6 +84,6 @@ const codec: RecordCodec<JournalSeal> = {
 export const signSeal = (body: JournalSeal, mesh: string, signer: Signer): Signed<JournalSeal> =>
   signWith(codec, body, mesh, signer);
 
-/** Verifies, then parses. Fails with `invalid_record`, or with `unauthenticated` if the key is not known. */
+/** Verifies and then parses a seal. Fails with `invalid_record`, or with `unauthenticated` if the key is unknown. */
 export const verifySeal = (bytes: Uint8Array, mesh: string, keys: KeySet): Signed<JournalSeal> =>
   verifyWith(codec, bytes, mesh, keys);
