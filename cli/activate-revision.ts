@@ -11,9 +11,9 @@ import { parsePlan, type StageFlags } from "./stages.js";
 export interface ActivationFlags extends StageFlags {
   readonly wait?: boolean;
   readonly force?: boolean;
-  /** Percent. */
+  /** The share of live proxies that must have prepared the revision, in percent. */
   readonly threshold?: number;
-  /** Milliseconds: for proxies to prepare, and again for them to switch. */
+  /** The milliseconds that proxies may take to prepare, and again to switch. */
   readonly timeout: number;
   /** False if the timeout is the default, which does not apply to a rollout. */
   readonly timeoutGiven?: boolean;
@@ -28,20 +28,22 @@ export interface Activated {
   readonly tookMs: number;
   /** Ids of live proxies that did not switch in time. */
   readonly behind: readonly string[];
-  /** Proxies that went silent without leaving, and so were not waited for; with `wait` only. */
+  /** Proxies that went silent without leaving, which were not waited for; only with `wait`. */
   readonly notHeard: readonly { readonly id: string; readonly service: string }[];
-  /** The rollout that was begun, as it was seen last. */
+  /** The rollout that was begun, in its latest state. */
   readonly rollout?: ReturnType<typeof rolloutToJson>;
   /** Why waiting for the fleet failed; undefined if it succeeded or was not asked for. */
   readonly failure: Error | undefined;
 }
 
-/** A rollout that is waited for may take long; it goes on by itself whether anybody waits or not. */
+/** The longest wait for a rollout, which continues whether anybody waits or not. */
 const rolloutWaitMsMax = 24 * 3_600_000;
 
 const nobody = { behind: [], notHeard: [] } as const;
 
-/** `expectedEpoch`: fail with `conflict` unless this is the head; undefined: whatever it is. */
+/**
+ * Activates a revision. `expectedEpoch`: fail with `conflict` unless this is the head; undefined: whatever the head is.
+ */
 export async function activateRevision(
   { admin, clock, progress }: Pick<Cli, "clock" | "progress"> & { readonly admin: AdminClient },
   what: { readonly revision: number; readonly reason: string; readonly expectedEpoch?: number },
@@ -84,8 +86,8 @@ export async function activateRevision(
 }
 
 /**
- * Prints, for programs, that a revision is in the log and was not activated, for example since it lacks approvals: the
- * command ends with `error` then. Prints nothing where the control plane cannot be asked any more.
+ * Prints, for programs, that a revision is in the log and was not activated, for example because it lacks approvals;
+ * the command then ends with `error`. Prints nothing if the control plane cannot be reached any more.
  */
 export async function showInactive(
   { cli, admin, output }: { readonly cli: Cli; readonly admin: AdminClient; readonly output: OutputFormat },
@@ -100,8 +102,8 @@ export async function showInactive(
 }
 
 /**
- * The head of the activation log, if it has nothing newer than `revision`: of two that apply at once, the older
- * revision must not end up active because its activation came last.
+ * Returns the head of the activation log if it has no newer revision than `revision`. Otherwise fails: of two operators
+ * who apply at once, the older revision must not become active because its activation came last.
  */
 export async function findEpochBelow(admin: AdminClient, revision: number): Promise<number> {
   const { epoch, revision: active, rollout } = await admin.getStatus({});

@@ -1,4 +1,4 @@
-/** Approvals of revisions as commands print them. */
+/** Renders approvals of revisions. */
 import type { ApprovalInfo } from "./client.js";
 import { renderTime } from "./output.js";
 
@@ -6,7 +6,7 @@ export function approvalToJson({ operator, reason, timeMs }: ApprovalInfo) {
   return { operator, reason, time: renderTime(timeMs) };
 }
 
-/** The names of operators; "-" for nobody. */
+/** Returns the names of operators, or "-" if there are none. */
 export function renderApprovers(approvals: readonly ApprovalInfo[]): string {
   return approvals.map(({ operator }) => operator.slice(operator.lastIndexOf("/") + 1)).join(", ") || "-";
 }

@@ -1,4 +1,4 @@
-/** The whole audit log: read from the control plane page by page, written to a file, verified from either. */
+/** The whole audit log: read from the control plane page by page, written to a file, or verified from either. */
 import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
 import {
@@ -16,7 +16,7 @@ import { writeDurably } from "../runtime/durable-file.js";
 import { fileReason } from "../runtime/file-reason.js";
 import type { AdminClient, ExportAuditResponse } from "./client.js";
 
-const pagesMax = 20_000; // more than a stream of 256 MiB has
+const pagesMax = 20_000; // a stream of 256 MiB has fewer
 const idlePagesMax = 50;
 
 /** Yields the pages of the log; the last one is complete. Fails with `limit` if there are too many. */
@@ -67,7 +67,7 @@ export async function exportAudit(admin: Pick<AdminClient, "exportAudit">, path:
   return lines.length;
 }
 
-/** The lines in parts of a thousand: the whole log may be longer than one text may be. */
+/** Returns the lines in parts of a thousand, because the whole log may exceed the longest possible string. */
 function renderParts(lines: readonly string[]): readonly string[] {
   const parts: string[] = [];
   for (let at = 0; at < lines.length; at += 1000) parts.push(`${lines.slice(at, at + 1000).join("\n")}\n`);

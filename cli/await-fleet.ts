@@ -19,12 +19,12 @@ export interface FleetReport {
   readonly revision: number;
   /** True if the target is the head and no proxy is behind. */
   readonly reached: boolean;
-  /** The rollout that is underway, with which not every proxy is to evaluate one revision. */
+  /** The rollout that is underway, during which proxies evaluate two revisions. */
   readonly rollout: RolloutInfo | undefined;
 }
 
 const pollMs = 50;
-/** Milliseconds after which progress is shown. */
+/** The milliseconds after which progress is shown. */
 const quietMs = 1000;
 
 export interface AwaitFleetDeps {
@@ -57,7 +57,10 @@ function evaluates(state: { readonly epoch: number; readonly revision: number },
   return target.kind === "epoch" ? state.epoch >= target.epoch : state.revision === target.revision;
 }
 
-/** The error for a fleet that did not get there: names who is behind, and why where it is known. */
+/**
+ * Returns the error for a fleet that is not ready in time: it names the proxies that are behind, and why, where that is
+ * known.
+ */
 export function behindError(report: FleetReport, target: FleetTarget, timeoutMs: number): AshlarError {
   const wanted = target.kind === "epoch" ? `epoch ${target.epoch}` : `revision ${target.revision}`;
   const late = `not in force everywhere within ${timeoutMs / 1000} s`;

@@ -1,4 +1,4 @@
-/** What commands get to work with: output, the context and the admin client. */
+/** What commands receive: output, the context and the admin client. */
 import type { Command } from "commander";
 import type { Clock } from "../runtime/clock.js";
 import type { AdminClient } from "./client.js";
@@ -14,19 +14,22 @@ export interface Cli {
   print(text: string): void;
   /** Writes a line to stderr. */
   note(text: string): void;
-  /** The operator's context. Fails with `invalid_argument` if there is none. */
+  /** Reads the operator's context. Fails with `invalid_argument` if there is none. */
   readContext(command: Command): AdminContext;
   /** Opens the terminal that stdout and stdin are. Returns undefined if they are none. It must be closed. */
   openTerminal(): Terminal | undefined;
-  /** Resolves when the command is asked to stop (SIGINT, SIGTERM), which from the first call on does not end it by itself. */
+  /**
+   * Resolves when the command is told to stop (SIGINT, SIGTERM). From the first call on, these signals no longer end it
+   * by themselves.
+   */
   stopped(): Promise<void>;
   /** Asks at the terminal. Returns undefined if there is no terminal. */
   confirm(question: string): Promise<boolean | undefined>;
   /**
-   * Shows progress on stderr: on a terminal it replaces the former text, elsewhere a line is printed when it changes.
+   * Shows progress on stderr: on a terminal it replaces the text before, elsewhere a line is printed when it changes.
    */
   progress(text: string): void;
-  /** A client for the context of `command`; `work` done, it is closed. */
+  /** Runs `work` with a client for the context of `command`, and closes the client afterwards. */
   withAdmin<Result>(command: Command, work: (admin: AdminClient) => Promise<Result>): Promise<Result>;
 }
 

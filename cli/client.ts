@@ -56,13 +56,13 @@ type RequestOf<Name extends keyof Definition> = ReturnType<Definition[Name]["req
 type ResponseOf<Name extends keyof Definition> = ReturnType<Definition[Name]["responseDeserialize"]>;
 
 /**
- * What a command can ask the control plane: the methods of ashlar.v1.AdminService, by their names there. Each fails with
- * the AshlarError that the control plane meant, or with `unavailable` and the address if it could not be reached.
+ * What a command can ask the control plane: the methods of ashlar.v1.AdminService, by their names. Each fails with the
+ * AshlarError that the control plane sent, or with `unavailable` and the address if it cannot be reached.
  */
 export type AdminClient = {
   readonly [Name in MethodNames<false>]: (request: RequestOf<Name>) => Promise<ResponseOf<Name>>;
 } & {
-  /** Leaving the loop cancels the call. */
+  /** Calls a streaming method. Leaving the loop cancels the call. */
   readonly [Name in MethodNames<true>]: (request: RequestOf<Name>) => AsyncGenerator<ResponseOf<Name>, void, undefined>;
 } & { close(): void };
 
@@ -70,7 +70,7 @@ const answerMs = 20_000;
 const workMs = 60_000;
 const waitMsDefault = 30_000;
 
-/** Methods that may work for longer than others before they answer. */
+/** Methods that may take longer than others before they answer. */
 const working: ReadonlySet<string> = new Set<MethodNames<false>>([
   "diffRevisions",
   "exportAudit",
@@ -86,7 +86,7 @@ const working: ReadonlySet<string> = new Set<MethodNames<false>>([
   "validateRevision",
 ]);
 
-/** How long an answer may take: as long as the request itself says that it waits, and some more. */
+/** Returns how long an answer may take, in milliseconds: as long as the request itself waits, and some more. */
 function timeoutMsOf(name: string, request: object): number {
   if (working.has(name)) return workMs;
   if ("prepareTimeoutMs" in request) return answerMs + Number(request.prepareTimeoutMs);
@@ -95,9 +95,8 @@ function timeoutMsOf(name: string, request: object): number {
 }
 
 /**
- * Opens a client; it connects on the first call.
- * Fails with `invalid_argument` if the context's PEM is no PEM. An IP address may not stand in SNI (RFC 6066 3),
- * so there a name does; neither makes an identity.
+ * Opens a client, which connects on the first call. Fails with `invalid_argument` if the PEM in the context is
+ * malformed. SNI may not contain an IP address (RFC 6066 3), so a name replaces it; neither makes an identity.
  */
 export function openAdminClient(context: AdminContext): AdminClient {
   const client = connectGrpc({
@@ -147,7 +146,9 @@ function channelCredentials({ path, ca, certificate, key }: AdminContext) {
   }
 }
 
-/** Checks the server's certificate against the context's CA, and its identity by the SPIFFE ID, not by a host name. */
+/**
+ * Checks the server's certificate against the context's CA, and its identity by the SPIFFE ID instead of a host name.
+ */
 function checkControlPlane(der: Uint8Array): Error | undefined {
   try {
     const { spiffeId, trustDomain } = parseSvid(der);

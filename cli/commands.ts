@@ -1,8 +1,8 @@
-/** The commands that ask the control plane, or nobody; each is loaded when it is asked for. */
+/** The commands that ask the control plane, or nobody. Each is loaded when it is needed. */
 import type { Command } from "commander";
 import type { Cli } from "./cli.js";
 
-/** Adds a command, with those below it, to the program. */
+/** Adds a command and its subcommands to the program. */
 type AddCommand = (program: Command, cli: Cli) => void;
 
 /**
@@ -49,7 +49,7 @@ const loaders: Readonly<Record<string, () => Promise<AddCommand>>> = {
   replay: async () => (await import("./commands/replay.js")).addReplayCommand,
 };
 
-/** The command that `argv` names, or all of them where it names none: for help, and to say what is nearest. */
+/** Loads the command that `argv` names, or all commands if it names none: for the help, and to suggest a name. */
 export async function loadCommands(argv: readonly string[]): Promise<readonly AddCommand[]> {
   const name = argv[argv[0] === "--context" ? 2 : 0] ?? "";
   const asked = Object.hasOwn(loaders, name) ? [loaders[name]] : Object.values(loaders);

@@ -1,7 +1,7 @@
-/** A question to whoever sits at the terminal. */
+/** Asks a question at the terminal. */
 import { createInterface } from "node:readline";
 
-/** True only for "y" or "yes"; Ctrl-C, Ctrl-D and everything else are no. */
+/** Returns true only for "y" or "yes"; Ctrl-C, Ctrl-D and everything else count as no. */
 export function askAtTerminal(
   question: string,
   { input, output }: { readonly input: NodeJS.ReadableStream; readonly output: NodeJS.WritableStream },

@@ -1,4 +1,4 @@
-/** The operator's context: where the control plane is and the certificate that proves who the operator is. */
+/** The operator's context: the address of the control plane, and the certificate that proves who the operator is. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { AshlarError } from "../core/errors.js";
@@ -8,15 +8,15 @@ import { fileReason } from "../runtime/file-reason.js";
 export interface AdminContext {
   /** The file it was read from, for messages. */
   readonly path: string;
-  /** SHA-256 of the mesh's root key, hexadecimal; undefined: an older `ashlar up` wrote the context. */
+  /** The SHA-256 of the mesh's root key in hexadecimal; undefined: an older `ashlar up` wrote the context. */
   readonly rootHash: string | undefined;
-  /** "HOST:PORT" of the admin listener. */
+  /** The address of the admin listener, "HOST:PORT". */
   readonly admin: string;
-  /** PEM. */
+  /** The CA certificate in PEM. */
   readonly ca: string;
-  /** PEM, leaf first. */
+  /** The operator's certificate chain in PEM, leaf first. */
   readonly certificate: string;
-  /** PEM. */
+  /** The operator's private key in PEM. */
   readonly key: string;
 }
 
@@ -28,7 +28,7 @@ export function defaultContextPath(env: Readonly<Record<string, string | undefin
   return join(folder, "ashlar", "admin.json");
 }
 
-/** Reads a context file; fails with `invalid_argument` and what to do about it. */
+/** Reads a context file. Fails with `invalid_argument` and says what to do. */
 export function readContext(path: string): AdminContext {
   const content = parseJson(path, readText(path));
   const field = (name: string): string => {

@@ -1,4 +1,4 @@
-/** The convergence ledger as commands read and print it. */
+/** Reads and renders the convergence ledger: what each proxy should evaluate, and what it evaluates. */
 import { isAshlarError } from "../core/errors.js";
 import type { AdminClient, ProxyConvergence } from "./client.js";
 import { renderTime } from "./output.js";

@@ -1,4 +1,4 @@
-/** Recorded decisions, as the control plane answers them. */
+/** Reads recorded decisions from the control plane. */
 import type { DecisionBatch, DecisionRecord } from "../core/decision/decision-record.js";
 import { batchOf, decisionOf } from "../core/wire/decisions.js";
 import type { ListDecisionsRequest } from "../proto/gen/ashlar/v1/decision.js";
@@ -11,12 +11,13 @@ export interface DecisionOfProxy {
   readonly decision: DecisionRecord;
 }
 
-/** Yields batches, oldest first, and ends with what is there. Leaving the loop ends the call. */
+/** Yields the present batches, oldest first, and then ends. Leaving the loop ends the call. */
 export async function* listDecisions(
   admin: AdminClient,
   request: ListDecisionsRequest,
 ): AsyncGenerator<DecisionBatch, void, undefined> {
-  for await (const { batch } of admin.listDecisions(request)) if (batch !== undefined) yield batchOf(batch, batch); // its writer was verified
+  // the control plane has verified its writer
+  for await (const { batch } of admin.listDecisions(request)) if (batch !== undefined) yield batchOf(batch, batch);
 }
 
 /** Returns the decision with this id. Fails with `not_found` if it is not recorded. */

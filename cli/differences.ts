@@ -11,7 +11,7 @@ export function accessToJson({ caller, service, method, change, before, after }:
   return { caller, service, method, change, before, after };
 }
 
-/** Objects with their changed lines. */
+/** Renders objects with their changed lines. */
 export function renderObjects(objects: readonly ObjectChange[]): readonly string[] {
   return objects.flatMap(({ change, kind, name, lines }) => [
     plain(`${change} ${kind} ${name}`),
@@ -30,7 +30,7 @@ export function renderAccess(access: readonly AccessChange[]): readonly string[]
   return ["", ...renderTable(columns, rows).split("\n")];
 }
 
-/** No condition. */
+/** Returns whether an access is no condition. */
 function isPlain(access: string): boolean {
   return ["", "allowed", "denied"].includes(access);
 }

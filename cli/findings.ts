@@ -1,4 +1,4 @@
-/** Findings about policy files, as the control plane sent them. */
+/** Renders findings about policy files that the control plane sent. */
 import type { Finding } from "./client.js";
 import { plain } from "./output.js";
 
@@ -16,7 +16,7 @@ export function findingToJson({ severity, file, line, column, field, message }: 
   return { severity: severity === warning ? "warning" : "error", file, line, column, field, message };
 }
 
-/** "policy.yaml:3:7: error: …"; a finding without a place has no numbers. */
+/** Renders a finding as "policy.yaml:3:7: error: …"; one without a place has no numbers. */
 export function renderFinding({ severity, file, line, column, message }: FindingJson): string {
   const place = line === 0 ? file : `${file}:${line}:${column}`;
   return plain(`${place === "" ? "policy" : place}: ${severity}: ${message}`);

@@ -14,9 +14,7 @@ export function renderNames(proxies: readonly { readonly id: string; readonly se
   return `${names.join(", ")}${more}`;
 }
 
-/**
- * Returns proxies that went silent without leaving. It is not known what they evaluate, and they are not waited for.
- */
+/** Returns the proxies that went silent without leaving. What they evaluate is unknown, and they are not waited for. */
 export function silentOf(proxies: readonly ProxyInfo[]): readonly ProxyInfo[] {
   return proxies.filter(({ live, revokedMs }) => !live && revokedMs === 0);
 }
@@ -26,7 +24,7 @@ export function renderSilent(silent: readonly { readonly id: string; readonly se
   return silent.length === 0 ? "" : ` Not heard of, so not counted: ${renderNames(silent)}.`;
 }
 
-/** Shows who has not prepared `revision` while `work`, which waits for them, takes longer than a second. */
+/** Shows which proxies have not prepared `revision` while `work`, which waits for them, takes longer than a second. */
 export async function showPreparing<Result>(
   deps: { readonly admin: Pick<AdminClient, "getConvergence">; readonly clock: Clock; progress(text: string): void },
   revision: number,

@@ -1,4 +1,4 @@
-/** Sends an export to the control plane, page by page, once it holds by itself. */
+/** Sends an exported journal to the control plane, page by page, after verifying it. */
 import { auditKeys } from "../core/audit/audit-file.js";
 import type { Digest } from "../core/digest.js";
 import { AshlarError } from "../core/errors.js";
@@ -28,12 +28,12 @@ export interface ImportedJournal {
 
 type Admin = Pick<AdminClient, "importJournal" | "finishJournalImport">;
 
-/** What is in the file, once it was read as a whole. */
+/** What is known about the file after one complete reading. */
 interface Plan {
   readonly trust: JournalTrust;
   readonly first: number;
   readonly last: number;
-  /** Sequences of entries whose idempotency key is remembered: of those with one key, the last. */
+  /** The sequences of the entries whose idempotency keys must be remembered: for each key the last entry. */
   readonly remembered: ReadonlySet<number>;
 }
 
@@ -41,8 +41,8 @@ const pageMessages = 500;
 const pageBytes = 2 * 1024 * 1024;
 
 /**
- * Imports a file. Fails with `invalid_record` and the first fault if it does not hold, and as the control plane does; what was imported
- * is removed then.
+ * Imports a file. Fails with `invalid_record` and the first fault if the file does not verify, and with the errors of
+ * the control plane; what was imported is then removed again.
  */
 export async function importJournal(
   admin: Admin,
@@ -94,7 +94,7 @@ async function planOf({ path, rootHash, rememberMs }: JournalImport): Promise<Pl
       continue;
     }
     const { sequence, storedMs } = part;
-    if (sequence <= through) continue; // it was let go, and came back
+    if (sequence <= through) continue; // it was removed from the journal and came back
     if (first === 0) first = sequence;
     [last, lastMs] = [sequence, Math.max(lastMs, storedMs)];
     const id = messageIdOf(part);
@@ -106,7 +106,7 @@ async function planOf({ path, rootHash, rememberMs }: JournalImport): Promise<Pl
   return { trust, first, last, remembered: new Set(young.map(({ sequence }) => sequence)) };
 }
 
-/** The message id of an entry with an idempotency key; undefined: it has none. */
+/** Returns the message id of an entry with an idempotency key, or undefined if it has none. */
 function messageIdOf({ subject, data }: JournalMessage): string | undefined {
   const place = parseJournalSubject(subject);
   if (place?.kind !== "entry" || isMessagesKey(place.key)) return undefined;

@@ -1,4 +1,4 @@
-/** A whole journal: read from the control plane page by page, written to a file, verified from either. */
+/** A whole journal: read from the control plane page by page, written to a file, or verified from either. */
 import { createReadStream, createWriteStream, renameSync, rmSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { pipeline } from "node:stream/promises";
@@ -23,7 +23,7 @@ import type { AdminClient, ExportJournalResponse } from "./client.js";
 
 type Admin = Pick<AdminClient, "exportJournal">;
 
-/** Yields the pages of a journal; the first one has its trust. */
+/** Yields the pages of a journal; the first one contains its trust records. */
 async function* readPages(admin: Admin, service: string): AsyncGenerator<ExportJournalResponse> {
   let page = await admin.exportJournal({ service, from: 0, through: 0 });
   yield page;
@@ -36,7 +36,7 @@ async function* readPages(admin: Admin, service: string): AsyncGenerator<ExportJ
   }
 }
 
-/** A verifier of what this trust is of. Fails with `unauthenticated` if its root is not the one that is pinned. */
+/** Returns a verifier for the journal of `trust`. Fails with `unauthenticated` if its root is not the pinned one. */
 function verifierOf(trust: JournalTrust, rootHash: Digest): JournalVerifier {
   const { mesh, service, rootPublicKey } = trust;
   const keys = auditKeys(trust, rootHash);
@@ -97,7 +97,7 @@ export async function exportJournal(admin: Admin, service: string, path: string)
 const isFileError = (error: unknown): boolean =>
   error instanceof Error && "syscall" in error && typeof error.syscall === "string";
 
-/** Yields the beginning of an export, then its messages. Fails with `invalid_argument` where it cannot be read. */
+/** Yields the header of an export and then its messages. Fails with `invalid_argument` if a line cannot be parsed. */
 export async function* readJournalFile(path: string): AsyncGenerator<JournalTrust | JournalMessage> {
   const input = createReadStream(path, { encoding: "utf8" });
   let lines = 0;

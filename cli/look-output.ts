@@ -1,4 +1,4 @@
-/** Traffic and single calls as commands print them. */
+/** Renders traffic and single calls. */
 import { status } from "@grpc/grpc-js";
 import { isFailureStatus, isRefusalStatus } from "../core/look/look-model.js";
 import type { TappedCall, TrafficPair, WatchTrafficResponse } from "./client.js";
@@ -7,7 +7,7 @@ import { type Colour, paint } from "./terminal.js";
 
 const statusName = (code: number): string => status[code] ?? String(code);
 
-/** A call for programs. */
+/** Returns a call as JSON for programs. */
 export function callToJson(call: TappedCall, proxy: string) {
   const { timeMs, outbound, caller, service, method, version, code, reason, tookMs, revision, attempts } = call;
   return {
@@ -28,7 +28,7 @@ export function callToJson(call: TappedCall, proxy: string) {
   };
 }
 
-/** A call for people, on one line. `columns`: what there is room for; undefined: no bound. */
+/** Renders a call on one line for people. `columns`: the width that is available; undefined: no bound. */
 export function renderCall(call: TappedCall, columns: number | undefined, colours: boolean): string {
   const { timeMs, caller, service, version, method, code, reason, tookMs, attempts, decision, outbound } = call;
   const called = version === "" ? service : `${service}@${version}`;
@@ -50,7 +50,7 @@ function colourOf(code: number): Colour | undefined {
   return isFailureStatus(code) ? "red" : undefined;
 }
 
-/** "0.42 ms", "12 ms", "3.1 s". */
+/** Renders milliseconds: "0.42 ms", "12 ms", "3.1 s". */
 function renderMs(ms: number): string {
   if (ms >= 1000) return `${(ms / 1000).toFixed(ms < 10_000 ? 1 : 0)} s`;
   return `${ms.toFixed(ms < 1 ? 2 : ms < 10 ? 1 : 0)} ms`;
@@ -58,7 +58,7 @@ function renderMs(ms: number): string {
 
 const rounded = (value: number, digits = 3): number => Number(value.toFixed(digits));
 
-/** The traffic for programs. */
+/** Returns the traffic as JSON for programs. */
 export function trafficToJson(view: WatchTrafficResponse) {
   const { timeMs, windowMs, pairs, leftOff, proxies, answering, silent } = view;
   return {
@@ -96,13 +96,13 @@ function codesOf(codes: readonly number[]): readonly (readonly [string, number])
 const perSecond = ({ calls }: TrafficPair, windowMs: number): number =>
   windowMs === 0 ? 0 : (calls * 1000) / windowMs;
 
-/** The share of calls that neither failed nor were refused. */
+/** Returns the share of calls that neither failed nor were refused. */
 const successOf = ({ calls, refused, failed }: TrafficPair): number =>
   calls === 0 ? 1 : (calls - refused - failed) / calls;
 
 const headings = ["CALLER", "SERVICE", "METHOD", "CALLS/S", "SUCCESS", "REFUSED", "FAILED", "P50", "P99"] as const;
 
-/** The traffic for people. `columns`: what there is room for; undefined: no bound. */
+/** Renders the traffic for people. `columns`: the width that is available; undefined: no bound. */
 export function renderTraffic(view: WatchTrafficResponse, columns: number | undefined, colours: boolean): string[] {
   const colour = paint(colours);
   const seconds = Math.round(view.windowMs / 1000);
@@ -141,7 +141,10 @@ function rowColour(pair: TrafficPair | undefined): Colour | undefined {
 
 const narrowest = 8;
 
-/** Names give way to figures: the method first, then the longest. */
+/**
+ * Returns the widths of the columns. If there is too little room, names are shortened: the method first, then the
+ * longest.
+ */
 function fittedWidths(rows: readonly (readonly string[])[], columns: number | undefined): number[] {
   const widths = headings.map((_, at) => Math.max(...rows.map((cells) => (cells[at] ?? "").length)));
   if (columns === undefined) return widths;

@@ -13,9 +13,9 @@ const folderOf = { up: "control-plane", proxy: "data-plane", gateway: "data-plan
   string
 >;
 
-/** The other folder's main, by a computed address: the parts do not know each other when they are compiled. */
+/** Runs the main function of another part, which is found by a computed path: the parts do not import each other. */
 async function runProcess(name: ProcessName, argv: readonly string[]): Promise<number> {
-  // they have handlers of their own, which stop in order
+  // the other part has handlers of its own, which stop it in order
   process.off("uncaughtException", end);
   process.off("unhandledRejection", end);
   stopWithNpx();
@@ -25,7 +25,10 @@ async function runProcess(name: ProcessName, argv: readonly string[]): Promise<n
   return main(argv, process.env);
 }
 
-/** npx runs a command in a shell, which does not pass signals on: once that is gone, npx was told to stop. */
+/**
+ * Stops when npx does: npx runs a command in a shell, which does not pass signals on. When the shell is gone, npx was
+ * told to stop.
+ */
 function stopWithNpx(): void {
   if (process.env.npm_lifecycle_event !== "npx" || !process.env.npm_lifecycle_script?.includes("ashlar")) return;
   const parent = process.ppid;
@@ -51,7 +54,10 @@ process.on("uncaughtException", end);
 process.on("unhandledRejection", end);
 process.stdout.on("error", () => process.exit(0)); // the reader of the pipe has gone
 
-/** Everything but processes: loaded only when it is asked for, since a process would keep it in memory for good. */
+/**
+ * Runs a command of the CLI. Its modules are loaded only here, because a proxy or control plane would keep them in
+ * memory for ever.
+ */
 async function runCommand(argv: readonly string[]): Promise<number> {
   const [{ runCli }, { defaultContextPath }, { systemClock }, { openTerminal }] = await Promise.all([
     import("./program.js"),
@@ -85,5 +91,5 @@ const [first] = argv;
 const running =
   first === "up" || first === "proxy" || first === "gateway" ? runProcess(first, argv.slice(1)) : runCommand(argv);
 const code = await running.catch(end);
-// what was written to a pipe has to be out before the process ends
+// text that was written to a pipe must be out before the process ends
 process.stdout.write("", () => process.stderr.write("", () => process.exit(code)));

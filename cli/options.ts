@@ -1,4 +1,4 @@
-/** Options that several commands share, and parsers that say what was expected. */
+/** Options that several commands share, and parsers that say what they expect. */
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { expectedDuration, parseOptionMs } from "../core/duration.js";
 import { gatewayNameIn, isLabel } from "../core/identity.js";
@@ -6,7 +6,7 @@ import { parseSizeBytes } from "../core/size.js";
 
 const durationMsMax = 7 * 86_400_000;
 
-/** A duration from 1 ms to 7 days, in milliseconds. */
+/** Parses a duration from 1 ms to 7 days to milliseconds. */
 export function parseDuration(text: string): number {
   const ms = parseOptionMs(text);
   if (ms === undefined || ms < 1 || ms > durationMsMax) {
@@ -15,13 +15,13 @@ export function parseDuration(text: string): number {
   return ms;
 }
 
-/** A revision or epoch: a whole number from 1. */
+/** Parses a revision or epoch: a whole number from 1. */
 export function parseNumber(text: string): number {
   if (!/^[1-9]\d{0,14}$/.test(text)) throw new InvalidArgumentError("Expected a whole number from 1.");
   return Number(text);
 }
 
-/** "20GiB" or plain bytes, from 4 MiB. */
+/** Parses "20GiB" or plain bytes, from 4 MiB, to bytes. */
 export function parseSize(text: string): number {
   const bytes = parseSizeBytes(text, "B");
   if (bytes === undefined || bytes < 4 * 1024 * 1024)
@@ -29,12 +29,12 @@ export function parseSize(text: string): number {
   return bytes;
 }
 
-/** The number of a log's head, 0 while it is empty. */
+/** Parses the number of a log's head, which is 0 if the log is empty. */
 export function parseParent(text: string): number {
   return text === "0" ? 0 : parseNumber(text);
 }
 
-/** "90%" or "90". */
+/** Parses "90%" or "90". */
 export function parsePercent(text: string): number {
   const percent = /^(\d{1,3})%?$/.exec(text)?.[1];
   const value = Number(percent);
@@ -44,19 +44,19 @@ export function parsePercent(text: string): number {
   return value;
 }
 
-/** A root hash: SHA-256 of a mesh's root key. */
+/** Parses a root hash: the SHA-256 of a mesh's root key. */
 export function parseRootHash(text: string): string {
   if (!/^[0-9a-f]{64}$/.test(text))
     throw new InvalidArgumentError("Expected 64 digits of 0-9 and a-f, as in join.json.");
   return text;
 }
 
-/** A service's name, or "gateway/NAME". */
+/** Parses a service's name, or "gateway/NAME". */
 export function parseWorkload(text: string): string {
   return gatewayNameIn(text) === undefined ? parseLabel(text) : text;
 }
 
-/** A service's or version's name. */
+/** Parses the name of a service or a version. */
 export function parseLabel(text: string): string {
   if (!isLabel(text)) throw new InvalidArgumentError('Expected 1 to 63 of a-z, 0-9 and "-", not at either end.');
   return text;
@@ -66,7 +66,7 @@ export function collect(value: string, before: readonly string[] | undefined): r
   return [...(before ?? []), value];
 }
 
-/** -o table|json. */
+/** Returns the option -o table|json. */
 export function outputOption(): Option {
   return new Option("-o, --output <format>", "what to print on stdout").choices(["table", "json"]).default("table");
 }
@@ -75,7 +75,7 @@ export function timeoutOption(what: string): Option {
   return durationOption("--timeout <duration>", what, "30s");
 }
 
-/** A duration whose default stands in the help as it would be given. */
+/** Returns an option for a duration. Its default appears in the help as it would be written. */
 export function durationOption(flags: string, what: string, byDefault: string): Option {
   return new Option(flags, what).argParser(parseDuration).default(parseDuration(byDefault), byDefault);
 }
@@ -93,8 +93,8 @@ export function parsePathOrFormat(text: string): PathOrFormat {
 }
 
 /**
- * Makes `command`, and those below it, refuse an option that is given twice with different values: one of them would be
- * dropped without a word. Those that gather values are left alone.
+ * Makes `command` and its subcommands refuse an option that is given twice with different values, because one of them
+ * would be dropped silently. Options that collect values are exempt.
  */
 export function refuseTwice(command: Command): void {
   for (const option of command.options) {
@@ -110,7 +110,7 @@ export function refuseTwice(command: Command): void {
   for (const below of command.commands) refuseTwice(below);
 }
 
-/** Commander gives the value before to parsers that take it. */
+/** Commander passes the previous value to parsers with two parameters, which collect values. */
 const gathers = ({ parseArg }: Option): boolean => parseArg !== undefined && parseArg.length > 1;
 
 /** Ends a command's help with an example. */

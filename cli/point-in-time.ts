@@ -1,17 +1,17 @@
 import { parseDurationMs } from "../core/duration.js";
 import { AshlarError } from "../core/errors.js";
 
-// RFC 3339 5.6: the offset is not optional, so no time means something else on another machine
+// RFC 3339 5.6: the offset is mandatory, so that a time means the same on every machine
 const rfc3339 = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)$/;
 
 /**
- * The time that `text` means, in Unix milliseconds: RFC 3339, or a duration before `nowMs` ("2h ago", "2h").
- * Fails with `invalid_argument` on anything else and on times to come.
+ * Returns the time that `text` means, in Unix milliseconds: an RFC 3339 time, or a duration before `nowMs` ("2h ago",
+ * "2h"). Fails with `invalid_argument` on anything else and on times in the future.
  */
 export function parsePointInTime(text: string, nowMs: number): number {
   const trimmed = text.trim();
   const ago = trimmed.replace(/\s+ago$/, "");
-  const agoMs = parseDurationMs(ago); // no plain number, which is too easily a year
+  const agoMs = parseDurationMs(ago); // a plain number is refused, because it could be meant as a year
   if (agoMs !== undefined) return Math.max(1, nowMs - agoMs);
   const timeMs = rfc3339.test(trimmed) ? Date.parse(trimmed.replace(" ", "T").toUpperCase()) : Number.NaN;
   if (Number.isNaN(timeMs) || timeMs < 1) {

@@ -1,4 +1,4 @@
-/** Policy of a revision or of files, compiled on the operator's machine. */
+/** Compiles the policy of a revision or of files on the operator's machine. */
 import { BoundedMap } from "../core/bounded-map.js";
 import { AshlarError } from "../core/errors.js";
 import type { Finding, PolicyFile, Unit } from "../core/model.js";
@@ -15,14 +15,14 @@ export interface PolicyUnit {
 }
 
 export interface PolicyUnits {
-  /** The source of the policy for messages: "revision 3", "the files". */
+  /** The name of the policy's source in messages: "revision 3", "the files". */
   readonly name: string;
   readonly mesh: string;
   /** Returns undefined if the policy has no such service. */
   find(service: string): PolicyUnit | undefined;
 }
 
-/** The policy of a revision; 0: the active one. Every part of it is checked by digest. */
+/** Fetches the policy of a revision; 0: the active one. Every part is checked by its digest. */
 export async function fetchPolicy(admin: Pick<AdminClient, "exportRevision">, number: number): Promise<PolicyUnits> {
   const { bundle } = await admin.exportRevision({ number });
   const { mesh, revision, snapshot } = parseBundle(bundle);
@@ -30,7 +30,7 @@ export async function fetchPolicy(admin: Pick<AdminClient, "exportRevision">, nu
   return unitsNamed(`revision ${revision.body.number}`, mesh, units);
 }
 
-/** The policy of files, with all that is wrong with them; undefined: there are errors. */
+/** Parses the policy of files, and returns all findings; undefined: there are errors. */
 export function readPolicy(
   files: readonly PolicyFile[],
   mesh: string,
@@ -59,7 +59,7 @@ function unitsNamed(name: string, mesh: string, units: readonly Unit[]): PolicyU
   };
 }
 
-/** Policies of revisions as decisions name them: fetched once each, the last so many kept. */
+/** Caches the policies of revisions that decisions name. Each is fetched once, and only the last ones are kept. */
 export class RevisionCache {
   readonly #admin: Pick<AdminClient, "exportRevision">;
   readonly #kept: BoundedMap<number, PolicyUnits | undefined>;

@@ -1,4 +1,4 @@
-/** The command line: which commands there are, and what an error means for the exit code. */
+/** The command line: its commands, and the exit codes of their errors. */
 import { Command, CommanderError } from "commander";
 import { isAshlarError, messageOf } from "../core/errors.js";
 import { renderNearest } from "../core/snapshot/nearest.js";
@@ -12,10 +12,10 @@ import { refuseTwice, withExample } from "./options.js";
 import { createProgress } from "./progress.js";
 import type { Terminal } from "./terminal.js";
 
-/** 0 done · 1 refused or failed · 2 wrong use · 3 could not reach. */
+/** 0: done. 1: refused or failed. 2: wrong use. 3: the control plane could not be reached. */
 export type ExitCode = 0 | 1 | 2 | 3;
 
-/** The commands that run in this process, so that it has one process id to stop. */
+/** The commands that run in this process instead of a child, so that there is one process id to stop. */
 export type ProcessName = "up" | "proxy" | "gateway";
 
 export interface CliDeps {
@@ -26,17 +26,19 @@ export interface CliDeps {
   writeOut(text: string): void;
   writeError(text: string): void;
   readStdin(): Promise<string>;
-  /** The width of the terminal that stderr is; undefined: it is none. */
+  /** The width of the terminal behind stderr; undefined: stderr is no terminal. */
   readonly terminalColumns?: number | undefined;
-  /** Opens the terminal that stdout and stdin are, for what goes on until it is left; undefined: there is none. */
+  /**
+   * Opens the terminal behind stdout and stdin, for commands that run until the user leaves; undefined: there is none.
+   */
   readonly openTerminal?: (() => Terminal) | undefined;
-  /** Resolves when the process is asked to stop; undefined: it ends at once. */
+  /** Resolves when the process is told to stop; undefined: signals end it at once. */
   readonly stopped?: (() => Promise<void>) | undefined;
-  /** Asks at the terminal; undefined if there is none. */
+  /** Asks a question at the terminal; undefined: there is none. */
   readonly confirm?: ((question: string) => Promise<boolean>) | undefined;
   /** Runs a control plane, proxy or gateway to its end; resolves with its exit code. */
   runProcess(name: ProcessName, argv: readonly string[]): Promise<number>;
-  /** Default: mutual TLS to the context's address. */
+  /** Opens the admin client. Default: mutual TLS to the context's address. */
   readonly openAdmin?: (context: AdminContext) => AdminClient;
 }
 
@@ -69,14 +71,14 @@ export async function runCli(argv: readonly string[], deps: CliDeps): Promise<nu
   }
 }
 
-/** The exit code that an error means. */
+/** Returns the exit code that an error means. */
 export function exitCodeOf(error: unknown): ExitCode {
   if (!isAshlarError(error)) return 1;
   if (error.code === "invalid_argument") return 2;
   return error.code === "unavailable" ? 3 : 1;
 }
 
-/** The commander program for `argv`; parsing fails with CommanderError and never ends the process. */
+/** Builds the commander program for `argv`. Parsing fails with a CommanderError and never ends the process. */
 async function createProgram(deps: CliDeps, argv: readonly string[]): Promise<Command> {
   const program = new Command("ashlar")
     .description("Ashlar, an immutable service mesh for gRPC.")
@@ -91,7 +93,7 @@ async function createProgram(deps: CliDeps, argv: readonly string[]): Promise<Co
     })
     .showHelpAfterError("See --help for what can be given.")
     .exitOverride();
-  // no option of commander's: `token --version` is another thing
+  // not an option of commander's, because `token --version` means something else
   program.addHelpText("after", "\n`ashlar --version` prints the version.");
   withExample(program, "ashlar up --data ./mesh", "ashlar --context ./mesh/admin.json status");
   addProcessCommands(program);
@@ -106,7 +108,7 @@ function refuseUnknown(program: Command, name: string): void {
   if (!names.includes(name)) program.error(`error: unknown command '${name}'${renderNearest(name, names)}`);
 }
 
-/** Listed for the help; they are taken before commander sees them. */
+/** Adds commands to the help that are handled before commander sees them. */
 function addProcessCommands(program: Command): void {
   program.command("up").description("Start NATS and a control plane; see `ashlar up --help`.");
   program.command("proxy").description("Start a proxy beside a service; see `ashlar proxy --help`.");

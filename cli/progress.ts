@@ -1,8 +1,8 @@
 /** Shows progress on stderr. */
 
-/** On a terminal each text takes the place of the one before; elsewhere it is printed where it changed. */
+/** On a terminal each text replaces the one before; elsewhere a text is printed when it has changed. */
 export function createProgress(deps: {
-  /** The width of the terminal; undefined: it is none. */
+  /** The width of the terminal; undefined: there is no terminal. */
   readonly terminalColumns?: number | undefined;
   writeError(text: string): void;
 }): (text: string) => void {
@@ -12,7 +12,7 @@ export function createProgress(deps: {
     if (text === shown) return;
     shown = text;
     const { terminalColumns } = deps;
-    // a line that the terminal breaks would be two to go back over
+    // a line that the terminal wraps could not be replaced as one line
     const now = text
       .split("\n")
       .map((line) => (terminalColumns === undefined ? line : line.slice(0, terminalColumns - 1)));

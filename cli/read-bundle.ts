@@ -1,4 +1,4 @@
-/** A bundle from a file. */
+/** Reads a bundle from a file. */
 import { open } from "node:fs/promises";
 import { AshlarError } from "../core/errors.js";
 import { type Bundle, bundleBytesMax, parseBundle } from "../core/wire/bundle.js";
@@ -10,8 +10,8 @@ export interface BundleFile {
 }
 
 /**
- * Reads and checks it. Fails with `invalid_argument` if it cannot be read, is too long or no bundle, and with
- * `invalid_record` if it does not hold; the message names the file.
+ * Reads and verifies a bundle. Fails with `invalid_argument` if the file cannot be read, is too long or is no bundle,
+ * and with `invalid_record` if it does not verify; the message names the file.
  */
 export async function readBundle(path: string): Promise<BundleFile> {
   const bytes = await readBounded(path);
@@ -25,7 +25,7 @@ export async function readBundle(path: string): Promise<BundleFile> {
   }
 }
 
-/** One byte more than is allowed says enough: a file may be as long as somebody likes. */
+/** Reads at most one byte more than is allowed, because a file may be of any length. */
 async function readBounded(path: string): Promise<Uint8Array> {
   const buffer = Buffer.alloc(bundleBytesMax + 1);
   let length = 0;

@@ -8,7 +8,7 @@ const fileBytesMax = 64 * 1024;
 export async function readTextFile(flag: string, path: string): Promise<string> {
   try {
     const bytes = await readFile(path);
-    if (bytes.length === 0) throw new Error("it is empty"); // to the control plane an empty one is none
+    if (bytes.length === 0) throw new Error("it is empty"); // the control plane treats an empty text as absent
     if (bytes.length <= fileBytesMax) return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (cause) {
     throw new AshlarError("invalid_argument", `${flag}: cannot read ${path}: ${fileReason(cause)}`, { cause });

@@ -1,4 +1,4 @@
-/** Warns and asks before a plan removes much, since an empty pipe or a wrong folder is easily given. */
+/** Warns and asks before a policy removes much, because an empty pipe or a wrong folder is easily given by mistake. */
 import { AshlarError } from "../core/errors.js";
 import { buildSnapshot } from "../core/snapshot/build.js";
 import type { Cli } from "./cli.js";
@@ -9,7 +9,7 @@ import { counted } from "./output.js";
 const namedMax = 10;
 
 export interface Removals {
-  /** The files hold no object at all. */
+  /** True if the files contain no object at all. */
   readonly isEmpty: boolean;
   /**
    * Returns a warning for each removed service with live proxies, and one if more than half of all objects are removed.
@@ -17,7 +17,7 @@ export interface Removals {
   readonly warnings: readonly FindingJson[];
 }
 
-/** Returns what `files` remove from the policy in force; nothing if they have errors, which publishing reports. */
+/** Returns what `files` remove from the policy in force, or nothing if they have errors, which publishing reports. */
 export async function findRemovals(
   admin: Pick<AdminClient, "diffRevisions" | "listProxies">,
   files: readonly PolicyFile[],
@@ -25,7 +25,7 @@ export async function findRemovals(
   return findRemovalsTo(admin, { side: { $case: "files", value: { files: [...files] } } });
 }
 
-/** The same of any other side. */
+/** Returns the same for another side of a diff. */
 export async function findRemovalsTo(
   admin: Pick<AdminClient, "diffRevisions" | "listProxies">,
   to: DiffSide,
@@ -33,7 +33,7 @@ export async function findRemovalsTo(
   const compared = await compare(admin, to);
   if (compared instanceof AshlarError) {
     const message = `what it takes away is not known, since the policy in force cannot be read: ${compared.message}`;
-    return { isEmpty: false, warnings: [warning(message)] }; // publishing refuses empty policy all the same
+    return { isEmpty: false, warnings: [warning(message)] }; // publishing refuses empty policy nevertheless
   }
   const { objects, fromObjects, toSnapshot } = compared;
   const isEmpty = toSnapshot === buildSnapshot([]).list.digest;
@@ -43,7 +43,9 @@ export async function findRemovalsTo(
   return { isEmpty, warnings: removalsOf(removed, services, live, fromObjects).map(warning) };
 }
 
-/** The difference from the policy in force, or why that is lost: the policy that replaces it must not wait for it. */
+/**
+ * Returns the difference from the policy in force, or why that policy is lost: its replacement must not wait for it.
+ */
 async function compare(admin: Pick<AdminClient, "diffRevisions">, to: DiffSide) {
   try {
     return await admin.diffRevisions({ from: undefined, to, namesOnly: true });
@@ -57,7 +59,7 @@ function warning(message: string): FindingJson {
   return { severity: "warning", file: "", line: 0, column: 0, field: "", message };
 }
 
-/** An empty file or an empty pipe is given by accident more often than on purpose. */
+/** Returns the error for empty policy, which is more often given by accident than on purpose. */
 export function emptyPolicy(): AshlarError {
   const why = "the files hold no object at all: that would take the whole policy of the mesh away";
   return new AshlarError("invalid_argument", `nothing was published: ${why}; give --allow-empty if it is meant`);
@@ -86,8 +88,8 @@ function listed(names: readonly string[]): string {
 }
 
 /**
- * Shows the warnings and asks, where there is a terminal. Fails with `denied`, and what to do, where there is none or
- * the answer is no.
+ * Shows the warnings and asks if there is a terminal. Fails with `denied`, and says what to do, if there is none or the
+ * answer is no.
  */
 export async function confirmRemovals(
   cli: Cli,

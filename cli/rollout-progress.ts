@@ -8,7 +8,7 @@ import { plain, renderPairs, renderTime } from "./output.js";
 
 const pollMs = 500;
 
-/** Returns whether it goes on. */
+/** Returns whether the rollout has not ended. */
 function isUnderway({ state }: RolloutInfo): boolean {
   return state === "running" || state === "paused";
 }

@@ -9,7 +9,7 @@ import { collect, parseDuration } from "./options.js";
 
 export interface StageFlags {
   readonly stages?: string;
-  /** Milliseconds. */
+  /** How long each stage holds, in milliseconds. */
   readonly hold?: number;
   readonly gate?: readonly string[];
   readonly endRollout?: boolean;
@@ -30,7 +30,7 @@ export function addStageOptions(command: Command): Command {
     .option("--end-rollout", "end a running rollout instead of being refused");
 }
 
-/** The plan that the flags say; undefined: everyone at once. Fails with `invalid_argument`. */
+/** Returns the plan that the flags state; undefined: activate everywhere at once. Fails with `invalid_argument`. */
 export function parsePlan({ stages, hold, gate = [] }: StageFlags): RolloutPlan | undefined {
   if (stages === undefined) {
     if (hold === undefined && gate.length === 0) return undefined;

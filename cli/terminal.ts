@@ -1,4 +1,6 @@
-/** The terminal of a command that goes on until it is left: width, keys, and what the screen was before. */
+/**
+ * The terminal of a command that runs until the user leaves: its width, its keys, and the former content of the screen.
+ */
 
 /** A terminal that is open. */
 export interface Terminal {
@@ -10,9 +12,9 @@ export interface Terminal {
   readonly left: Promise<void>;
   /** Calls `listener` when the terminal has another size. */
   onResize(listener: () => void): void;
-  /** Shows `lines` in the place of those shown before, as many as there is room for; the whole screen is used from then on. */
+  /** Shows `lines` in place of the lines before, as many as fit. From then on the command uses the whole screen. */
   draw(lines: readonly string[]): void;
-  /** Gives the screen and the keys back. */
+  /** Restores the screen and the keys. */
   close(): void;
 }
 
@@ -34,7 +36,7 @@ export interface ScreenOutput {
 
 const enter = "\x1b[?1049h\x1b[?25l";
 const leave = "\x1b[?25h\x1b[?1049l";
-/** q, Q, Ctrl-C and Ctrl-D; raw mode gives them all as keys. */
+/** The keys q, Q, Ctrl-C and Ctrl-D; raw mode delivers all of them as keys. */
 const leaving = ["q", "Q", "\x03", "\x04"] as const;
 const signals = ["SIGTERM", "SIGHUP", "SIGINT"] as const;
 
@@ -85,7 +87,7 @@ export function openTerminal(input: KeyInput, output: ScreenOutput, colours: boo
 export type Colour = "red" | "yellow" | "dim" | "bold";
 const codes = { red: 31, yellow: 33, dim: 2, bold: 1 } as const satisfies Record<Colour, number>;
 
-/** Returns a function that colours text, or leaves it. */
+/** Returns a function that colours text, or one that does not. */
 export function paint(colours: boolean): (text: string, colour: Colour | undefined) => string {
   return (text, colour) => (colours && colour !== undefined ? `\x1b[${codes[colour]}m${text}\x1b[0m` : text);
 }

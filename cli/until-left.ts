@@ -1,6 +1,6 @@
 import { untilAborted } from "../runtime/abort.js";
 
-/** Yields what comes until `left` resolves. The source is not waited for then: whoever opened it closes it. */
+/** Yields the items of a source until `left` resolves. The source is then not awaited: whoever opened it closes it. */
 export async function* untilLeft<Item>(
   items: AsyncIterable<Item>,
   left: Promise<void>,

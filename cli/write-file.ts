@@ -1,7 +1,10 @@
 import { AshlarError, messageOf } from "../core/errors.js";
 import { writeDurably } from "../runtime/durable-file.js";
 
-/** Replaces the file that the user named, or leaves what was there. Fails with `invalid_argument`, naming the path. */
+/**
+ * Replaces the file that the user named, or leaves it unchanged on failure. Fails with `invalid_argument` and names the
+ * path.
+ */
 export function writeFileWhole(path: string, content: string | Uint8Array, mode: number): void {
   try {
     writeDurably(path, content, mode);

@@ -1,4 +1,6 @@
-/** Delays that double from `msMin` to `msMax`, each drawn between half and the whole of itself. */
+/**
+ * Delays that double from `msMin` to `msMax`. Each is drawn at random between half of the present value and the whole.
+ */
 export class Backoff {
   readonly #msMin: number;
   readonly #msMax: number;
@@ -12,14 +14,14 @@ export class Backoff {
     this.#ms = options.msMin;
   }
 
-  /** The next delay in milliseconds. */
+  /** Returns the next delay in milliseconds. */
   nextMs(): number {
     const ms = this.#ms;
     this.#ms = Math.min(ms * 2, this.#msMax);
     return ms * (0.5 + this.#random() / 2);
   }
 
-  /** Starts again from `msMin`; only progress earns it. */
+  /** Starts again from `msMin`. Call it only after real progress. */
   reset(): void {
     this.#ms = this.#msMin;
   }

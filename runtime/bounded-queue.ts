@@ -1,4 +1,4 @@
-/** A queue between one writer that does not wait and one reader that does; when it is full the oldest item is dropped. */
+/** A queue between a writer that does not wait and a reader that does. When it is full, the oldest item is dropped. */
 export class BoundedQueue<Item> implements AsyncIterable<Item> {
   readonly #itemsMax: number;
   readonly #items: Item[] = [];
@@ -10,7 +10,7 @@ export class BoundedQueue<Item> implements AsyncIterable<Item> {
     this.#itemsMax = itemsMax;
   }
 
-  /** How many items were dropped so far. */
+  /** The number of items that were dropped so far. */
   get dropped(): number {
     return this.#dropped;
   }
@@ -25,7 +25,7 @@ export class BoundedQueue<Item> implements AsyncIterable<Item> {
     this.#wake?.();
   }
 
-  /** Ends the iteration; what was not read is gone. */
+  /** Ends the iteration and drops the items that were not read. */
   close(): void {
     this.#closed = true;
     this.#items.length = 0;

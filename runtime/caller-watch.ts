@@ -1,4 +1,4 @@
-/** Judges the caller of an open call again: its certificate may end, or be revoked, while the call lasts. */
+/** Judges the caller of an open call again and again: its certificate may expire or be revoked during the call. */
 export class CallerWatch {
   readonly #call: AbortController;
   readonly #everyMs: number;
@@ -8,17 +8,17 @@ export class CallerWatch {
   /** Rejects with the reason when the caller is refused; never resolves. */
   readonly refused: Promise<never>;
 
-  /** `call` is aborted when its caller is refused. */
+  /** `call` is aborted when its caller is refused. `everyMs`: milliseconds between two judgements. */
   constructor(call: AbortController, everyMs: number) {
     this.#call = call;
     this.#everyMs = everyMs;
     this.refused = new Promise((_resolve, reject) => {
       this.#refuse = reject;
     });
-    this.refused.catch(() => {}); // whoever looks at it later still hears of it
+    this.refused.catch(() => {}); // avoids an unhandled rejection; a later reader still gets the reason
   }
 
-  /** `verify` fails if the caller may no longer call. */
+  /** Begins to judge. `verify` must throw if the caller may no longer call. */
   begin(verify: () => void): void {
     this.#timer = setInterval(() => this.#judge(verify), this.#everyMs).unref();
   }
@@ -38,7 +38,7 @@ export class CallerWatch {
     if (this.#refusal !== undefined) throw this.#refusal.error;
   }
 
-  /** The call is over. */
+  /** Ends the watch, because the call has ended. */
   end(): void {
     clearInterval(this.#timer);
   }

@@ -1,10 +1,10 @@
 import { onAbort } from "./abort.js";
 
-/** Time as a dependency, so that tests need not wait. */
+/** Time as a dependency, so that tests need not wait for it. */
 export interface Clock {
-  /** Unix time in milliseconds. */
+  /** Returns the Unix time in milliseconds. */
   nowMs(): number;
-  /** Milliseconds of a clock that never jumps. */
+  /** Returns the milliseconds of a clock that never jumps. */
   monotonicMs(): number;
   /** Resolves after `ms`, or as soon as `signal` aborts; never rejects. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;

@@ -6,8 +6,8 @@ import { fileReason } from "./file-reason.js";
 const bytesMax = 1024 * 1024;
 
 /**
- * The settings in the YAML or JSON file of `--config FILE`, or of ASHLAR_CONFIG; none without either.
- * Fails with `invalid_argument` if it cannot be read or is no mapping.
+ * Reads the settings in the YAML or JSON file of `--config FILE`, or of ASHLAR_CONFIG; returns none if neither is
+ * given. Fails with `invalid_argument` if the file cannot be read or is not a mapping.
  */
 export async function readConfigFile({ flags, env }: Omit<ConfigSources, "file">): Promise<ConfigSources["file"]> {
   const path = typeof flags.config === "string" ? flags.config : env.ASHLAR_CONFIG;
@@ -16,7 +16,8 @@ export async function readConfigFile({ flags, env }: Omit<ConfigSources, "file">
     const file = statSync(path, { throwIfNoEntry: false });
     if (file === undefined) throw new AshlarError("not_found", "there is no such file");
     if (file.size > bytesMax) throw new AshlarError("limit", `more than ${bytesMax} bytes`);
-    const { parse } = await import("yaml"); // 6 MB that a proxy without a settings file need not hold
+    // loaded only when needed: it takes 6 MB, which a proxy without a settings file saves
+    const { parse } = await import("yaml");
     const value: unknown = parse(readFileSync(path, "utf8"), { maxAliasCount: 0 });
     if (value === null) return {};
     if (typeof value !== "object" || Array.isArray(value)) throw new Error("expected a mapping of settings");

@@ -1,13 +1,16 @@
 /**
- * Settings from flags, then `ASHLAR_*` variables, then a file (`--config FILE`, YAML or JSON);
- * the first that has a value wins. Every bad value is reported at once.
+ * Settings from flags, then `ASHLAR_*` variables, then a file (`--config FILE`, YAML or JSON). The first source with a
+ * value wins. All invalid values are reported together.
  */
 import { expectedDuration, parseOptionMs } from "../core/duration.js";
 import { AshlarError } from "../core/errors.js";
 import { expectedSize, parseSizeBytes, type SizeUnit, sizeBytes } from "../core/size.js";
 import { renderNearest } from "../core/snapshot/nearest.js";
 
-/** `--inbound HOST:PORT` is `inbound`, ASHLAR_INBOUND and `inbound:` in the file. */
+/**
+ * The sources of settings: `--inbound HOST:PORT` is `inbound` in `flags`, ASHLAR_INBOUND in `env`, and `inbound:` in
+ * the file.
+ */
 export interface ConfigSources {
   readonly flags: Readonly<Record<string, unknown>>;
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -19,7 +22,7 @@ export interface HostPort {
   readonly port: number;
 }
 
-/** Where something listens or is dialled: a Unix socket or TCP. */
+/** An address to listen on or to dial: a Unix socket, or TCP. */
 export type SocketAddress = { readonly path: string } | HostPort;
 
 /** Parses "HOST:PORT" or "[IPv6]:PORT". Returns undefined if it is neither. Port 0 means a free port. */
@@ -40,7 +43,7 @@ export function parseSocketAddress(text: string): SocketAddress | undefined {
 export class ConfigReader {
   readonly #sources: ConfigSources;
   readonly #problems: string[] = [];
-  /** Every setting that was read. Any other entry in the file is reported. */
+  /** The names of all settings that were read. Any other entry in the file is reported. */
   readonly #known = new Set<string>(["config"]);
   readonly #lists = new Set<string>();
 
@@ -48,7 +51,7 @@ export class ConfigReader {
     this.#sources = sources;
   }
 
-  /** The raw value of a setting, flags first. */
+  /** Returns the raw value of a setting from the first source that has it. */
   #raw(name: string): unknown {
     const { flags, env, file } = this.#sources;
     this.#known.add(name);
@@ -56,7 +59,7 @@ export class ConfigReader {
     return flags[camel] ?? env[`ASHLAR_${name.replaceAll("-", "_").toUpperCase()}`] ?? file[name];
   }
 
-  /** Reads with `parse`; a value it cannot read is a problem that says what was `expected`. */
+  /** Parses a setting. A value that `parse` refuses is recorded as a problem, which says what was `expected`. */
   #read<Value>(name: string, expected: string, parse: (text: string) => Value | undefined): Value | undefined {
     const raw = this.#raw(name);
     if (raw === undefined || raw === null || typeof raw === "object") return undefined; // `throwIfInvalid` reports objects
@@ -65,7 +68,7 @@ export class ConfigReader {
     return value;
   }
 
-  /** Notes settings that are read elsewhere, so that the file may have them. */
+  /** Declares settings that other code reads, so that the file may contain them. */
   knows(...names: readonly string[]): void {
     for (const name of names) this.#known.add(name);
   }
@@ -84,7 +87,7 @@ export class ConfigReader {
     return value ?? "";
   }
 
-  /** A flag that may be given several times; a variable or file entry separates by commas or is a list. */
+  /** Reads a setting with several values: a repeated flag, a variable separated by commas, or a list in the file. */
   list(name: string): readonly string[] {
     const raw = this.#raw(name);
     this.#lists.add(name);
@@ -112,7 +115,7 @@ export class ConfigReader {
     });
   }
 
-  /** A share from 0 to 1, or from 0% to 100%. */
+  /** Reads a share from 0 to 1, which may be written as 0% to 100%. */
   share(name: string): number | undefined {
     return this.#read(name, "a share such as 0.01 or 1%", (text) => {
       const match = /^(\d{1,3}(?:\.\d{1,9})?)(%?)$/.exec(text);
@@ -125,7 +128,7 @@ export class ConfigReader {
     return this.#read(name, expectedDuration(), parseOptionMs);
   }
 
-  /** A size in bytes; the bounds are in `unit`, and so is a plain number. */
+  /** Reads a size and returns it in bytes. The bounds and a plain number are in `unit`. */
   sizeBytes(
     name: string,
     { min, max }: { readonly min: number; readonly max: number },
@@ -149,7 +152,7 @@ export class ConfigReader {
     return this.#read(name, `one of ${choices.join(", ")}`, (text) => choices.find((choice) => choice === text));
   }
 
-  /** Fails with `invalid_argument` and one line for each problem. Call it when every setting has been read. */
+  /** Fails with `invalid_argument` and one line for each problem. Call it after all settings were read. */
   throwIfInvalid(): void {
     for (const [name, value] of Object.entries(this.#sources.file)) {
       if (!this.#known.has(name)) {

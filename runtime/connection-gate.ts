@@ -1,23 +1,24 @@
 /**
- * What stands in front of a listener before anybody is known: how many connections there may be, of one address too, and
- * how long one may take to say who it is. Who has proved an identity is not counted with the others, nor dropped for
- * them, so that strangers keep nobody out who is known. The gate decides; it reads and writes nothing.
+ * The gate in front of a listener. It bounds how many connections there may be, in all and from one network, and how
+ * long a peer may take to prove who it is. Peers with a proven identity are counted apart from strangers and never
+ * dropped to make room for them, so strangers cannot keep known peers out. The gate only decides; it reads and writes
+ * nothing.
  */
 
 export interface GateLimits {
-  /** Connections whose peer is not known, at once. */
+  /** The most connections at once whose peer is not known. */
   readonly strangersMax: number;
   /** The most strangers from one address (IPv6: from one /64). */
   readonly strangersOfAddressMax: number;
-  /** Connections whose peer is known, at once. */
+  /** The most connections at once whose peer is known. */
   readonly knownMax: number;
-  /** Connections with the same certificate, at once: whoever stole it keeps nobody out who has another. */
+  /** The most connections at once with one certificate, so that a thief of a certificate keeps nobody else out. */
   readonly knownOfOneMax: number;
-  /** A stranger is dropped after so long; milliseconds. */
+  /** The milliseconds after which a stranger is dropped. */
   readonly strangerMsMax: number;
 }
 
-/** The gate's data about a connection. */
+/** A connection, as far as the gate needs it. */
 export interface GatedConnection {
   readonly address: string;
   destroy(): void;
@@ -40,10 +41,10 @@ export interface GateCounts {
 export class ConnectionGate {
   readonly #limits: GateLimits;
   readonly #nowMs: () => number;
-  /** Oldest first. */
+  /** The connections of strangers, oldest first. */
   readonly #strangers = new Map<GatedConnection, Held>();
   readonly #ofNetwork = new Map<string, number>();
-  /** Each with the name that it proved. */
+  /** The connections of known peers, with the name that each has proved. */
   readonly #known = new Map<GatedConnection, string>();
   readonly #ofName = new Map<string, number>();
   #dropped = 0;
@@ -57,7 +58,7 @@ export class ConnectionGate {
     return { strangers: this.#strangers.size, known: this.#known.size, dropped: this.#dropped };
   }
 
-  /** Takes a new connection. Where there is no room, the oldest stranger of the network that has most makes it. */
+  /** Admits a new connection. If there is no room, drops the oldest stranger of the network with the most strangers. */
   admit(connection: GatedConnection): void {
     const network = networkOf(connection.address);
     if ((this.#ofNetwork.get(network) ?? 0) >= this.#limits.strangersOfAddressMax) this.#dropOldestOf(network);
@@ -66,9 +67,12 @@ export class ConnectionGate {
     this.#ofNetwork.set(network, (this.#ofNetwork.get(network) ?? 0) + 1);
   }
 
-  /** The peer is known from now on as `name`; false: too many are, in all or of that name, and this one is dropped. */
+  /**
+   * Counts the peer as known by `name` from now on. Returns false and drops the connection if there are too many known
+   * peers, in all or with that name.
+   */
   prove(connection: GatedConnection, name: string): boolean {
-    if (this.#known.has(connection)) return true; // it stays counted by the name that it proved first
+    if (this.#known.has(connection)) return true; // the connection keeps the name that it proved first
     this.#forget(connection);
     const ofName = this.#ofName.get(name) ?? 0;
     if (this.#known.size >= this.#limits.knownMax || ofName >= this.#limits.knownOfOneMax) {
@@ -80,7 +84,7 @@ export class ConnectionGate {
     return true;
   }
 
-  /** The connection has ended. */
+  /** Notes that a connection has ended. */
   ended(connection: GatedConnection): void {
     const name = this.#known.get(connection);
     if (name !== undefined) {
@@ -90,7 +94,7 @@ export class ConnectionGate {
     this.#forget(connection);
   }
 
-  /** Drops unknown connections whose time is over. Must be called about every second. */
+  /** Drops strangers whose time is over. Must be called about once a second. */
   sweep(): void {
     const before = this.#nowMs() - this.#limits.strangerMsMax;
     for (const { connection, sinceMs } of this.#strangers.values()) {
@@ -99,7 +103,7 @@ export class ConnectionGate {
     }
   }
 
-  /** Drops everything. */
+  /** Drops all connections. */
   close(): void {
     for (const connection of [...this.#strangers.keys(), ...this.#known.keys()]) this.#drop(connection);
   }
@@ -138,7 +142,10 @@ function subtractOne(counts: Map<string, number>, key: string): void {
   else counts.set(key, left);
 }
 
-/** The address of an IPv4 peer, the first 64 bits of an IPv6 peer's: whoever has one of those has them all. */
+/**
+ * Returns the IPv4 address of a peer, or the first 64 bits of its IPv6 address, because a peer usually owns all
+ * addresses of such a network.
+ */
 export function networkOf(address: string): string {
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
   if (mapped !== undefined || !address.includes(":")) return mapped ?? address;

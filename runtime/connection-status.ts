@@ -28,7 +28,7 @@ export class ConnectionStatus {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Resolves as soon as there is a connection; fails with `unavailable` when `signal` aborts or it is closed. */
+  /** Resolves as soon as there is a connection. Fails with `unavailable` when `signal` aborts or the owner closes. */
   whenConnected(signal?: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       const offs: (() => void)[] = [];

@@ -1,11 +1,14 @@
 /** Computes how many descriptors this process may still open. */
 import { readdirSync, readFileSync } from "node:fs";
 
-/** Descriptors that are reserved for files, NATS, pipes and what a request opens. */
+/** File descriptors that are reserved for files, NATS, pipes, and whatever a request opens. */
 const keptForFiles = 64;
 const otherwise = 1024;
 
-/** Node raises the soft limit to the hard one when it starts; where the system does not tell, a common one is taken. */
+/**
+ * Returns how many descriptors may be used for connections. Node raises the soft limit to the hard one at start; if the
+ * system does not state it, a common value is assumed.
+ */
 export function descriptorsLeft(): number {
   try {
     const [, soft] = /^Max open files\s+(\d+|unlimited)/m.exec(readFileSync("/proc/self/limits", "utf8")) ?? [];

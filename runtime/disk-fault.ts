@@ -12,18 +12,18 @@ const faults: Readonly<Record<string, string>> = {
 const codeOf = (error: unknown): string =>
   error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
 
-/** Returns what is wrong with a disk and the remedy, or undefined if `error` is not about a disk. */
+/** Returns what is wrong with a disk and what to do, or undefined if `error` is not about a disk. */
 export function diskFaultOf(error: unknown): string | undefined {
   return faults[codeOf(error)];
 }
 
-/** Returns whether there is no room, as opposed to a disk that is broken; takes what `diskError` made as well. */
+/** Returns whether the disk is full, as opposed to broken. Accepts an error that `diskError` made, too. */
 export function isDiskFull(error: unknown): boolean {
   const code = codeOf(error instanceof AshlarError ? error.cause : error);
   return code === "ENOSPC" || code === "EDQUOT";
 }
 
-/** The failure of `doing` ("write", "open") something with `path`, as `unavailable`. */
+/** Returns an `unavailable` error that says that `doing` ("write", "open") `path` failed, and why. */
 export function diskError(doing: string, path: string, cause: unknown): AshlarError {
   if (cause instanceof AshlarError) return cause;
   return new AshlarError("unavailable", `cannot ${doing} ${path}: ${diskFaultOf(cause) ?? fileReason(cause)}`, {

@@ -1,4 +1,4 @@
-/** Small files that are either the old or the new content after a crash, never half of one. */
+/** Writes small files so that after a crash they have either the old or the new content, never a part of it. */
 import { randomUUID } from "node:crypto";
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
 import { open, rename, rm } from "node:fs/promises";
@@ -8,26 +8,26 @@ import { diskError } from "./disk-fault.js";
 import { fileReason } from "./file-reason.js";
 import { makeFolders } from "./make-folders.js";
 
-/** Makes `folder` (and what is above it), readable by its owner alone. */
+/** Creates `folder` and its missing parents, readable by their owner alone. */
 export function makePrivateFolder(folder: string): void {
   makeFolders(folder, 0o700);
 }
 
-/** Text, bytes, or text in parts that are written one after the other. */
+/** A text, bytes, or a text in parts that are written one after the other. */
 export type FileContent = string | Uint8Array | readonly string[];
 
 const partsOf = (content: FileContent): readonly (string | Uint8Array)[] =>
   typeof content === "string" || content instanceof Uint8Array ? [content] : content;
 
 /**
- * Replaces `path` by `content`: a new file beside it, fsync, rename, fsync of the folder. Once it
- * returns, the content survives power loss as far as the disk obeys fsync. Mode 0600 unless given.
- * Fails with `unavailable`, saying what is wrong with the disk; what was there before then stays.
+ * Replaces the content of `path`: writes a new file beside it, syncs it, renames it, and syncs the folder. When it
+ * returns, the content survives a power loss as far as the disk obeys fsync. The mode is 0600 unless given. Fails with
+ * `unavailable` and says what is wrong with the disk; the old content then remains.
  */
 export function writeDurably(path: string, content: FileContent, mode = 0o600): void {
   const beside = `${path}.new`;
   try {
-    rmSync(beside, { force: true }); // a left-over might have another mode
+    rmSync(beside, { force: true }); // a left-over file might have another mode
     writeNew(beside, content, mode);
     renameSync(beside, path);
     const folder = openSync(dirname(path), "r");
@@ -38,8 +38,8 @@ export function writeDurably(path: string, content: FileContent, mode = 0o600): 
     }
   } catch (cause) {
     try {
-      rmSync(beside, { force: true }); // half a file must not occupy the missing space
-    } catch {} // the first failure is the one to tell
+      rmSync(beside, { force: true }); // a part of a file must not occupy the space that is missing
+    } catch {} // the first failure is reported
     throw diskError("write", path, cause);
   }
 }
@@ -57,7 +57,7 @@ function writeNew(path: string, content: FileContent, mode: number): void {
   }
 }
 
-/** The same without holding up the event loop; several at once for one file do not get in each other's way. */
+/** Like `writeDurably`, without blocking the event loop. Several calls for one file may run at once. */
 export async function replaceDurably(path: string, content: string | Uint8Array, mode = 0o600): Promise<void> {
   const beside = join(dirname(path), `.${basename(path)}.${randomUUID()}${temporarySuffix}`);
   try {
@@ -71,15 +71,15 @@ export async function replaceDurably(path: string, content: string | Uint8Array,
     await rename(beside, path);
     await syncFolder(dirname(path));
   } catch (cause) {
-    await rm(beside, { force: true }).catch(() => {}); // the first failure is the one to tell
+    await rm(beside, { force: true }).catch(() => {}); // the first failure is reported
     throw diskError("write", path, cause);
   }
 }
 
-/** How the names of files end that `replaceDurably` did not come to rename before a crash. */
+/** The end of the names of temporary files that `replaceDurably` did not rename before a crash. */
 export const temporarySuffix = ".tmp";
 
-/** Syncs a folder, so that a file created or renamed in it is found after power loss. */
+/** Syncs a folder, so that a file that was created or renamed in it survives a power loss. */
 export async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, "r");
   try {
@@ -89,7 +89,7 @@ export async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-/** The content of `path`, or undefined if there is no such file. */
+/** Returns the content of `path`, or undefined if the file does not exist. */
 export function readIfThere(path: string): Buffer | undefined {
   try {
     return readFileSync(path);
@@ -99,7 +99,10 @@ export function readIfThere(path: string): Buffer | undefined {
   }
 }
 
-/** The JSON object in `path`, or undefined if there is no such file; fails with `invalid_record` if it is none. */
+/**
+ * Returns the JSON object in `path`, or undefined if the file does not exist. Fails with `invalid_record` if the
+ * content is no JSON object.
+ */
 export function readJsonIfThere(path: string): Readonly<Record<string, unknown>> | undefined {
   const bytes = readIfThere(path);
   if (bytes === undefined) return undefined;

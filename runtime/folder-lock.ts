@@ -1,4 +1,4 @@
-/** A folder that one process at a time may work on: the data of a control plane, the identity of a proxy. */
+/** Locks a folder so that only one process works on it: the data of a control plane, or the identity of a proxy. */
 import { linkSync, readFileSync, renameSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { AshlarError } from "../core/errors.js";
@@ -13,8 +13,8 @@ interface Owner {
 
 const lockName = "lock.json";
 /**
- * The folders that this process has. A lock with its process id alone proves nothing: in a container every process that
- * ran on the folder before may have been process 1, and started as long after the system as this one.
+ * The folders that this process has locked. A lock with our own process id proves nothing by itself: in a container,
+ * every process that used the folder before may have been process 1, started just as long after the system.
  */
 const taken = new Set<string>();
 
@@ -35,8 +35,9 @@ export function makeFolder(path: string): () => void {
 }
 
 /**
- * Takes `path`, which is there, for this process: writes its lock.json. The lock of a process that is gone is taken
- * over. Fails with `exists` if a process that runs has it; `who` says what that is, for example "a proxy".
+ * Locks the existing folder `path` for this process by writing its lock.json, and takes over the lock of a process that
+ * has ended. Fails with `exists` if a running process has the lock; `who` names the holder in the message, such as "a
+ * proxy".
  */
 export async function takeFolder(path: string, who: string): Promise<void> {
   const lock = join(path, lockName);
@@ -46,7 +47,7 @@ export async function takeFolder(path: string, who: string): Promise<void> {
     for (let attempt = 0; attempt < 5; attempt += 1) {
       if (tryLink(mine, lock)) return void taken.add(resolve(path));
       const text = readText(lock);
-      if (text === undefined) continue; // the lock was just released
+      if (text === undefined) continue; // the lock was released meanwhile
       const running = parseOwner(text);
       if (running !== undefined && (await isRunning(running, path))) throw busy(path, who, running.pid);
       setAside(lock, text, `${mine}.stale`);
@@ -57,14 +58,14 @@ export async function takeFolder(path: string, who: string): Promise<void> {
   }
 }
 
-/** Releases a folder if this process has it: another one may have taken it over. */
+/** Releases a folder if this process still has it; another process may have taken it over. */
 export function releaseFolder(path: string): void {
   const lock = join(path, lockName);
   if (!taken.delete(resolve(path))) return;
   if (parseOwner(readText(lock) ?? "")?.pid === process.pid) rmSync(lock, { force: true });
 }
 
-/** Puts the lock of this process in the place of that of the process which gave it the folder. */
+/** Replaces the lock of the process that handed this folder over by our own. */
 export async function inheritFolder(path: string): Promise<void> {
   const mine = join(path, `lock.${process.pid}.tmp`);
   writeFileSync(mine, JSON.stringify(await ownerHere()), { mode: 0o600 });
@@ -81,7 +82,7 @@ async function ownerHere(): Promise<Owner> {
   return { pid: process.pid, started: (await findProcess(process.pid))?.started ?? "" };
 }
 
-/** Moves a stale lock away, but gives back one that somebody else has put there meanwhile. */
+/** Moves a stale lock away, and moves it back if another process has written a new one meanwhile. */
 function setAside(lock: string, stale: string, aside: string): void {
   try {
     renameSync(lock, aside);
@@ -92,7 +93,7 @@ function setAside(lock: string, stale: string, aside: string): void {
   rmSync(aside, { force: true });
 }
 
-/** Links `from` to `to` unless `to` is there: the one step that only one process can win. */
+/** Links `from` to `to` unless `to` exists. Only one of several processes can succeed. */
 function tryLink(from: string, to: string): boolean {
   try {
     linkSync(from, to);

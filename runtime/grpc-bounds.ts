@@ -1,11 +1,11 @@
-/** How long the message of a call may take to come, and how much of answers may lie unread. */
+/** Bounds how long a request may take to arrive, and how many bytes of answers may remain unread. */
 import { ServerInterceptingCall, type ServerInterceptingCallInterface, type ServerInterceptor } from "@grpc/grpc-js";
 import { AshlarError } from "../core/errors.js";
 import { networkOf } from "./connection-gate.js";
 import { toGrpcStatus } from "./grpc-status.js";
 import type { UnreadAnswer, UnreadAnswers } from "./unread-answers.js";
 
-/** The whole request has to be there `msMax` after its headers; calls that stream requests excepted. */
+/** Refuses calls whose request has not arrived `msMax` after its headers, except calls that stream their requests. */
 export function boundRequests(msMax: number): ServerInterceptor {
   return (method, call: ServerInterceptingCallInterface) => {
     let timer: NodeJS.Timeout | undefined;
@@ -35,18 +35,18 @@ export function boundRequests(msMax: number): ServerInterceptor {
   };
 }
 
-/** Shorter answers are bounded by the number of streams. */
+/** Answers up to this size are not counted; the number of streams bounds them. */
 const smallBytes = 16 * 1024;
 
 export interface AnswerBounds {
   readonly unread: UnreadAnswers;
-  /** A connection that has not read an answer by then is dropped. */
+  /** The milliseconds after which a connection that has not read an answer is dropped. */
   readonly msMax: number;
-  /** Ends the connection from "HOST:PORT". */
+  /** Ends the connection from the address `peer`, "HOST:PORT". */
   readonly drop: (peer: string) => void;
 }
 
-/** Answers of more than 16 KiB are held until they are read, within bounds. */
+/** Counts answers of more than 16 KiB as held until they are read, within bounds. */
 export function boundAnswers({ unread, msMax, drop }: AnswerBounds): ServerInterceptor {
   return ({ responseSerialize }, call: ServerInterceptingCallInterface) => {
     const releases: (() => void)[] = [];
@@ -65,7 +65,7 @@ export function boundAnswers({ unread, msMax, drop }: AnswerBounds): ServerInter
       unread.hold(answer);
     };
     return new ServerInterceptingCall(call, {
-      // also where the stream has ended well
+      // this also runs if the stream ended well
       start: (next) => next({ onCancel: () => releases.splice(0).forEach((release) => void release()) }),
       sendMessage: (message, next) => {
         const { length } = responseSerialize(message);

@@ -1,4 +1,4 @@
-/** gRPC calls as promises and async iterables that fail with AshlarError and nothing else. */
+/** gRPC calls as promises and async iterables, which fail with an AshlarError and nothing else. */
 
 import {
   type CallOptions,
@@ -17,7 +17,7 @@ export interface GrpcClientOptions {
   /** "HOST:PORT" or "unix:PATH". */
   readonly address: string;
   readonly credentials: ChannelCredentials;
-  /** Longest message received, 16 MiB by default. */
+  /** The most bytes of a message that is received, 16 MiB by default. */
   readonly messageBytesMax?: number;
   /** Further grpc-js channel options. */
   readonly options?: Partial<ClientOptions>;
@@ -31,13 +31,16 @@ export interface MethodDescription<Request, Response> {
 }
 
 export interface CallLimits {
-  /** The deadline; it travels to the server. */
+  /** The deadline of the call, which the server is told. */
   readonly timeoutMs: number;
   /** Cancels the call, which then fails with `unavailable`. */
   readonly signal?: AbortSignal;
 }
 
-/** Opens a channel; it connects on the first call. Close it with `close()`. Proxies of the environment are not used. */
+/**
+ * Opens a channel, which connects on the first call. Close it with `close()`. HTTP proxies that the environment names
+ * are not used.
+ */
 export function connectGrpc({ address, credentials, messageBytesMax, options }: GrpcClientOptions): Client {
   return new Client(address, credentials, {
     "grpc.max_receive_message_length": messageBytesMax ?? 16 * 1024 * 1024,
@@ -82,7 +85,7 @@ export function callUnary<Request, Response>(
 }
 
 export interface StreamLimits extends Partial<CallLimits> {
-  /** Milliseconds that each answer may be waited for; after that the iteration fails with `deadline`. */
+  /** The milliseconds to wait for each answer. After that the iteration fails with `deadline`. */
   readonly answerMs?: number;
 }
 
@@ -123,7 +126,7 @@ export async function* callServerStream<Request, Response>(
   }
 }
 
-/** Real time, as for the deadline of a call. The reader's own time does not count. */
+/** Waits at most `answerMs` of real time for an answer. The time that the reader spends on it does not count. */
 async function within<Answer>(answer: Promise<Answer>, answerMs: number | undefined): Promise<Answer> {
   if (answerMs === undefined) return answer;
   let timer: NodeJS.Timeout | undefined;
@@ -134,7 +137,7 @@ async function within<Answer>(answer: Promise<Answer>, answerMs: number | undefi
     return await Promise.race([answer, late]);
   } finally {
     clearTimeout(timer);
-    answer.catch(() => {}); // of a call that is given up
+    answer.catch(() => {}); // the result of an abandoned call is ignored
   }
 }
 

@@ -1,4 +1,7 @@
-/** google.rpc.Status with ErrorInfo and BadRequest, on the wire (googleapis google/rpc/{status,error_details}.proto). */
+/**
+ * Encodes and decodes google.rpc.Status with ErrorInfo and BadRequest (googleapis
+ * google/rpc/{status,error_details}.proto).
+ */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 
 export interface FieldViolation {
@@ -9,17 +12,17 @@ export interface FieldViolation {
 export interface StatusDetails {
   readonly code: number;
   readonly message: string;
-  /** ErrorInfo; empty: none. */
+  /** The reason in ErrorInfo; empty: there is none. */
   readonly reason: string;
   readonly domain: string;
-  /** BadRequest; empty: none. */
+  /** The violations in BadRequest; empty: there are none. */
   readonly violations: readonly FieldViolation[];
 }
 
 const typePrefix = "type.googleapis.com/google.rpc.";
-const bytesMax = 4096; // in base64 and beside grpc-message, all trailers stay below 8 KiB
+const bytesMax = 4096; // with base64 and grpc-message, all trailers then stay below 8 KiB
 
-/** Encodes a google.rpc.Status. Violations that would make it longer than 4 KiB are left out from the end. */
+/** Encodes a google.rpc.Status. Violations that would make it longer than 4 KiB are dropped from the end. */
 export function encodeStatusDetails(details: StatusDetails): Uint8Array {
   for (let kept = details.violations.length; ; kept = Math.floor(kept / 2)) {
     const bytes = encode({ ...details, violations: details.violations.slice(0, kept) });
@@ -46,7 +49,7 @@ function writeAny(to: BinaryWriter, type: string, value: BinaryWriter): void {
   to.uint32(26).fork().uint32(10).string(`${typePrefix}${type}`).uint32(18).bytes(value.finish()).join();
 }
 
-/** Decodes a google.rpc.Status; details of other types are skipped. Throws on bytes that are no protobuf. */
+/** Decodes a google.rpc.Status and skips details of other types. Throws on malformed protobuf. */
 export function decodeStatusDetails(bytes: Uint8Array): StatusDetails {
   let [code, message, reason, domain] = [0, "", "", ""];
   const violations: FieldViolation[] = [];
@@ -77,7 +80,7 @@ function readViolations(bytes: Uint8Array): FieldViolation[] {
   return violations;
 }
 
-/** Fields 1 and 2 of a message where both are length-delimited. */
+/** Reads fields 1 and 2 of a message, both length-delimited. */
 function readStrings(bytes: Uint8Array): { first: string; second: string; secondBytes: Uint8Array } {
   let first = "";
   let secondBytes: Uint8Array = new Uint8Array();
@@ -90,7 +93,7 @@ function readStrings(bytes: Uint8Array): { first: string; second: string; second
   return { first, second: Buffer.from(secondBytes).toString("utf8"), secondBytes };
 }
 
-/** Calls `read` for each field; false means that it did not consume the value. */
+/** Calls `read` for each field; it returns false if it did not consume the value. */
 function readFields(bytes: Uint8Array, read: (field: number, reader: BinaryReader) => boolean): void {
   const reader = new BinaryReader(bytes);
   while (reader.pos < reader.len) {

@@ -1,4 +1,4 @@
-/** Handlers as async functions, with who calls and an AbortSignal, turned into what grpc-js wants. */
+/** Turns handlers that are async functions, with a caller and an AbortSignal, into what grpc-js expects. */
 
 import type {
   ServerDuplexStream,
@@ -21,19 +21,19 @@ import type { Svid } from "./tls-identity.js";
 export interface CallContext {
   /** The caller's identity from the verified client certificate; undefined if there is none. */
   readonly caller: SpiffeId | undefined;
-  /** Lower-case hexadecimal; undefined: there is no certificate. */
+  /** The serial number of the certificate in lower-case hexadecimal; undefined: there is no certificate. */
   readonly certificateSerial: string | undefined;
-  /** Unix time in milliseconds at which that certificate ends; undefined: there is none. */
+  /** When that certificate expires, in Unix milliseconds; undefined: there is no certificate. */
   readonly certificateExpiresMs: number | undefined;
-  /** Set if the caller came by a session of the console; with `readOnly` it may look and change nothing. */
+  /** Set if the caller came through a session of the console; with `readOnly` it may read and not change anything. */
   readonly console?: { readonly readOnly: boolean };
-  /** "HOST:PORT", or "socket" for a Unix socket. */
+  /** The peer's address "HOST:PORT", or "socket" for a Unix socket. */
   readonly source: string;
   /** "/package.Service/Method". */
   readonly method: string;
   /** Aborted when the caller cancels, goes away or its deadline passes. */
   readonly signal: AbortSignal;
-  /** Unix time in milliseconds; undefined: none was given. */
+  /** The deadline in Unix milliseconds; undefined: the caller set none. */
   readonly deadlineMs: number | undefined;
 }
 
@@ -52,7 +52,7 @@ export interface BidiMethod<Request, Response> {
   readonly handle: (call: ServerDuplexStream<Request, Response>, context: CallContext) => Promise<void> | void;
 }
 
-/** What a service's implementation must have: a method for each of the definition's, of its kind. */
+/** The implementation of a service: one method of the right kind for each method of the definition. */
 export type Implementation<Definition> = {
   readonly [Name in keyof Definition]: MethodOf<Definition[Name]>;
 };
@@ -78,7 +78,7 @@ export interface BoundService {
   readonly implementation: Readonly<Record<string, AnyMethod>>;
 }
 
-/** Bytes that are no request of the method; the answer says so with details, where grpc-js would say INTERNAL without. */
+/** A request that could not be decoded. The answer says so with details; grpc-js would answer INTERNAL. */
 class MalformedRequest {
   readonly why: string;
 
@@ -87,7 +87,7 @@ class MalformedRequest {
   }
 }
 
-/** `definition` as the server takes it: what cannot be read reaches the handler's wrapper. Streams of requests stay as they are. */
+/** Returns `definition` with deserializers that never throw: malformed requests reach the handler's wrapper. */
 export function readingTolerantly(definition: ServiceDefinition): ServiceDefinition {
   return Object.fromEntries(
     Object.entries(definition).map(([name, method]) => {
@@ -105,14 +105,14 @@ export function readingTolerantly(definition: ServiceDefinition): ServiceDefinit
   );
 }
 
-/** The request of a call; fails with `invalid_argument` if its bytes are none. */
+/** Returns the request of a call; fails with `invalid_argument` if it could not be decoded. */
 function requestOf<Request>(call: { readonly request: Request; getPath(): string }): Request {
   if (!(call.request instanceof MalformedRequest)) return call.request;
   const { why } = call.request;
   throw new AshlarError("invalid_argument", `the bytes sent are no request of ${call.getPath()}: ${why}`);
 }
 
-/** Binds an implementation to its definition; a missing or wrong method does not compile. */
+/** Binds an implementation to its definition. A missing or wrong method does not compile. */
 export function bindService<Definition extends object>(
   definition: Definition,
   implementation: Implementation<Definition>,
@@ -123,39 +123,39 @@ export function bindService<Definition extends object>(
   };
 }
 
-/** One request, one response. Whatever is thrown becomes a status; unknown errors say "internal error". */
+/** One request and one response. What the handler throws becomes a status; unknown errors, "internal error". */
 export function unary<Request, Response>(
   handle: UnaryMethod<Request, Response>["handle"],
 ): UnaryMethod<Request, Response> {
   return { kind: "unary", handle };
 }
 
-/** One request, many responses; the iterable is returned (its `finally` runs) when the caller goes away. */
+/** One request and many responses. The iterable is returned (its `finally` runs) when the caller goes away. */
 export function serverStreaming<Request, Response>(
   handle: ServerStreamingMethod<Request, Response>["handle"],
 ): ServerStreamingMethod<Request, Response> {
   return { kind: "server-streaming", handle };
 }
 
-/** Many requests, many responses, on the raw call; the stream ends when `handle` ends it or fails. */
+/** Many requests and many responses, on the raw call. The stream ends when `handle` ends it or fails. */
 export function bidi<Request, Response>(
   handle: BidiMethod<Request, Response>["handle"],
 ): BidiMethod<Request, Response> {
   return { kind: "bidi", handle };
 }
 
-/** The caller's identity; fails with `unauthenticated` if the call has none. */
+/** Returns the caller's identity; fails with `unauthenticated` if the call has none. */
 export function requireCaller(context: CallContext): SpiffeId {
   if (context.caller === undefined) throw new AshlarError("unauthenticated", "a client certificate is required");
   return context.caller;
 }
 
-/** The parts of the server that the wrappers need. */
+/** What the wrappers need of the server. */
 export interface CallJudge {
   readonly log: Logger;
   readonly nowMs: () => number;
   readonly verifyPeer: (certificate: Uint8Array) => Svid;
-  /** Milliseconds after which the caller of an open call is judged again. */
+  /** The milliseconds between two judgements of the caller of an open call. */
   readonly judgeAgainMs: number;
 }
 
@@ -164,7 +164,7 @@ type AnyCall = Pick<
   "cancelled" | "getPeer" | "getPath" | "getDeadline" | "getAuthContext"
 > & { on(event: "cancelled", listener: () => void): unknown };
 
-/** The grpc-js form of an implementation. */
+/** Returns the implementation in the form that grpc-js expects. */
 export function toGrpcImplementation(
   implementation: Readonly<Record<string, AnyMethod>>,
   judge: CallJudge,
@@ -222,7 +222,7 @@ async function runServerStreaming(
     const context = createContext(call, judge, controller, caller);
     const responses = method.handle(requestOf(call), context)[Symbol.asyncIterator]();
     for (;;) {
-      // a handler that waits without looking at the signal is ended here
+      // this also ends a handler that waits without looking at the signal
       const next = await untilAborted(responses.next(), context.signal);
       if (next === undefined || context.signal.aborted) {
         responses.return?.()?.catch((error: unknown) => logFault(error, call, judge));
@@ -255,7 +255,7 @@ function drained(call: ServerWritableStream<never, unknown>): Promise<undefined>
   return new Promise((resolve) => call.once("drain", () => resolve(undefined)));
 }
 
-/** `watch`: judges the caller again while the call is open. No streams of requests come with a certificate. */
+/** `watch` judges the caller again during the call; left out for streamed requests, which have no certificate. */
 function createContext(call: AnyCall, judge: CallJudge, controller: AbortController, watch?: CallerWatch): CallContext {
   if (call.cancelled) controller.abort();
   call.on("cancelled", () => controller.abort());
@@ -275,7 +275,7 @@ function createContext(call: AnyCall, judge: CallJudge, controller: AbortControl
   };
 }
 
-/** grpc-js names a peer without an address "unknown" or by its socket's path. */
+/** Returns "HOST:PORT" of a peer, or "socket". grpc-js names other peers "unknown" or by their socket's path. */
 function sourceOf(peer: string): string {
   return /:\d+$/.test(peer) ? peer : "socket";
 }

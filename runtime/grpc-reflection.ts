@@ -6,7 +6,7 @@ import { loadSync, type PackageDefinition } from "@grpc/proto-loader";
 import { ReflectionService } from "@grpc/reflection";
 import { AshlarError } from "../core/errors.js";
 
-/** The package's proto folder: it ships beside dist, and stands beside runtime in the sources. */
+/** Finds the package's proto folder, which is beside dist in the package and beside runtime in the sources. */
 export function findProtoFolder(): string {
   for (let folder = dirname(fileURLToPath(import.meta.url)); ; folder = dirname(folder)) {
     const proto = join(folder, "proto");
@@ -23,8 +23,8 @@ export function addReflection(server: Server, files: readonly string[]): void {
 }
 
 /**
- * One entry for each list of files: every entry of a definition has the same list, and the service decodes the list of each
- * entry, which took seconds at the start of a control plane.
+ * Keeps one entry for each list of files. All entries of a definition have the same list, and the reflection service
+ * would decode it for each entry, which took seconds at the start of a control plane.
  */
 function withoutRepeats(definition: PackageDefinition): PackageDefinition {
   const entries = Object.entries(definition);

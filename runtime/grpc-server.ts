@@ -1,4 +1,4 @@
-/** A gRPC server with the rules of this project: bounded, stoppable, and no stack trace leaves it. */
+/** A gRPC server with this project's rules: everything is bounded, it can be stopped, and no stack trace leaves it. */
 import { chmodSync } from "node:fs";
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
@@ -28,45 +28,45 @@ import { UnreadAnswers, type UnreadLimits } from "./unread-answers.js";
 export interface GrpcServerOptions {
   /** "HOST:PORT" (port 0: a free one) or "unix:PATH". */
   readonly bind: string;
-  /** TLS of grpc-js, or none; or a gate of ours in front of it. */
+  /** The TLS credentials of grpc-js (or none), or the options of our own gate in front of it. */
   readonly credentials: ServerCredentials | GateOptions;
   readonly services: readonly BoundService[];
-  /** Services that grpc.health.v1 answers SERVING for, beside "" (the server); undefined: no health service. */
+  /** The services for which grpc.health.v1 answers SERVING, beside "" (the server); undefined: no health service. */
   readonly health?: readonly string[];
   /** Files below proto/ that reflection describes, such as "ashlar/v1/admin.proto"; undefined: no reflection. */
   readonly reflection?: readonly string[];
   /**
-   * Judges a client certificate (DER) that the TLS handshake already verified; whatever it throws ends the
-   * call as UNAUTHENTICATED. Without it the rules for leaves and the time are checked. Give it to check
-   * revocation.
+   * Judges a client certificate (DER) that the TLS handshake has verified. Whatever it throws ends the call as
+   * UNAUTHENTICATED. If it is left out, the rules for leaf certificates and the time are checked, and revocation is
+   * not.
    */
   readonly verifyPeer?: (certificate: Uint8Array, nowMs: number) => Svid;
-  /** Milliseconds after which the caller of an open call, and an open connection, is judged again; 5000 by default. */
+  /** The milliseconds between two judgements of the caller of an open call or connection; 5000 by default. */
   readonly judgeAgainMs?: number;
-  /** Longest message, 4 MiB by default. */
+  /** The most bytes of a request, 4 MiB by default. */
   readonly messageBytesMax?: number;
-  /** Calls at once on one connection, 100 by default. */
+  /** The most calls at once on one connection, 100 by default. */
   readonly streamsMax?: number;
-  /** For a "unix:PATH": connections at once; those without a call end after a minute. undefined: no bound. */
+  /** For "unix:PATH": the most connections at once; those without a call end after a minute. undefined: no bound. */
   readonly connectionsMax?: number;
-  /** What a takeover needs of such a socket. */
+  /** For "unix:PATH": what a takeover of the socket needs. */
   readonly handover?: Handover | undefined;
-  /** Memory of one HTTP/2 session in MB, 16 by default. */
+  /** The memory of one HTTP/2 session in MB, 16 by default. */
   readonly sessionMegabytesMax?: number;
   readonly log: Logger;
   readonly clock: Clock;
 }
 
-/** A gate in front of the server, which then needs a "HOST:PORT". */
+/** A gate in front of the server, whose `bind` must then be "HOST:PORT". */
 export interface GateOptions {
   readonly tls: ListenerTls;
   readonly limits: GateLimits;
   /**
-   * Whose certificate (DER), verified in the handshake, makes a peer known; undefined: nobody's. Strangers get messages
-   * of 64 KiB at most, four calls at once, and no room among the known.
+   * Returns whether a certificate (DER, verified in the handshake) makes a peer known; undefined: no peer is known.
+   * Strangers may send messages of at most 64 KiB and four calls at once, and are counted apart from known peers.
    */
   readonly isKnown: ((certificate: Uint8Array) => boolean) | undefined;
-  /** What strangers may leave unread of answers; 32 MiB by default, 8 MiB of one network. */
+  /** The bytes of answers that strangers may leave unread: 32 MiB by default, 8 MiB for one network. */
   readonly unread?: UnreadLimits;
 }
 
@@ -75,15 +75,15 @@ export interface GrpcServer {
   readonly address: string;
   /** 0 for a Unix socket. */
   readonly port: number;
-  /** What grpc.health.v1 answers for `service` from now on. */
+  /** Sets what grpc.health.v1 answers for `service`. */
   setServing(service: string, serving: boolean): void;
-  /** Takes no more calls, lets those that run finish for `graceMs`, then cuts them. Never rejects. */
+  /** Stops: takes no more calls, lets running ones finish for `graceMs`, then cuts them. Never rejects. */
   stop(graceMs: number): Promise<void>;
 }
 
-/** What a peer may do that has not said who it is. */
+/** The bounds for a peer that has not proved who it is. */
 const strangerBounds = { messageBytesMax: 64 * 1024, streamsMax: 4, sessionMegabytesMax: 1 } as const;
-/** The longest answer has 3 MiB (records of trust). */
+/** The longest answer has 3 MiB (trust records). */
 const unreadDefault: UnreadLimits = { bytesMax: 32 * 1024 * 1024, bytesOfNetworkMax: 8 * 1024 * 1024 };
 const unixScheme = "unix:";
 const requestMsMax = 30_000;
@@ -95,11 +95,12 @@ const keepaliveMs = 60_000;
 const judgeAgainMs = 5000;
 
 /**
- * Starts to listen. grpc-js's channelz stays on: without it grpc-js 1.14 forgets its sessions, and a forced
- * stop cuts none of them. Fails with `unavailable` when the port is taken or the address cannot be bound. */
+ * Starts to listen. Fails with `unavailable` if the port is taken or the address cannot be bound. The channelz of
+ * grpc-js stays on: without it grpc-js 1.14 loses track of its sessions, and a forced stop cuts none of them.
+ */
 export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcServer> {
   const { bind, log, credentials } = options;
-  setLogVerbosity(logVerbosity.NONE); // what goes wrong is thrown; grpc-js would print it to stderr as well
+  setLogVerbosity(logVerbosity.NONE); // failures are thrown; grpc-js would also print them to stderr
   const parts =
     credentials instanceof ServerCredentials
       ? await listenPlainly(options, credentials)
@@ -197,7 +198,7 @@ interface BuiltServer {
   readonly health: HealthImplementation | undefined;
 }
 
-/** A grpc-js server with everything that it serves; `more`: further options of grpc-js. */
+/** Builds a grpc-js server with all its services; `more`: further options of grpc-js. */
 async function buildServer(options: GrpcServerOptions, more: ServerOptions = {}): Promise<BuiltServer> {
   const server = new Server({
     "grpc.max_receive_message_length": options.messageBytesMax ?? 4 * 1024 * 1024,
@@ -242,7 +243,7 @@ export function verifyLeaf(certificate: Uint8Array, nowMs: number): Svid {
   return svid;
 }
 
-// Health and reflection bring protobufjs; a proxy, whose agent has neither, should not hold it.
+// Health and reflection load protobufjs, which a proxy saves: its agent has neither.
 async function describe(server: Server, files: readonly string[]): Promise<void> {
   const { addReflection } = await import("./grpc-reflection.js");
   addReflection(server, files);
@@ -265,7 +266,7 @@ function listen(server: Server, bind: string, credentials: ServerCredentials): P
   return new Promise((resolve, reject) => {
     server.bindAsync(bind, credentials, (error, port) => {
       if (error === null) {
-        // Not by the umask, which may be anything: only the owner of a Unix socket connects.
+        // The umask may be anything, so the mode is set: only the owner of a Unix socket may connect.
         if (bind.startsWith(unixScheme)) chmodSync(bind.slice(unixScheme.length), socketMode);
         return resolve(port);
       }

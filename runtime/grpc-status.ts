@@ -1,14 +1,14 @@
 /**
- * Ashlar's errors as gRPC statuses and back. The status carries a google.rpc.Status in
- * `grpc-status-details-bin` (ErrorInfo always, BadRequest for bad input), so that clients in any
- * language branch on the code and never on the text.
+ * Converts Ashlar's errors to gRPC statuses and back. The status carries a google.rpc.Status in
+ * `grpc-status-details-bin` (ErrorInfo always, BadRequest for invalid input), so that clients in any language can
+ * branch on the code and never on the text.
  */
 import { Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import { AshlarError, type ErrorCode, errorCodes } from "../core/errors.js";
 import { diskFaultOf } from "./disk-fault.js";
 import { decodeStatusDetails, encodeStatusDetails, type FieldViolation, type StatusDetails } from "./grpc-details.js";
 
-/** A code without a status does not compile. */
+/** The gRPC status of each error code. A code without a status does not compile. */
 export const statusOf = {
   conflict: status.ABORTED,
   denied: status.PERMISSION_DENIED,
@@ -27,7 +27,7 @@ export const statusOf = {
   internal: status.INTERNAL,
 } as const satisfies Record<ErrorCode, status>;
 
-/** What a status means that says nothing closer. */
+/** The error code of a status that carries no details of ours. */
 const codeOf: Readonly<Partial<Record<number, ErrorCode>>> = {
   [status.CANCELLED]: "unavailable",
   [status.INVALID_ARGUMENT]: "invalid_argument",
@@ -46,9 +46,9 @@ const codeOf: Readonly<Partial<Record<number, ErrorCode>>> = {
 
 const errorDomain = "ashlar.dev";
 const detailsKey = "grpc-status-details-bin";
-const messageCharsMax = 2048; // trailers share one header list; clients commonly stop at 8 KiB
+const messageCharsMax = 2048; // all trailers share one header list, and clients commonly accept 8 KiB
 
-/** The cause of an error about fields: which ones, and what is wrong with each. */
+/** The cause of an error about fields: which fields, and what is wrong with each. */
 class FieldViolations {
   readonly list: readonly FieldViolation[];
 
@@ -57,7 +57,7 @@ class FieldViolations {
   }
 }
 
-/** An `invalid_argument` or `invalid_policy` error that names its fields. */
+/** Returns an `invalid_argument` or `invalid_policy` error that names its fields. */
 export function invalidFields(
   code: "invalid_argument" | "invalid_policy",
   message: string,
@@ -66,7 +66,7 @@ export function invalidFields(
   return new AshlarError(code, message, { cause: new FieldViolations(violations) });
 }
 
-/** The fields that `error` names; empty if it names none. */
+/** Returns the fields that `error` names, or an empty list. */
 export function violationsOf(error: AshlarError): readonly FieldViolation[] {
   return error.cause instanceof FieldViolations ? error.cause.list : [];
 }
@@ -77,7 +77,10 @@ export interface GrpcStatus {
   readonly metadata: Metadata;
 }
 
-/** The status for whatever was thrown. Faults of our own say "internal error" and nothing else; of a disk, what is wrong with it. */
+/**
+ * Returns the status for whatever was thrown. A fault of our own becomes "internal error" without details; a disk error
+ * says what is wrong with the disk.
+ */
 export function toGrpcStatus(error: unknown): GrpcStatus {
   const known = tellable(error);
   const ashlarCode = known.code;
@@ -97,7 +100,7 @@ export function toGrpcStatus(error: unknown): GrpcStatus {
   return { code: details.code, details: message, metadata };
 }
 
-/** What a caller is told of whatever was thrown: faults of our own as "internal error" and nothing else. */
+/** Returns the error that a caller may see for whatever was thrown. A fault of our own becomes "internal error". */
 export function tellable(error: unknown): AshlarError {
   if (error instanceof AshlarError && error.code !== "internal") return error;
   const fault = error instanceof AshlarError ? undefined : diskFaultOf(error);
@@ -105,7 +108,10 @@ export function tellable(error: unknown): AshlarError {
   return new AshlarError("unavailable", `the server cannot write: ${fault}`);
 }
 
-/** The AshlarError behind a failed call. Servers that are not Ashlar's are judged by their status alone. */
+/**
+ * Returns the AshlarError behind a failed call. An answer of another server than Ashlar's is judged by its status
+ * alone.
+ */
 export function fromServiceError(error: ServiceError): AshlarError {
   const details = detailsOf(error);
   const reason = details?.domain === errorDomain ? details.reason.toLowerCase() : "";
@@ -116,7 +122,7 @@ export function fromServiceError(error: ServiceError): AshlarError {
   return new AshlarError(code, message, { cause: named.length > 0 ? new FieldViolations(named) : error });
 }
 
-/** grpc-js wraps why it has no connection in words that say nothing more. */
+/** Removes the words that grpc-js puts around the reason why it has no connection. */
 function plainly(details: string): string {
   const [, why] = /^No connection established\. Last error: (?:Error: )?(.*)\. Resolution note: /s.exec(details) ?? [];
   return why === undefined ? details : why;
@@ -128,6 +134,6 @@ function detailsOf(error: ServiceError): StatusDetails | undefined {
   try {
     return decodeStatusDetails(bytes);
   } catch {
-    return undefined; // details are a courtesy: a broken one does not hide the status
+    return undefined; // malformed details do not hide the status
   }
 }

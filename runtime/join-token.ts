@@ -1,15 +1,15 @@
 /**
- * Join tokens in text: `ashlar1.SECRET.ROOTHASH.MESH`, the first two in base64url. Whoever holds one
- * knows which root to pin before it tells anybody the secret.
+ * Join tokens as text: `ashlar1.SECRET.ROOTHASH.MESH`, the first two in base64url. The holder knows which root key to
+ * pin before it sends the secret to anybody.
  */
 import { createHash } from "node:crypto";
 import { AshlarError } from "../core/errors.js";
 
 export interface JoinToken {
   readonly mesh: string;
-  /** SHA-256 of the root's public key, lower-case hexadecimal. */
+  /** The SHA-256 of the root's public key in lower-case hexadecimal. */
   readonly rootHash: string;
-  /** 24 random bytes. */
+  /** The secret, 24 random bytes. */
   readonly secret: Uint8Array;
 }
 
@@ -21,7 +21,10 @@ export function formatJoinToken({ mesh, rootHash, secret }: JoinToken): string {
   return `ashlar1.${Buffer.from(secret).toString("base64url")}.${hash}.${mesh}`;
 }
 
-/** Parses a token, white space around it allowed; fails with `unauthenticated` and never repeats it. */
+/**
+ * Parses a token, which may have white space around it. Fails with `unauthenticated`; the message never repeats the
+ * token.
+ */
 export function parseJoinToken(text: string): JoinToken {
   const [, secret = "", hash = "", mesh = ""] = form.exec(text.trim()) ?? [];
   if (mesh === "") {
@@ -31,7 +34,7 @@ export function parseJoinToken(text: string): JoinToken {
   return { mesh, rootHash, secret: new Uint8Array(Buffer.from(secret, "base64url")) };
 }
 
-/** What a control plane keeps of a token. */
+/** Returns the hash of a token's secret, which is all that a control plane stores of it. */
 export function hashOfSecret(secret: Uint8Array): string {
   return createHash("sha256").update(secret).digest("hex");
 }

@@ -1,4 +1,6 @@
-/** What a stored message of a journal says, once its writer's signature holds; for every reader of a journal's log. */
+/**
+ * Parses stored messages of a journal after verifying their writer's signature, for every reader of a journal's log.
+ */
 import { type Digest, digestOf } from "../core/digest.js";
 import { isAshlarError } from "../core/errors.js";
 import { isMessagesKey } from "../core/journal/journal-key.js";
@@ -14,14 +16,14 @@ import type { StatementReader } from "./statement-reader.js";
 export interface JournalRecordDeps {
   readonly reader: Pick<StatementReader, "readJournal">;
   readonly mesh: string;
-  /** The keys in force of control planes: what they said under others counts for nobody. */
+  /** Returns the keys of control planes in force. What was signed with other keys is ignored. */
   readonly keys: () => KeySet;
 }
 
 export interface EntryRecord {
   readonly kind: "entry";
   readonly sequence: number;
-  /** The last token of its subject. */
+  /** The last token of the record's NATS subject. */
   readonly key: string;
   readonly entry: JournalEntry;
   readonly digest: Digest;
@@ -41,18 +43,21 @@ export interface ResolutionRecord {
   readonly resolution: JournalResolution;
 }
 
-/** Messages of a streamed request: nothing by themselves. */
+/** A record with messages of a streamed request, which counts only through the entry that names it. */
 export interface MessagesRecord {
   readonly kind: "messages";
   readonly sequence: number;
-  /** The stream, in hexadecimal. */
+  /** The id of the stream in hexadecimal. */
   readonly stream: string;
 }
 
 export type SettlingRecord = OutcomeRecord | ResolutionRecord;
 export type JournalRecord = EntryRecord | SettlingRecord | MessagesRecord;
 
-/** Returns what the message says; undefined: it is none of these, or nobody who may say so has signed it, so it does not exist. */
+/**
+ * Returns the record in a message, or undefined if the message is none of these kinds or is not signed by anybody who
+ * may write it; such a message is treated as absent.
+ */
 export function readJournalRecord(
   { reader, mesh, keys }: JournalRecordDeps,
   service: string,
@@ -80,12 +85,15 @@ export function readJournalRecord(
   }
 }
 
-/** The sequence of the entry that the record is about. */
+/** Returns the sequence of the entry that the record is about. */
 export function entryOf(record: SettlingRecord): number {
   return record.kind === "outcome" ? record.outcome.entry : record.resolution.entry;
 }
 
-/** Whether the record is about this entry: it names its bytes, comes after it, and an outcome is of the entry's own writer. */
+/**
+ * Returns whether the record is about this entry: it names the entry's bytes, comes after it, and, if it is an outcome,
+ * has the same writer.
+ */
 export function settles(record: SettlingRecord, entry: EntryRecord): boolean {
   if (record.key !== entry.key || record.sequence <= entry.sequence) return false;
   if (record.kind === "resolution") return record.resolution.entryDigest === entry.digest;

@@ -1,4 +1,7 @@
-/** Finds, for a reader of the log in its order, which write a record settles, and whether it is the first to do so. */
+/**
+ * Finds, for a reader that goes through the log in order, which write a record settles, and whether it is the first
+ * record to do so.
+ */
 import { AshlarError } from "../core/errors.js";
 import { journalPrefix, journalSubject } from "../core/wire/subjects.js";
 import { Backoff } from "./backoff.js";
@@ -19,17 +22,17 @@ export interface SettlementDeps extends JournalRecordDeps {
   readonly random: () => number;
 }
 
-/** Entries that were read and are not settled are known so far; older ones are looked up in the log. */
+/** The most unsettled entries that are remembered; older ones are looked up in the log. */
 const openMax = 10_000;
-/** So many bytes of their requests are kept. */
+/** The most bytes of their requests that are kept. */
 const keptBytesMax = 4 * 1024 * 1024;
-/** Records of others that are passed over in looking for an earlier settlement. */
+/** The most records of other entries that are passed over in the search for an earlier settlement. */
 const stepsMax = 2000;
-/** A replica that has a record will have what came before it. */
+/** The milliseconds to wait for a lagging replica: one that has a record will soon have everything before it. */
 const lagMsMax = 5000;
 const poll = { msMin: 2, msMax: 200 };
 
-/** A reference to messages of a stream takes about so many bytes. */
+/** About how many bytes a reference to the messages of a stream takes. */
 const messagesAtBytes = 128;
 
 const keptBytesOf = (record: EntryRecord | undefined): number =>
@@ -41,7 +44,7 @@ export class Settlements {
   readonly #deps: SettlementDeps;
   readonly #service: string;
   readonly #signal: AbortSignal;
-  /** Entries that this reader has passed and that nothing has settled yet; with the entry, as far as it is kept. */
+  /** Entries that this reader has passed and that nothing has settled yet; undefined: the entry itself is not kept. */
   readonly #open = new Map<number, EntryRecord | undefined>();
   #keptBytes = 0;
 
@@ -67,8 +70,8 @@ export class Settlements {
   }
 
   /**
-   * Returns the entry that `record` settles: the first outcome or resolution of an entry in the log counts, and only a
-   * valid entry ever gets one. undefined: it settles none. Fails with `unavailable`.
+   * Returns the entry that `record` settles, or undefined if it settles none. The first outcome or resolution of an
+   * entry in the log counts, and only valid entries ever get one. Fails with `unavailable`.
    */
   async settledBy(record: SettlingRecord): Promise<EntryRecord | undefined> {
     const sequence = entryOf(record);
@@ -89,7 +92,7 @@ export class Settlements {
     return record?.kind === "entry" ? record : undefined;
   }
 
-  /** A message that was stored before one that was read; undefined: it is no longer kept. */
+  /** Returns a message that was stored before one that was read, or undefined if it is no longer kept. */
   async #certain(query: { readonly sequence: number }): Promise<StoredMessage | undefined> {
     const { get, clock, random } = this.#deps;
     const backoff = new Backoff(poll, random);

@@ -1,11 +1,14 @@
-/** The statements of journal records: of those that were signed together, the statement is parsed and its signature verified once. */
+/**
+ * The signed statements of journal records. The statement of records that were signed together is parsed, and its
+ * signature verified, only once.
+ */
 import { hash } from "node:crypto";
 import { BoundedMap } from "../core/bounded-map.js";
 import { holdsStatement, leafDigest, parseStatement, type Said, type Statement } from "../core/wire/statement.js";
 import { bodyAtPlace, splitPlace } from "../core/wire/statement-batch.js";
 import type { Known } from "./statement-chain.js";
 
-/** Records of so many batches may lie between each other in a log. */
+/** The most batches whose statements are remembered: so many may be interleaved in a log. */
 const batchesMax = 256;
 
 interface Parsed {
@@ -13,19 +16,19 @@ interface Parsed {
   readonly leaf: Buffer;
 }
 
-/** What a record's header says, before anything in it is believed. */
+/** The statement in a record's header, which must not be trusted before `holds` returns true. */
 export interface JournalStatement extends Parsed {
   readonly said: Said & Statement;
-  /** Returns whether the key of the certificate signed it. */
+  /** Returns whether the key of the certificate made the signature. */
   holds(known: Known): boolean;
 }
 
 export class JournalStatements {
   readonly #parsed = new BoundedMap<string, Parsed>(batchesMax);
-  /** Signatures that held, by statement, what it is over and the certificate's key. */
+  /** Signatures that were verified, by statement, signed content and the certificate's key. */
   readonly #held = new BoundedMap<string, true>(batchesMax);
 
-  /** Fails with `invalid_record` or `limit`. */
+  /** Parses a header. Fails with `invalid_record` or `limit`. */
   read(header: string, data: Uint8Array, mesh: string): JournalStatement {
     const { statement: text, place } = splitPlace(header);
     if (place === undefined) {
@@ -48,12 +51,15 @@ export class JournalStatements {
     const known = this.#parsed.get(text);
     if (known !== undefined) return known;
     const parsed = parse(text);
-    // a copy: a part of a string keeps the whole of it, here a header block of up to half a megabyte
+    // copied, because a slice of a string keeps the whole string in memory, here a header block of up to half a
+    // megabyte
     this.#parsed.set(Buffer.from(text, "latin1").toString("latin1"), parsed);
     return parsed;
   }
 
-  /** `name`: says all that is signed, the signature and the certificate, whose key is in it. */
+  /**
+   * Verifies a statement once. `name` identifies the signed content, the signature and the certificate with its key.
+   */
   #holds(said: Said & Statement, known: Known, name: string): boolean {
     if (this.#held.has(name)) return true;
     const isHeld = holds(said, known);

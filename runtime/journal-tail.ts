@@ -1,27 +1,27 @@
-/** Reads a journal's stream in its order and goes on as it grows. */
+/** Reads a journal's stream in order and continues as it grows. */
 import { AshlarError, isAshlarError } from "../core/errors.js";
 import type { StoredMessage, StoredQuery } from "./bus.js";
 import type { Clock } from "./clock.js";
 
 export interface TailDeps {
-  /** Reads one message. A replica may lag: what it has is a prefix of the log. Fails with `unavailable`. */
+  /** Reads one message. A replica may lag, so what it has is a prefix of the log. Fails with `unavailable`. */
   readonly get: (query: StoredQuery) => Promise<StoredMessage | undefined>;
   /** The subjects of the stream, with a wildcard. */
   readonly subjects: string;
   readonly clock: Clock;
 }
 
-/** Messages asked for at once, and about how many bytes they may have together. */
+/** The most messages that are requested at once, and about how many bytes they may have together. */
 const atOnceMax = 32;
 const bytesAtOnce = 1024 * 1024;
-/** While NATS is away, it is asked again for so long. */
+/** The milliseconds for which requests are repeated while NATS is away. */
 const awayMsMax = 10_000;
 const retryMs = 200;
 
 /**
- * Yields the messages from `from` on in batches. An empty batch: nothing more is there yet; whoever goes on then asks again.
- * Fails with `stale` where the next message is no longer kept, so that nothing is left out silently, and with
- * `unavailable` when NATS is away for ten seconds.
+ * Yields the messages from `from` on in batches. An empty batch means that there are no more yet; continuing the
+ * iteration asks again. Fails with `stale` if the next message is no longer kept, so that nothing is skipped silently,
+ * and with `unavailable` if NATS is away for ten seconds.
  */
 export async function* tailJournal(
   { get, subjects, clock }: TailDeps,
@@ -61,14 +61,14 @@ async function readBatch(
   const end = found.indexOf(undefined);
   const batch = (end < 0 ? found : found.slice(0, end)).filter((message) => message !== undefined);
   if (batch.length > 0) return batch;
-  // replicas hold prefixes of the log, so one that has a later message and not this one has let it go
+  // replicas hold prefixes of the log, so a replica that has a later message and lacks this one has removed it
   const first = await get({ nextOf: subjects, from: next });
   if (first === undefined) return [];
   if (first.sequence !== next) throw new AshlarError("stale", renderDropped(next, first.sequence));
   return [first];
 }
 
-/** How many messages to ask for next, by how many there were and how long they are. */
+/** Returns how many messages to request next, from the number and size of the last ones. */
 function roomFor(batch: readonly StoredMessage[], atOnce: number): number {
   if (batch.length < atOnce) return 1;
   const bytes = batch.reduce((sum, { data }) => sum + data.length, 0);
@@ -76,7 +76,7 @@ function roomFor(batch: readonly StoredMessage[], atOnce: number): number {
   return Math.max(1, Math.min(atOnce * 2, atOnceMax, fitting));
 }
 
-/** What to do where a reader asks for what was let go. */
+/** Says what a reader should do that asks for messages which were removed. */
 export function renderDropped(asked: number, first: number): string {
   const remedy = `begin at ${first} with a state that has what came before (an export, or a snapshot of your own)`;
   return `position ${asked} of the journal is no longer kept, ${first} is the first that is: ${remedy}`;

@@ -1,20 +1,20 @@
-/** JSON lines to a file or to standard output through pino, beside the log: nobody ever waits for them. */
+/** Writes JSON lines to a file or to standard output through pino, beside the log. Writers never wait. */
 import { pino } from "pino";
 
-/** What is held while the file or the reader of the pipe is slow; what comes then is dropped. */
+/** The most bytes that are held while the file or the reader of the pipe is slow; further lines are dropped. */
 const heldBytesMax = 4 * 1024 * 1024;
-/** Several processes may write to one pipe, which takes so many bytes as a whole. */
+/** The size of a write. Several processes may write to one pipe, which keeps writes of this size whole. */
 const writeBytesMax = 4096;
 
 export interface LineLog {
   /** Returns false if the line found no room. */
   write(line: object): boolean;
   readonly dropped: number;
-  /** Resolves when what was taken is written, or cannot be. */
+  /** Resolves when all lines were written or failed. */
   close(): Promise<void>;
 }
 
-/** `path`: "-" for standard output. `onError` is told of the first error of a row of them. */
+/** Opens a log. `path`: a file, or "-" for standard output. `onError` receives the first of a series of errors. */
 export function openLineLog(path: string, onError: (error: Error) => void): LineLog {
   const to = pino.destination({
     dest: path === "-" ? 1 : path,

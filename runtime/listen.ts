@@ -1,4 +1,4 @@
-/** Listening: how a port or a Unix socket is bound, and what is said when that fails. */
+/** Binds ports and Unix sockets, and says why that fails. */
 import { randomBytes } from "node:crypto";
 import { chmodSync, renameSync } from "node:fs";
 import type { Server } from "node:net";
@@ -8,22 +8,22 @@ import type { SocketAddress } from "./config.js";
 import { socketMode } from "./socket-folder.js";
 
 export interface ListenOptions {
-  /** How many connections may wait to be accepted; Node's 511 unless given. */
+  /** The most connections that may wait to be accepted; Node's 511 by default. */
   readonly backlog?: number;
-  /** Hears of connections that could not be accepted, which is no reason to stop; nothing unless given. */
+  /** Receives errors of accepting connections, which are no reason to stop; by default they are ignored. */
   readonly onError?: (error: Error) => void;
 }
 
-/** sun_path, without the final NUL. */
+/** The size of sun_path without the final NUL, in bytes. */
 const socketPathBytesMax = 107;
 
 /** What a takeover needs of a listener (decision 0041). */
 export interface Handover {
-  /** A TCP socket at which another process listens, and which this one shares from now on. */
+  /** A listening TCP socket of another process, which this process shares from now on. */
   readonly handle?: object | undefined;
-  /** Hears of the server when it listens. */
+  /** Receives the server once it listens. */
   readonly opened: (server: Server) => void;
-  /** Takes the step that puts a new Unix socket in the place of the old one; without it that is done at once. */
+  /** Receives the step that puts a new Unix socket in place of the old one; without it the step runs at once. */
   readonly later?: ((step: () => void) => void) | undefined;
 }
 
@@ -31,8 +31,8 @@ export interface Handover {
 export type HandedAddress<Address extends SocketAddress> = Address & { readonly handover?: Handover };
 
 /**
- * Has `server` listen. Resolves with the address, its port being the real one. A Unix socket gets mode 0600, whatever
- * the umask, before anybody can connect. Fails as `cannotListen` says.
+ * Makes `server` listen. Resolves with the address and its real port. A Unix socket gets mode 0600, whatever the umask,
+ * before anybody can connect. Fails as `cannotListen` describes.
  */
 export function listenOn<Address extends SocketAddress>(
   server: Server,
@@ -54,7 +54,7 @@ export function listenOn<Address extends SocketAddress>(
     server.once("error", fail);
     if (handover?.handle !== undefined) server.listen(handover.handle, backlog, listening);
     else server.listen({ ...place, ...(backlog === undefined ? {} : { backlog }), exclusive: true }, listening);
-    // A path is bound by now, or not at all: in the same tick nobody else has run in this process.
+    // A path is bound by now or not at all, and within this tick nothing else has run in this process.
     if (!("path" in place && "path" in address && server.listening)) return;
     protect(server, place.path, fail);
     if (place.path === address.path) return;
@@ -65,12 +65,14 @@ export function listenOn<Address extends SocketAddress>(
 }
 
 /**
- * A Unix socket that may be handed over is bound beside its path and moved there: who connects meanwhile reaches the old
- * or the new one, and the old process, which removes the name that it bound when it closes, does not remove the new one.
+ * Returns the path beside which a Unix socket is bound before it is moved to `path`. Whoever connects meanwhile reaches
+ * the old or the new socket; and the old process, which at its end removes the name that it bound, does not remove the
+ * new one.
  */
 function besidePath(path: string): string {
   const beside = join(dirname(path), `.${randomBytes(3).toString("hex")}`);
-  return Buffer.byteLength(beside) <= socketPathBytesMax ? beside : path; // such a one cannot be handed over
+  // a socket without a path beside it cannot be handed over
+  return Buffer.byteLength(beside) <= socketPathBytesMax ? beside : path;
 }
 
 function protect(server: Server, path: string, fail: (cause: unknown) => void): void {
@@ -91,7 +93,10 @@ const reasons: Readonly<Record<string, string>> = {
   EACCES: "this user may not listen there (EACCES)",
 };
 
-/** The failure to listen at `place`, as `unavailable`; `cause` may have its code in its text alone, as grpc-js has it. */
+/**
+ * Returns an `unavailable` error for a failure to listen at `place`. grpc-js states the code of `cause` only in its
+ * text.
+ */
 export function cannotListen(place: string, cause: unknown): AshlarError {
   if (cause instanceof AshlarError) return cause;
   const text = messageOf(cause);

@@ -1,4 +1,7 @@
-/** What a listener shows and asks for in its handshakes; replaced while it listens. Connections that are open keep theirs. */
+/**
+ * The certificate and trust that a listener uses in handshakes. They can be replaced while it listens; open connections
+ * keep the old ones.
+ */
 import type { TlsOptions } from "node:tls";
 
 export class ListenerTls {

@@ -3,8 +3,8 @@
 const levels: Readonly<Record<number, string>> = { 20: "debug", 30: "info", 40: "warn", 50: "error" };
 
 /**
- * A JSON line of the log as "10:22:33 info  control-plane: serving admin=127.0.0.1:7420". A stack is left out: whoever
- * wants one reads JSON. Values with spaces or control characters are quoted.
+ * Renders a JSON log line as "10:22:33 info  control-plane: serving admin=127.0.0.1:7420". Stack traces are left out;
+ * the JSON format has them. Values with spaces or control characters are quoted.
  */
 export function renderLogLine(line: string): string {
   const { level, time, name, msg, stack: _stack, ...fields } = JSON.parse(line) as Record<string, unknown>;

@@ -29,7 +29,7 @@ const stderr = 2;
 type Fields = Readonly<Record<string, unknown>>;
 type Level = "debug" | "info" | "warn" | "error";
 
-/** What each line has by itself; a field of such a name would be a second key of that name in one JSON object. */
+/** Fields that every line has. A field of the same name would appear twice in the JSON object, so it is renamed. */
 const reserved: ReadonlySet<string> = new Set(["level", "time", "name", "msg"]);
 
 /** Returns the fields of a line. A field of the call replaces that of the logger; "name" becomes "field_name". */
@@ -41,7 +41,9 @@ function fieldsOf(bound: Fields, fields: Fields | undefined): Fields {
   );
 }
 
-/** Not by pino's own children: they write what they are bound to beside what a call gives, so that a key may stand twice. */
+/**
+ * pino's child loggers are not used: they write bound fields beside those of a call, so that a key may appear twice.
+ */
 function wrap(to: Pino, bound: Fields = {}): Logger {
   const write = (level: Level, message: string, fields: Fields | undefined): void => {
     if (to.isLevelEnabled(level)) to[level](fieldsOf(bound, fields), message);
@@ -55,13 +57,13 @@ function wrap(to: Pino, bound: Fields = {}): Logger {
   };
 }
 
-/** Lines on stderr, so that stdout stays for what a command prints. */
+/** Returns a logger that writes to stderr, because stdout is for what a command prints. */
 export function createLogger({ level, name, format }: LoggerOptions): Logger {
   const json = pino.destination({ dest: stderr, sync: true });
   return createLoggerTo(format === "json" ? json : { write: writeText }, { level, name });
 }
 
-/** The same, with each line as JSON to `sink`. */
+/** Returns a logger that writes each line as JSON to `sink`. */
 export function createLoggerTo(
   sink: { write(line: string): void },
   { level, name }: Pick<LoggerOptions, "level" | "name">,
@@ -73,7 +75,7 @@ function writeText(line: string): void {
   try {
     writeSync(stderr, renderLogLine(line));
   } catch {
-    // a terminal that is gone or full loses a line and ends nothing
+    // if the terminal is gone or full, the line is lost and nothing else happens
   }
 }
 

@@ -2,20 +2,22 @@ import { existsSync, mkdirSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 
 /**
- * Makes the folder `path` and what is missing above it, with `mode`; returns the topmost that it made. Not by the
- * `recursive` of mkdir: that never ends where the system says that a new folder's parent is missing, as below /proc.
+ * Creates the folder `path` and its missing parents with `mode`, and returns the topmost folder that it created. It
+ * does not use mkdir's `recursive`, which never ends where the system reports a new folder's parent as missing, as
+ * below /proc.
  */
 export function makeFolders(path: string, mode = 0o777): string | undefined {
   const missing: string[] = [];
   for (let at = resolve(path); !existsSync(at); at = dirname(at)) missing.unshift(at);
-  if (missing.length === 0) missing.push(resolve(path)); // fails below if it is a file
+  if (missing.length === 0) missing.push(resolve(path)); // mkdir then fails if the path is a file
   let made: string | undefined;
   for (const folder of missing) {
     try {
       mkdirSync(folder, { mode });
       made ??= folder;
     } catch (error) {
-      if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) throw error; // another process may have made it
+      // another process may have created it
+      if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) throw error;
     }
   }
   return made;

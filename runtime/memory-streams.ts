@@ -1,4 +1,4 @@
-/** Streams in memory: what a subject matches, where a message is sent on to, which ids are remembered. */
+/** Streams in memory: which subjects match, where messages are republished, and which message ids are remembered. */
 import { AshlarError } from "../core/errors.js";
 import type { StoredMessage, StreamSpec } from "./bus.js";
 
@@ -21,26 +21,29 @@ export function matchesSubject(pattern: string, subject: string): boolean {
   return want.length === have.length;
 }
 
-/** Where a stored message is sent on to. */
+/** Returns the subject on which a stored message is republished. */
 export function republishedTo({ from, to }: NonNullable<StreamSpec["republish"]>, subject: string): string {
   if (from.endsWith(".>") && to.endsWith(".>")) return to.slice(0, -1) + subject.slice(from.length - 1);
   return to.replaceAll(/\{\{wildcard\((\d)\)\}\}/g, (_, which: string) => wildcardOf(from, subject, Number(which)));
 }
 
-/** What the `which`th "*" of `pattern` stands for in `subject`; they are counted from 1. */
+/** Returns the token that the `which`th "*" of `pattern`, counted from 1, matches in `subject`. */
 function wildcardOf(pattern: string, subject: string, which: number): string {
   const places = pattern.split(".").flatMap((token, place) => (token === "*" ? [place] : []));
   return subject.split(".")[places[which - 1] ?? -1] ?? "";
 }
 
-/** The sequence of the message with this id, while it is remembered. */
+/** Returns the sequence of the message with this id, while the id is remembered. */
 export function sequenceOfId({ spec, ids }: MemoryStream, id: string | undefined, nowMs: number): number | undefined {
   const same = id === undefined ? undefined : ids.get(id);
   const windowMs = spec.duplicateWindowMs ?? 120_000;
   return same === undefined || nowMs - same.atMs > windowMs ? undefined : same.sequence;
 }
 
-/** Drops what makes room for a message, or fails with `limit`, and with `exists` on a subject that is written once. */
+/**
+ * Drops messages to make room for a new one. Fails with `limit` if that is not allowed, and with `exists` on a
+ * write-once subject.
+ */
 export function makeRoom(stream: MemoryStream, subject: string, bytes: number, what: string): void {
   const { maxMessagesPerSubject, maxBytes, discard, discardNewPerSubject } = stream.spec;
   const same = stream.messages.filter((message) => message.subject === subject);
@@ -58,7 +61,7 @@ export function makeRoom(stream: MemoryStream, subject: string, bytes: number, w
   }
 }
 
-/** Fails with `denied` if messages of the stream cannot be deleted, or if there is no stream. */
+/** Deletes a message. Fails with `denied` if messages of the stream cannot be deleted, or if there is no stream. */
 export function eraseFrom(stream: MemoryStream | undefined, name: string, sequence: number): void {
   if (stream?.spec.denyDelete !== false) throw new AshlarError("denied", `stream ${name} does not let go of messages`);
   stream.messages = stream.messages.filter((message) => message.sequence !== sequence);

@@ -1,7 +1,7 @@
 /**
- * Contact with a join listener by whoever holds nothing but the pin of the mesh's root key. Each contact first
- * reads the trust log over a connection that proves nothing and checks it against the pin; only over a second
- * connection, to a server whose certificate that trust vouches for, does a secret or a request go out.
+ * Contacts a join listener knowing only the pinned hash of the mesh's root key. It first reads the trust log over an
+ * unverified connection and checks it against the pin. Only over a second connection, to a server whose certificate
+ * that trust log vouches for, does it send a secret or a request.
  */
 import { isIP } from "node:net";
 import type { DetailedPeerCertificate } from "node:tls";
@@ -18,21 +18,21 @@ import { callUnary, connectGrpc } from "./grpc-client.js";
 import { checkRevocation, verifySvidChain } from "./tls-identity.js";
 import { toPem } from "./tls-identity-keys.js";
 
-/** What is known of the mesh before a contact. */
+/** The trust in the mesh that is known before a contact. */
 export interface KnownTrust {
   readonly mesh: string;
   readonly trust: Signed<Trust>;
 }
 
 export interface LearntTrust extends KnownTrust {
-  /** Ed25519, 32 bytes; its hash is the pin. */
+  /** The Ed25519 key, 32 bytes; its hash is the pin. */
   readonly rootPublicKey: Uint8Array;
 }
 
 export interface ContactDeps {
   /** "HOST:PORT" of the join listener. */
   readonly address: string;
-  /** SHA-256 of the mesh's root key: the pin. */
+  /** The SHA-256 of the mesh's root key: the pin. */
   readonly rootHash: string;
   readonly clock: Clock;
 }
@@ -42,7 +42,7 @@ const timeoutMs = contactTimeoutMs;
 const pagesMax = 1000;
 
 const addressesMax = 16;
-/** Trying again may help with these. */
+/** Failures after which trying again may help. */
 const healing: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["unavailable", "deadline", "limit", "internal"]);
 
 /** Returns whether trying again may help. */
@@ -50,15 +50,15 @@ export function mayHeal(error: unknown): boolean {
   return isAshlarError(error) && healing.has(error.code);
 }
 
-/** The join listeners of a mesh as join.json gives them: `join` is "HOST:PORT", or several joined by commas. */
+/** Returns the join listeners of a mesh; `join` is the field of join.json, "HOST:PORT" or several joined by commas. */
 export function joinAddresses(join: string, more: readonly string[] = []): readonly string[] {
   const all = [...join.split(","), ...more].map((text) => text.trim()).filter((text) => text !== "");
   return [...new Set(all)].slice(0, addressesMax);
 }
 
 /**
- * Tries one control plane after the other until one does what `act` asks. If none does it fails with the failure
- * that `choose` takes from all of them (one for each address, in order).
+ * Tries one control plane after the other until `act` succeeds. If it never does, fails with the failure that `choose`
+ * selects from all of them (one for each address, in order).
  */
 export async function contactAny<Result>(
   addresses: readonly string[],
@@ -76,17 +76,17 @@ export async function contactAny<Result>(
   throw failures.length === 0 ? new AshlarError("invalid_argument", "no address to join at") : choose(failures);
 }
 
-/** The SHA-256 of the root's key, as tokens and join.json pin it. */
+/** Returns the SHA-256 of the root's key, which tokens and join.json pin. */
 export const rootHashOf = (rootPublicKey: Uint8Array): string => digestOf(rootPublicKey);
 
-/** Roots of a trust domain in a trust record. */
+/** Returns the roots of a trust domain in a trust record. */
 export function rootsIn(trust: Trust, trustDomain: string): readonly Uint8Array[] {
   return trust.bundles.find((bundle) => bundle.trustDomain === trustDomain)?.x509Roots ?? [];
 }
 
 /**
- * Reads the trust log on from what is known, link by link from the pinned root. Fails with `unauthenticated` on
- * another root, `invalid_record` on a log with a gap or a fork, `unavailable`.
+ * Reads the trust log from the known record on, link by link from the pinned root. Fails with `unauthenticated` on
+ * another root, with `invalid_record` on a log with a gap or a fork, and with `unavailable`.
  */
 export async function learnTrust(
   deps: ContactDeps,
@@ -110,7 +110,7 @@ export async function learnTrust(
       rootPublicKey = new Uint8Array(answer.rootPublicKey);
       for (const bytes of answer.records) {
         const next = verifyTrust(bytes, mesh, rootKeySet(rootPublicKey));
-        // a log that lost its first records begins later: each is the root's word for all that it says
+        // a log that lost its first records begins later; the root signed each record for all that it says
         if (trust !== undefined && !mayTrust(trust, next.body))
           throw new AshlarError("invalid_record", "the trust log has a gap or a fork");
         trust = next;
@@ -124,13 +124,16 @@ export async function learnTrust(
   }
 }
 
-/** RFC 6066 has no SNI for IP addresses; the name that stands in for one is not checked, the SPIFFE ID is. */
+/**
+ * Returns the option for a server name: RFC 6066 allows no IP address in SNI, so a fixed name replaces it. It is not
+ * checked; the SPIFFE ID is.
+ */
 function sniOf(address: string): { readonly "grpc.ssl_target_name_override"?: string } {
   const host = address.slice(0, Math.max(0, address.lastIndexOf(":"))).replace(/^\[|\]$/g, "");
   return isIP(host) === 0 ? {} : { "grpc.ssl_target_name_override": "localhost" };
 }
 
-/** Connects to a server that proves to be a control plane of the mesh, and runs `act` with it. */
+/** Connects to a server that proves to be a control plane of the mesh, and runs `act` with the connection. */
 export async function withVerified<Result>(
   deps: ContactDeps,
   { mesh, trust }: KnownTrust,
@@ -161,7 +164,7 @@ export async function withVerified<Result>(
   }
 }
 
-/** The SPIFFE ID decides, never a host name. */
+/** Verifies that the peer is a control plane of the mesh, by its SPIFFE ID and never by a host name. */
 function verifyControlPlane(peer: DetailedPeerCertificate, mesh: string, trust: Trust, nowMs: number): void {
   const chain: Uint8Array[] = [];
   for (let one: DetailedPeerCertificate | undefined = peer; one?.raw !== undefined && chain.length < 5; ) {

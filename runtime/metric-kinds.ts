@@ -1,6 +1,6 @@
 /**
- * The parts of prom-client that are used. Its index also loads what measures a process by itself, with the whole of
- * OpenTelemetry's API, which takes memory in every proxy and is asked for nothing.
+ * The parts of prom-client that are used. Its index also loads OpenTelemetry's API and collectors for the process,
+ * which take memory in every proxy and are not needed.
  */
 export { default as AggregatorRegistry } from "prom-client/lib/cluster.js";
 export { default as Counter } from "prom-client/lib/counter.js";

@@ -10,18 +10,18 @@ export const metricsContentTypes: Readonly<Record<MetricsFormat, string>> = {
   openmetrics: "application/openmetrics-text; version=1.0.0; charset=utf-8",
 };
 
-/** What is written in one turn takes about this long; bytes are made of it in another turn. */
+/** The milliseconds that one turn of writing takes at most; the text becomes bytes in another turn. */
 const turnMs = 0.5;
 const linesPerLook = 32;
 
-/** An example of what a bucket counted. */
+/** An exemplar of a bucket: one call that it counted. */
 export interface Exemplar {
   readonly traceId: string;
   readonly value: number;
   readonly timeMs: number;
 }
 
-/** Returns the form that the `Accept` header of a scrape asks for; Prometheus' if it names none of both. */
+/** Returns the format that the `Accept` header of a scrape asks for, or Prometheus' format if it names neither. */
 export function metricsFormatFor(accept: string | undefined): MetricsFormat {
   return accept?.includes("application/openmetrics-text") === true ? "openmetrics" : "prometheus";
 }
@@ -45,14 +45,14 @@ export function exemplarText({ traceId, value, timeMs }: Exemplar): string {
   return ` # {trace_id="${escapeLabel(traceId)}"} ${value} ${(timeMs / 1000).toFixed(3)}`;
 }
 
-/** Returns a number as both forms write it. */
+/** Returns a number as both formats write it. */
 export function numberText(value: number): string {
   if (value === Number.POSITIVE_INFINITY) return "+Inf";
   if (value === Number.NEGATIVE_INFINITY) return "-Inf";
   return Number.isNaN(value) ? "NaN" : String(value);
 }
 
-/** The lines of what a registry of prom-client counts. */
+/** Yields the lines of a prom-client registry. */
 export function* linesOf(
   format: MetricsFormat,
   metrics: Awaited<ReturnType<Registry["getMetricsAsJSON"]>>,
@@ -69,12 +69,12 @@ export function* linesOf(
   }
 }
 
-/** What a scrape answers, in pieces of what one turn wrote: putting megabytes together would take a turn of its own. */
+/** The text of a scrape in chunks, one for each turn: joining megabytes would take a turn of its own. */
 export type MetricsText = readonly string[];
 
 /**
- * Writes the lines one after the other. Other work of the process goes on between turns of about half a millisecond. In
- * OpenMetrics' form the end is marked.
+ * Writes all lines. Other work of the process runs between turns of about half a millisecond. OpenMetrics' format ends
+ * with its end mark.
  */
 export async function writeInTurns(format: MetricsFormat, parts: Iterable<Iterable<string>>): Promise<MetricsText> {
   const chunks: string[] = [];

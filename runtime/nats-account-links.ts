@@ -1,7 +1,7 @@
 /**
- * What passes between the mesh's NATS account and that of its proxies. Each account is a world of subjects of its own:
- * nothing passes that is not listed here, and the server itself routes the answers of services, so that a reply subject
- * which a proxy chooses means something in the proxies' account only, where there is no JetStream.
+ * The subjects that pass between the mesh's NATS account and that of its proxies. An account is a separate space of
+ * subjects: nothing passes that is not listed here. The server itself routes the answers of services, so a reply
+ * subject that a proxy chooses has a meaning only in the proxies' account, where there is no JetStream.
  */
 import {
   decisionSubject,
@@ -15,21 +15,24 @@ import {
 } from "../core/wire/subjects.js";
 import { directGetSubject } from "./nats-permissions.js";
 
-/** An export of one account, which is an import of the other, under the same subject. */
+/** An export of one account that the other account imports under the same subject. */
 export interface AccountLink {
-  /** For people. */
+  /** The name for people. */
   readonly name: string;
   readonly subject: string;
-  /** "stream": messages pass from the account that exports to the other; "service": requests pass to it, answers back. */
+  /**
+   * "stream": messages pass from the exporting account to the other. "service": requests pass to the exporting account,
+   * and answers back.
+   */
   readonly type: "stream" | "service";
 }
 
-/** What the mesh's account exports and the proxies' account imports. */
+/** The exports of the mesh's account, which the proxies' account imports. */
 export const meshExports: readonly AccountLink[] = [
   { name: "committed-records", subject: `${readPrefix}.>`, type: "stream" },
   { name: "journaled-records", subject: `${journaledPrefix("*")}.>`, type: "stream" },
-  // every stream, since journals come with policy and an operator's accounts do not change with it: which of them a proxy
-  // reads is in its user's permissions
+  // this exports every stream, because journals come and go with policy while an operator's accounts do not change; the
+  // permissions of a proxy's user restrict which streams it reads
   { name: "read-streams", subject: directGetSubject("*"), type: "service" },
   { name: "append-endpoint", subject: endpointSubject("*", "*"), type: "service" },
   { name: "append-decisions", subject: decisionSubject("*", "*"), type: "service" },
@@ -38,7 +41,7 @@ export const meshExports: readonly AccountLink[] = [
   { name: "append-journal-key", subject: journalKeySubject("*", "*", "*"), type: "service" },
 ];
 
-/** What the proxies' account exports and the mesh's account imports. */
+/** The exports of the proxies' account, which the mesh's account imports. */
 export const proxyExports: readonly AccountLink[] = [
   { name: "heartbeats", subject: heartbeatSubject("*", "*"), type: "stream" },
   { name: "told-calls", subject: lookSubject("*", "*", "*"), type: "stream" },

@@ -1,4 +1,4 @@
-/** What the operator of a NATS cluster has to add to its accounts, so that a mesh can work on it. */
+/** Renders what the operator of a NATS cluster has to add to its accounts before a mesh can use it. */
 import { encodeActivation } from "@nats-io/jwt";
 import { createAccount, fromPublic } from "@nats-io/nkeys";
 import { type AccountLink, meshExports, proxyExports } from "./nats-account-links.js";
@@ -6,34 +6,43 @@ import type { NatsAccount, NatsAccounts } from "./nats-accounts.js";
 import { allStreams } from "./nats-permissions.js";
 import { openPair, signerOf } from "./nats-signer.js";
 
-/** The part of an account's claims that its operator adds. */
+/** The part of an account's claims that the operator adds. */
 export interface AccountSetup {
   readonly account: string;
   readonly exports: readonly (AccountLink & { readonly token_req: true })[];
-  /** Each with an activation of the exporter: exports are private, so no other account of the cluster can import them. */
+  /**
+   * Imports, each with an activation token of the exporting account: exports are private, so no other account of the
+   * cluster can import them.
+   */
   readonly imports: readonly (AccountLink & { readonly account: string; readonly token: string })[];
-  /** Fields of the claims' `limits`; a limit of -1 is none. */
+  /** Fields of the claims' `limits`; -1 means unlimited. */
   readonly limits: Readonly<Record<string, number>>;
 }
 
 export interface NatsSetup {
   readonly mesh: AccountSetup;
   readonly proxies: AccountSetup;
-  /** What JetStream of the mesh's account has to hold, in each of `replicas`. */
+  /** What JetStream of the mesh's account must be able to store, in each of `replicas`. */
   readonly jetStream: { readonly streams: number; readonly replicas: number; readonly fileBytes: number };
 }
 
 const mebibyte = 1024 * 1024;
-/** Endpoints, audit log and decisions have bounds of 256, 256 and 512 MiB; logs and units have none and grow with policy. */
+/**
+ * The bytes of the base streams: endpoints, audit log and decisions are bounded by 256, 256 and 512 MiB; 1024 MiB is
+ * for logs and units, which have no bound and grow with policy.
+ */
 const baseBytes = (256 + 256 + 512 + 1024) * mebibyte;
 const replicas = 3;
 const streamsMore = 1;
-/** What the data keys of one service may take: about 600,000, one for each subject that a proxy wrote about since it was started. */
+/**
+ * The most bytes of the data keys of one service: about 600,000 keys, one for each subject that a proxy wrote about
+ * since it was started.
+ */
 export const keysBytesMax = 256 * mebibyte;
-/** A journal of a cluster has so many, unless `up --journal-bytes` says otherwise. */
+/** The bytes of a journal on a cluster, unless `up --journal-bytes` says otherwise. */
 export const clusterJournalBytes = 1024 * mebibyte;
 
-/** Fresh keys for both accounts. */
+/** Creates fresh keys for both accounts. */
 export function createNatsAccounts(): NatsAccounts {
   const create = (): NatsAccount => {
     const seed = Buffer.from(createAccount().getSeed()).toString("ascii");
@@ -42,12 +51,12 @@ export function createNatsAccounts(): NatsAccounts {
   return { mesh: create(), proxies: create() };
 }
 
-/** `journals`: how many services are to have a journal, each of `journalBytes`. */
+/** Builds the setup. `journals`: how many services will have a journal, and the bytes of each. */
 export async function buildNatsSetup(
   { mesh, proxies }: NatsAccounts,
   journals: { readonly count: number; readonly bytes: number } = { count: 0, bytes: clusterJournalBytes },
 ): Promise<NatsSetup> {
-  // a journal with private fields has a stream of data keys beside it
+  // a journal with private fields has a second stream, for its data keys
   const streams = allStreams.length + streamsMore + 2 * journals.count;
   const fileBytes = baseBytes + journals.count * (journals.bytes + keysBytesMax);
   const jetStream = { mem_storage: 0, disk_storage: fileBytes * replicas, streams, consumer: 0 };
@@ -76,7 +85,7 @@ async function setUp(
   };
 }
 
-/** The exporter's word that the importer may import this. */
+/** Returns the activation token by which the exporter lets the importer import this. */
 function activate({ name, subject, type }: AccountLink, exporter: NatsAccount, importer: NatsAccount): Promise<string> {
   const signer = signerOf(exporter.seed);
   const isOwn = signer.getPublicKey() === exporter.publicKey;

@@ -3,7 +3,7 @@ import { fromSeed } from "@nats-io/nkeys";
 import { AshlarError } from "../core/errors.js";
 import { fileReason } from "./file-reason.js";
 
-/** A NATS account: what its users are minted from. */
+/** A NATS account, with the key that its users are signed with. */
 export interface NatsAccount {
   /** "A…" */
   readonly publicKey: string;
@@ -19,18 +19,15 @@ export interface NatsAccounts {
   readonly proxies: NatsAccount;
 }
 
-/**
- * Returns whether proxies are users of the account that has JetStream: then NATS does not keep them from deleting
- * streams.
- */
+/** Returns whether proxies share the account that has JetStream. NATS then does not keep them from deleting streams. */
 export function isShared({ mesh, proxies }: NatsAccounts): boolean {
   return mesh.publicKey === proxies.publicKey;
 }
 
 /**
- * Reads the file of `--nats-account`, JSON: `{"mesh": ACCOUNT, "proxies": ACCOUNT}`, where ACCOUNT is
- * `{"account": "A…", "signingSeed": "SA…"}`, the account's public key and the seed of its own key or of a signing key
- * of it. One ACCOUNT alone stands for both, as in earlier versions. Fails with `invalid_argument`.
+ * Parses the file of `--nats-account`, JSON: `{"mesh": ACCOUNT, "proxies": ACCOUNT}`, where ACCOUNT is `{"account":
+ * "A…", "signingSeed": "SA…"}`: the account's public key, and the seed of its own key or of one of its signing keys. A
+ * single ACCOUNT stands for both, as in earlier versions. Fails with `invalid_argument`.
  */
 export function parseNatsAccounts(text: string, file: string): NatsAccounts {
   let value: unknown;
@@ -51,7 +48,7 @@ export function parseNatsAccounts(text: string, file: string): NatsAccounts {
   };
 }
 
-/** The file of `accounts`; `parseNatsAccounts` reads it. */
+/** Renders `accounts` as the file that `parseNatsAccounts` reads. */
 export function renderNatsAccounts({ mesh, proxies }: NatsAccounts): object {
   const render = ({ publicKey, seed }: NatsAccount) => ({ account: publicKey, signingSeed: seed });
   return { mesh: render(mesh), proxies: render(proxies) };

@@ -1,4 +1,4 @@
-/** Connects the client to NATS, and recognises failures that mean that the server refuses our user. */
+/** Connects the NATS client, and recognizes failures that mean that the server refuses our user. */
 import { connect, ErrorCode, type NatsConnection, NatsError } from "nats";
 import { messageOf } from "../core/errors.js";
 import { Backoff } from "./backoff.js";
@@ -8,21 +8,21 @@ import { openPair } from "./nats-signer.js";
 import { renderTls } from "./nats-tls.js";
 
 export interface NatsOptions {
-  /** "nats://HOST:PORT" or "tls://HOST:PORT", tried in random order; a function is asked at each dial. */
+  /** "nats://HOST:PORT" or "tls://HOST:PORT", tried in random order. A function is called at each dial. */
   readonly servers: readonly string[] | (() => readonly string[]);
-  /** The newest user JWT and its seed; asked for at every (re)connection. */
+  /** Returns the newest user JWT (and its seed); called at every connection and reconnection. */
   readonly jwt: () => string;
   readonly seed: () => string;
-  /** The prefix of subjects for answers, which the JWT must allow. */
+  /** The prefix of the subjects for answers, which the JWT must allow. */
   readonly inboxPrefix: string;
-  /** For people, in the server's logs. */
+  /** The name of the connection in the server's logs. */
   readonly name: string;
-  /** Roots for "tls://"; without it those of the system. */
+  /** Root certificates for "tls://"; without it those of the system. */
   readonly caPem?: string | (() => string | undefined) | undefined;
   readonly log: Logger;
   readonly clock?: Clock;
   readonly random?: () => number;
-  /** A request without an answer fails after this; default 5000. */
+  /** The milliseconds after which a request without an answer fails; 5000 by default. */
   readonly timeoutMs?: number;
   /** Closes the bus when it aborts. */
   readonly signal?: AbortSignal;
@@ -30,10 +30,10 @@ export interface NatsOptions {
 
 export const reconnectDelay = { msMin: 50, msMax: 2000 };
 
-/** Connects to where NATS is when it is asked. */
+/** Connects to the servers that are current at each dial. */
 export class NatsDialler {
   readonly #options: NatsOptions;
-  /** Where it dialled last. */
+  /** The servers that were dialled last. */
   servers: readonly string[] = [];
   #caPem: string | undefined;
 
@@ -41,7 +41,7 @@ export class NatsDialler {
     this.#options = options;
   }
 
-  /** Whether NATS is elsewhere than it was at the last dial. */
+  /** Whether the servers have changed since the last dial. */
   get hasMoved(): boolean {
     const { servers, caPem } = this.#place();
     return caPem !== this.#caPem || [...servers].sort().join() !== [...this.servers].sort().join();
@@ -55,7 +55,7 @@ export class NatsDialler {
     };
   }
 
-  /** One connection that reconnects by itself, to the servers that it was made with. */
+  /** Opens one connection, which reconnects by itself to the servers that it was made with. */
   dial(timeoutMs: number): Promise<NatsConnection> {
     const { jwt, seed, inboxPrefix, name, random } = this.#options;
     const { servers, caPem } = this.#place();
@@ -68,7 +68,7 @@ export class NatsDialler {
       name,
       reconnect: true,
       maxReconnectAttempts: -1,
-      ignoreAuthErrorAbort: true, // a JWT that expired is replaced by the next one
+      ignoreAuthErrorAbort: true, // an expired JWT is replaced by the next one
       reconnectDelayHandler: () => backoff.nextMs(),
       pingInterval: 10_000,
       maxPingOut: 2,
@@ -80,7 +80,7 @@ export class NatsDialler {
   }
 }
 
-/** What a user sends with CONNECT: its JWT, and the signature by its own key over what the server said. */
+/** Returns what a user sends with CONNECT: its JWT, and its key's signature over the server's nonce. */
 function proveUser(
   jwt: string,
   seed: string,
@@ -91,7 +91,7 @@ function proveUser(
   return { jwt, nkey: pair.getPublicKey(), sig };
 }
 
-/** Errors of a server that refuses the user. */
+/** The errors by which a server refuses the user. */
 const refusals: ReadonlySet<string> = new Set([
   ErrorCode.AuthorizationViolation,
   ErrorCode.AuthenticationExpired,
@@ -101,7 +101,10 @@ const refusals: ReadonlySet<string> = new Set([
 export const refusalMessage =
   "NATS refuses our credentials: is the account known there, is its key the right one, is the clock right?";
 
-/** What the server said against our user, in a failure of the client or the code of one; undefined: it is another failure. */
+/**
+ * Returns the server's refusal of our user in a failure or error code of the client, or undefined if it is another
+ * failure.
+ */
 export function refusalIn(failure: unknown): string | undefined {
   if (typeof failure === "string") return refusals.has(failure) ? failure : undefined;
   return failure instanceof NatsError && refusals.has(failure.code) ? messageOf(failure) : undefined;

@@ -1,15 +1,15 @@
 /**
- * Header blocks of NATS messages, parsed strictly from their bytes. The server does not check the block that a client
- * sends, and puts its own fields behind what it finds: without a last line end its first field becomes part of a value
- * of the sender's, and cannot be seen. The parser of the `nats` client takes what it is given, or throws.
+ * Parses header blocks of NATS messages strictly from their bytes. The server does not check the block that a client
+ * sends, and appends its own fields to it: if the last line has no end, the first of these becomes part of a value of
+ * the sender and cannot be recognized. The parser of the `nats` client accepts such a block, or throws.
  */
 
 export interface HeaderBlock {
-  /** 404 and the like, in answers of the server; 0: none. */
+  /** The status code in answers of the server, such as 404; 0: none. */
   readonly code: number;
-  /** What stands behind the code. */
+  /** The text after the code. */
   readonly description: string;
-  /** Names and values in their order, with the spaces around values removed. */
+  /** Names and values in order, without the spaces around values. */
   readonly fields: readonly (readonly [name: string, value: string])[];
 }
 
@@ -19,7 +19,7 @@ const firstLine = /^NATS\/1\.0(?: (\d{3})(?: ([ -~]*))?)?$/;
 /** A name is visible ASCII without a colon; a value is visible ASCII, spaces and tabs. */
 const fieldLine = /^([!-9;-~]+):[ \t]*([ -~\t]*)$/;
 
-/** undefined: the block is malformed. Each line has to end with CRLF, and an empty one has to be the last. */
+/** Parses a block; undefined: it is malformed. Each line must end with CRLF, and the last one must be empty. */
 export function parseHeaderBlock(bytes: Uint8Array): HeaderBlock | undefined {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
   if (!text.endsWith("\r\n\r\n")) return undefined;
@@ -35,12 +35,12 @@ export function parseHeaderBlock(bytes: Uint8Array): HeaderBlock | undefined {
   return { code: Number(start[1] ?? 0), description: start[2] ?? "", fields };
 }
 
-/** The values of a field, by its exact name. */
+/** Returns the values of the field with exactly this name. */
 export function valuesOf({ fields }: HeaderBlock, name: string): readonly string[] {
   return fields.filter(([own]) => own === name).map(([, value]) => value);
 }
 
-/** The fields that only a server writes; every one of them tells that a message was stored before. */
+/** The fields that only a server writes. Each of them shows that the message was stored before. */
 const serverFields: ReadonlySet<string> = new Set([
   "nats-stream",
   "nats-subject",
@@ -49,7 +49,7 @@ const serverFields: ReadonlySet<string> = new Set([
   "nats-time-stamp",
 ]);
 
-/** How often a server has put its fields into the block: the most often that one of them stands there. */
+/** Returns how often a server has added its fields to the block: the highest count of one of them. */
 export function timesRelayed({ fields }: HeaderBlock): number {
   const counts = new Map<string, number>();
   for (const [name] of fields) {

@@ -1,4 +1,4 @@
-/** Messages and answers of the `nats` client, in our own words. */
+/** Converts messages and answers of the `nats` client to the types of bus.ts. */
 import { type Msg, type MsgHdrs, NatsError } from "nats";
 import { AshlarError, messageOf } from "../core/errors.js";
 import type { BusMessage, MessageOrigin, StoredMessage, StoredQuery } from "./bus.js";
@@ -15,27 +15,30 @@ interface ApiError {
   readonly description?: string;
 }
 
-/** Makes `undefined` of what is not there. */
+/** Turns a `not_found` error into undefined, and throws any other. */
 export function absent(error: unknown): undefined {
   if (error instanceof AshlarError && error.code === "not_found") return undefined;
   throw error;
 }
 
-/** A message as it came, its header block parsed strictly. */
+/** A message as it arrived, with its header block parsed strictly. */
 export interface RawMessage {
   readonly subject: string;
   readonly data: Uint8Array;
-  /** undefined: the block is malformed; a message without a block has an empty one. */
+  /** The header block; undefined: it is malformed. A message without a block has an empty one. */
   readonly headers: HeaderBlock | undefined;
 }
 
-/** What the client keeps of a message besides what it parses: its bytes, of which the first `hdr` are the block. */
+/** Private fields of the client's message: its bytes, the first `hdr` of which are the header block. */
 interface ClientMessage {
   readonly _msg: { readonly hdr: number };
   readonly _rdata: Uint8Array | undefined;
 }
 
-/** Copies the payload: the client's buffer is larger and shared. Does not touch the client's own parser, which may throw. */
+/**
+ * Copies the payload, because the client's buffer is larger and shared. Does not use the client's own parser, which may
+ * throw.
+ */
 export function rawMessage(message: Msg): RawMessage {
   const { _msg, _rdata = new Uint8Array() } = message as unknown as ClientMessage;
   const length = Math.max(_msg.hdr, 0);
@@ -43,21 +46,27 @@ export function rawMessage(message: Msg): RawMessage {
   return { subject: message.subject, data: _rdata.slice(length), headers };
 }
 
-/** A message as its reader sees it; `answered`: the server has put its fields behind those that were published. */
+/**
+ * Returns a message for its reader. `answered`: the message is an answer, in which the server has added its fields
+ * once.
+ */
 export function messageFrom({ subject, data, headers }: RawMessage, answered = false): BusMessage {
   const times = headers === undefined ? undefined : timesRelayed(headers);
   return {
     subject,
     data,
     header: (name) => headers && valuesOf(headers, name)[0],
-    relayed: times !== (answered ? 1 : 0) || headers?.code !== 0, // only a server answers with a code
+    relayed: times !== (answered ? 1 : 0) || headers?.code !== 0, // only answers of a server have a code
     origin: headers && times === 1 ? originOf(headers) : undefined,
   };
 }
 
 const headerName = /^[!-9;-~]+$/;
 
-/** All that the client's `publish` takes of its own headers, which cost as much as signing does when values are long. */
+/**
+ * Header bytes in the form that the client's `publish` accepts. The client's own header class costs as much as signing
+ * if values are long.
+ */
 class EncodedHeaders {
   readonly #bytes: Buffer;
 
@@ -92,14 +101,14 @@ function originOf(headers: HeaderBlock): MessageOrigin | undefined {
   return stream === undefined || subject === undefined ? undefined : { stream, subject };
 }
 
-/** The JSON of a query, the same for direct and leader reads. */
+/** Returns the JSON of a query, the same for direct reads and reads from the leader. */
 export function renderQuery(query: StoredQuery): object {
   if ("sequence" in query) return { seq: query.sequence };
   if ("lastOf" in query) return { last_by_subj: query.lastOf };
   return { seq: Math.max(query.from, 1), next_by_subj: query.nextOf };
 }
 
-/** The JSON of an answer of JetStream; its errors become ours. */
+/** Parses the JSON of an answer of JetStream, and throws its errors as ours. */
 export function parseAnswer({ data }: RawMessage, what: string): Record<string, unknown> {
   const answer = JSON.parse(Buffer.from(data).toString("utf8")) as Record<string, unknown>;
   const error = answer.error as ApiError | undefined;
@@ -115,8 +124,8 @@ export function parseAnswer({ data }: RawMessage, what: string): Record<string, 
 }
 
 /**
- * The answer to a direct get; undefined if there is no such message. What was stored with a malformed block is a
- * message of which nobody can tell who wrote it; where not even its place can be told, this fails with `unavailable`.
+ * Parses the answer to a direct get; undefined: there is no such message. A message that was stored with a malformed
+ * header block counts as one of unknown origin. If not even its place can be told, fails with `unavailable`.
  */
 export function parseDirect({ data, headers }: RawMessage, what: string): StoredMessage | undefined {
   if (headers === undefined) throw new AshlarError("unavailable", `${what}: an answer with a malformed header block`);
@@ -129,13 +138,13 @@ export function parseDirect({ data, headers }: RawMessage, what: string): Stored
     throw new AshlarError("unavailable", `${what}: an answer without a sequence`);
   }
   const message = messageFrom({ subject, data, headers }, true);
-  // without its own Nats-Stream the server's field has become part of a value: the stored block was cut off
+  // without its own Nats-Stream field the stored block was cut off, and the server's field became part of a value
   const relayed = message.relayed || message.origin === undefined;
   const origin = relayed ? undefined : message.origin;
   return { ...message, relayed, origin, sequence, storedMs: timeOf(last("Nats-Time-Stamp")) };
 }
 
-/** The message in the answer of a stream's leader. */
+/** Parses the message in the answer of a stream's leader. */
 export function parseStored(
   answer: Readonly<Record<string, unknown>> | undefined,
   stream: string,
@@ -155,20 +164,20 @@ export function parseStored(
 }
 
 /**
- * A block as a direct get has it: there the server's fields take the place of its last two bytes, whatever those are. Seals are over
- * what a header says, so both ways to read a message have to say the same.
+ * Parses a stored header block as a direct get would return it: there the server's fields replace its last two bytes,
+ * whatever these are. Seals cover the header, so both ways to read a message must give the same.
  */
 function asDirect(block: Uint8Array, stream: string): HeaderBlock | undefined {
   return parseHeaderBlock(Buffer.concat([block.subarray(0, -2), Buffer.from(`Nats-Stream: ${stream}\r\n\r\n`)]));
 }
 
-/** RFC 3339 with nanoseconds, as the server writes it; 0 if it says none. */
+/** Parses an RFC 3339 time with nanoseconds, as the server writes it, to Unix milliseconds; 0 if there is none. */
 function timeOf(text: string | undefined): number {
   const ms = Date.parse(text?.replace(/(\.\d{3})\d+/, "$1") ?? "");
   return Number.isNaN(ms) ? 0 : ms;
 }
 
-/** A failure with one of our codes that says what was being done. */
+/** Returns an error with one of our codes that says what was being done. */
 export function failureOf(what: string, cause: unknown): AshlarError {
   const denied = cause instanceof NatsError && cause.isPermissionError();
   const code = cause instanceof AshlarError ? cause.code : denied ? "denied" : "unavailable";

@@ -1,7 +1,7 @@
 /**
- * Who may say what on NATS, in one place. A stream's configuration alone keeps nothing immutable: what
- * counts is that no daily credential may change or delete a stream (I9). Nobody has a `$JS.>` wildcard, and
- * nobody may create consumers: a consumer's delivery subject would be a way to write anywhere.
+ * All permissions on NATS, in one place. The configuration of a stream does not make it immutable: what counts is that
+ * no everyday credential may change or delete a stream (I9). Nobody has the wildcard `$JS.>`, and nobody may create
+ * consumers, because the delivery subject of a consumer would be a way to write to any subject.
  */
 import {
   auditStream,
@@ -29,52 +29,65 @@ import {
   streamOf,
 } from "../core/wire/subjects.js";
 
-/** Subjects a NATS user may publish to and subscribe to; nothing else. Neither list is ever empty: to NATS that means everything. */
+/**
+ * The subjects to which a NATS user may publish and subscribe; all others are forbidden. Neither list is ever empty,
+ * because NATS reads an empty list as "everything".
+ */
 export interface NatsPermissions {
   readonly publish: readonly string[];
   readonly subscribe: readonly string[];
 }
 
-/** What a user may use at most. No server (2.9.10 and 2.15.3 were tried) enforces a user's limits on connections or data. */
+/**
+ * The limits of a NATS user. No server (2.9.10 and 2.15.3 were tried) enforces a user's limits on connections or data.
+ */
 export interface NatsUserLimits {
-  /** The server refuses more, with an error; the connection goes on. */
+  /** The most subscriptions. The server answers further ones with an error, and the connection continues. */
   readonly subscriptions: number;
-  /** Bytes of one message, its headers included. */
+  /** The most bytes of one message with its headers. */
   readonly payloadBytes: number;
 }
 
 /**
- * The limits of a proxy's user: two subscriptions for each of the 1000 services that it may follow, those of the logs, and room for more;
- * messages as long as the longest that anybody reads, a batch of decisions with 512 KiB, and its headers.
+ * The limits of a proxy's user: two subscriptions for each of the 1000 services that it may follow, those of the logs,
+ * and some more; and messages as long as the longest that anybody reads, a batch of decisions of 512 KiB with its
+ * headers.
  */
 export const proxyLimits: NatsUserLimits = { subscriptions: 2 * 1000 + 100, payloadBytes: (512 + 16) * 1024 };
 
 const logStreams = Object.values(streamOf);
 /** The streams that proxies read. */
 export const readStreams: readonly string[] = [...logStreams, blobStream, endpointStream];
-/** Every stream of a mesh. Proxies do not read decisions: what others were asked is not theirs to know. */
+/**
+ * All streams of a mesh except journals. Proxies do not read decisions, because calls of other services are not for
+ * them to see.
+ */
 export const allStreams: readonly string[] = [...readStreams, auditStream, decisionStream];
 
-/** Where a message of a stream is asked for; any replica answers. */
+/** Returns the subject of direct gets of a stream, which any replica answers. */
 export const directGetSubject = (stream: string): string => `$JS.API.DIRECT.GET.${stream}`;
 
 /**
- * Creates, checks and updates the streams, at start only. The stream of endpoints may be made anew: servers before 2.10
- * cannot give one that is there its republishing, and each proxy states its endpoint again.
+ * Lets the control plane create, check and update the streams, at its start only. It may create the stream of endpoints
+ * anew: servers before 2.10 cannot add republishing to an existing stream, and every proxy publishes its endpoint
+ * again.
  */
 export function bootstrapPermissions(inboxPrefix: string): NatsPermissions {
   return {
     publish: [
       ...allStreams.flatMap((name) => [`$JS.API.STREAM.CREATE.${name}`, `$JS.API.STREAM.UPDATE.${name}`]),
       `$JS.API.STREAM.DELETE.${endpointStream}`,
-      "$JS.API.STREAM.NAMES", // what journals may take of the disk, others may not
+      "$JS.API.STREAM.NAMES", // to tell what journals may take of the disk
       "$JS.API.STREAM.INFO.*",
     ],
     subscribe: [`${inboxPrefix}.>`],
   };
 }
 
-/** Creates, checks and changes the journals of these services and the streams of their data keys, and nothing else. */
+/**
+ * Lets a control plane create, check and change the journals of these services and the streams of their data keys, and
+ * nothing else.
+ */
 export function journalPermissions(services: readonly string[], inboxPrefix: string): NatsPermissions {
   const verbs = ["CREATE", "UPDATE", "INFO"] as const;
   return {
@@ -85,13 +98,16 @@ export function journalPermissions(services: readonly string[], inboxPrefix: str
   };
 }
 
-/** Lets go of the beginning of this service's journal. */
+/** Lets a control plane remove the beginning of this service's journal. */
 export function letGoPermissions(service: string, inboxPrefix: string): NatsPermissions {
   const { publish, subscribe } = journalPermissions([service], inboxPrefix);
   return { publish: [...publish, journalSubject(service, "letgo", "*")], subscribe };
 }
 
-/** Imports a journal of this service: makes its stream, appends what was exported, and removes the stream while that is no journal. */
+/**
+ * Lets a control plane import a journal of this service: create its stream, append the exported messages, and remove
+ * the stream while the import is incomplete.
+ */
 export function importPermissions(service: string, inboxPrefix: string): NatsPermissions {
   const stream = journalStream(service);
   const verbs = ["CREATE", "UPDATE", "INFO", "PURGE", "DELETE"] as const;
@@ -101,7 +117,7 @@ export function importPermissions(service: string, inboxPrefix: string): NatsPer
   };
 }
 
-/** Erases data keys of this service's private fields. */
+/** Lets a control plane erase data keys of this service's private fields. */
 export function shredPermissions(service: string, inboxPrefix: string): NatsPermissions {
   return {
     publish: [`$JS.API.STREAM.MSG.DELETE.${journalKeysStream(service)}`],
@@ -109,7 +125,10 @@ export function shredPermissions(service: string, inboxPrefix: string): NatsPerm
   };
 }
 
-/** A control plane's daily work: append and read; no stream is created, changed, purged or deleted, no message deleted. */
+/**
+ * The everyday permissions of a control plane: append and read. It may not create, change, purge or delete a stream, or
+ * delete a message.
+ */
 export function controlPlanePermissions(inboxPrefix: string): NatsPermissions {
   return {
     publish: [
@@ -122,7 +141,7 @@ export function controlPlanePermissions(inboxPrefix: string): NatsPermissions {
       journalSubject("*", "resolution", "*"),
       journalSealSubject("*"),
       "$JS.API.STREAM.NAMES",
-      "$JS.API.STREAM.INFO.*", // of every stream: those of journals are not known beforehand
+      "$JS.API.STREAM.INFO.*", // for every stream, because journals are not known beforehand
       "$JS.API.STREAM.MSG.GET.*",
       directGetSubject("*"),
     ],
@@ -131,8 +150,8 @@ export function controlPlanePermissions(inboxPrefix: string): NatsPermissions {
 }
 
 /**
- * A proxy: reads what was committed, writes its own endpoint, heartbeat, decisions and limit reports, and reads and appends
- * to its own service's journal. Its inbox prefix is `proxyInbox(proxyId)`.
+ * The permissions of a proxy: it reads committed records, writes its own endpoint, heartbeat, decisions and limit
+ * reports, and reads and appends to its own service's journal. Its inbox prefix is `proxyInbox(proxyId)`.
  */
 export function proxyPermissions(service: string, proxyId: string): NatsPermissions {
   return {

@@ -1,6 +1,7 @@
 /**
- * Requests and their answers over one subscription to a connection's own inbox. The `nats` client's own way parses the
- * header block of each answer and ends the connection where that fails; an answer may hold what any proxy stored.
+ * Requests and their answers over one subscription to a connection's own inbox. The `nats` client's own method parses
+ * the header block of each answer and ends the connection if that fails, and an answer may contain what any proxy
+ * stored.
  */
 import { randomBytes } from "node:crypto";
 import type { MsgHdrs, NatsConnection } from "nats";
@@ -17,11 +18,11 @@ interface Pending {
 }
 
 const noResponders = 503;
-/** A reason, so that no exception with a stack is made. */
+/** An abort reason that is no Error, so that no stack trace is built. */
 const over = "it is over";
 const tokenBytes = 12;
 
-/** Random, so that nobody answers in another's place. */
+/** Returns a random token, so that nobody else can answer a request. */
 const newToken = (): string => pooledRandomBytes(tokenBytes).toString("hex");
 
 export class NatsRequests {
@@ -29,12 +30,12 @@ export class NatsRequests {
   readonly #inbox: string;
   readonly #clock: Clock;
   readonly #timeoutMs: number;
-  /** In the order in which they were asked. */
+  /** Open requests, in the order in which they were sent. */
   readonly #pending = new Map<string, Pending>();
-  /** Ends the waiting for the first of them to be due; undefined: nobody waits. */
+  /** Ends the wait for the first of them to time out; undefined: nothing waits. */
   #watching: AbortController | undefined;
 
-  /** `inboxPrefix`: what the connection's user may subscribe to. */
+  /** `inboxPrefix`: the prefix that the connection's user may subscribe to. */
   constructor(
     connection: NatsConnection,
     inboxPrefix: string,
@@ -52,7 +53,10 @@ export class NatsRequests {
     });
   }
 
-  /** The first answer. Fails with `unavailable` after the timeout, and at once where nobody answers that subject. */
+  /**
+   * Sends a request and returns the first answer. Fails with `unavailable` after the timeout, and at once if nobody
+   * listens on the subject.
+   */
   ask(subject: string, data: Uint8Array | string, headers?: MsgHdrs): Promise<RawMessage> {
     const token = newToken();
     const dueMs = this.#clock.monotonicMs() + this.#timeoutMs;
@@ -80,8 +84,8 @@ export class NatsRequests {
   }
 
   /**
-   * Fails what was not answered in time, until nothing waits. All have the same time, so the first that was asked is the first
-   * that is due, and one timer serves for all: one for each was a twentieth of what a journaled write cost.
+   * Fails the requests that are not answered in time, until none is open. All have the same timeout, so the oldest is
+   * due first and one timer serves all. A timer for each took a twentieth of the CPU of a journaled write.
    */
   async #watch(): Promise<void> {
     const watching = new AbortController();
@@ -101,7 +105,7 @@ export class NatsRequests {
     if (this.#watching === watching) this.#watching = undefined;
   }
 
-  /** NATS refused a publication to `subject`. */
+  /** Fails the open requests to `subject`, because NATS refused the publication. */
   deny(subject: string): void {
     for (const [token, one] of this.#pending) {
       if (one.subject !== subject) continue;
@@ -110,7 +114,7 @@ export class NatsRequests {
     }
   }
 
-  /** The connection is gone: nothing that was asked over it is answered. */
+  /** Fails all open requests, because the connection is gone. */
   interrupt(): void {
     this.#watching?.abort(over);
     this.#watching = undefined;
@@ -124,7 +128,7 @@ export class NatsRequests {
   }
 }
 
-/** The result of `work`; fails with `unavailable` after `timeoutMs`. */
+/** Returns the result of `work`; fails with `unavailable` after `timeoutMs`. */
 export async function within<Result>(work: Promise<Result>, clock: Clock, timeoutMs: number): Promise<Result> {
   const timer = new AbortController();
   const late = clock.sleep(timeoutMs, timer.signal).then(() => {

@@ -1,4 +1,4 @@
-/** One connection of the `nats` client, from when it is made until it has ended for good: its requests, its news, its end. */
+/** One connection of the `nats` client, from its creation to its end: its requests, its status events and its close. */
 import { Events, type NatsConnection, type Status } from "nats";
 import { messageOf } from "../core/errors.js";
 import type { Clock } from "./clock.js";
@@ -9,9 +9,9 @@ import { NatsRequests } from "./nats-requests.js";
 export interface NatsSessionDeps {
   readonly log: Logger;
   readonly clock: Clock;
-  /** Told when the connection is interrupted, is back, and ends. */
+  /** Is set when the connection is interrupted, is back, and ends. */
   readonly status: ConnectionStatus;
-  /** Takes the code of an error; true: it was a refusal of our user, and is told. */
+  /** Receives the code of an error. Returns true if it was a refusal of our user, which it has then recorded. */
   readonly noteRefusal: (code: string) => boolean;
   readonly accepted: () => void;
 }
@@ -27,10 +27,12 @@ export class NatsSession {
     this.#deps = deps;
   }
 
-  /** Tells what happens to the connection, and resolves when it has ended: the client gave it up, or it was closed. */
+  /**
+   * Reports what happens to the connection. Resolves when it has ended, because the client gave it up or it was closed.
+   */
   async follow(): Promise<void> {
     const { log, status } = this.#deps;
-    void this.#tellNews(); // the client never ends this iteration, so nothing waits for it
+    void this.#tellNews(); // the client never ends this iteration, so it is not awaited
     const error = await this.connection.closed();
     status.set(false);
     this.requests.interrupt();

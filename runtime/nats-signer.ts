@@ -1,20 +1,20 @@
 /**
- * Key pairs that sign for NATS with Node's Ed25519. Those of the nkeys package compute in JavaScript and begin at the seed each
- * time: 40 ms for a public key, ten times that in a process whose code is not optimized yet.
+ * Key pairs that sign for NATS with Node's Ed25519. Those of the nkeys package compute in JavaScript and start from the
+ * seed each time: 40 ms for a public key, and ten times that in a process whose code is not optimized yet.
  */
 import { createPrivateKey, createPublicKey, type KeyObject, sign } from "node:crypto";
 import { fromSeed, type KeyPair } from "@nats-io/nkeys";
 import { decodeNkey, encodeNkey, privatePrefix } from "./nkey-text.js";
 
-/** What stands before the 32 bytes of an Ed25519 seed in PKCS #8 (RFC 8410). */
+/** The DER prefix of an Ed25519 seed in PKCS #8 (RFC 8410), before its 32 bytes. */
 const pkcs8Prefix = Buffer.from("302e020100300506032b657004220420", "hex");
 const prefixBytes = 2;
 const seedBytes = 32;
-/** A control plane signs with the keys of a few accounts. */
+/** The most pairs that are kept; a control plane signs with the keys of a few accounts. */
 const keptMax = 8;
 const kept = new Map<string, KeyPair>();
 
-/** The pair of a seed ("SA…"), kept from then on. Fails as `fromSeed` does if the seed is damaged. */
+/** Returns the pair of a seed ("SA…"), and keeps it. Fails as `fromSeed` does if the seed is damaged. */
 export function signerOf(seed: string): KeyPair {
   const known = kept.get(seed);
   if (known !== undefined) return known;
@@ -25,9 +25,9 @@ export function signerOf(seed: string): KeyPair {
   return made;
 }
 
-/** The pair of a seed of any kind. Fails as `fromSeed` does if the seed is damaged. */
+/** Returns the pair of a seed of any kind. Fails as `fromSeed` does if the seed is damaged. */
 export function openPair(seed: string): KeyPair {
-  const pair = fromSeed(Buffer.from(seed, "ascii")); // judges the checksum and the kind
+  const pair = fromSeed(Buffer.from(seed, "ascii")); // checks the checksum and the kind
   const decoded = decodeNkey(seed);
   const raw = decoded.subarray(prefixBytes, prefixBytes + seedBytes);
   const key = createPrivateKey({ key: Buffer.concat([pkcs8Prefix, raw]), format: "der", type: "pkcs8" });
@@ -44,7 +44,10 @@ function publicBytesOf(key: KeyObject): Buffer {
   return createPublicKey(key).export({ format: "der", type: "spki" }).subarray(-seedBytes);
 }
 
-/** The byte that public keys of a seed's kind begin with: a seed has it in the low 3 bits of its first byte and the high 5 of its second. */
+/**
+ * Returns the first byte of public keys of a seed's kind. A seed has it in the low 3 bits of its first byte and the
+ * high 5 of its second.
+ */
 function kindOf([first = 0, second = 0]: Uint8Array): number {
   return ((first & 0x07) << 5) | (second >> 3);
 }

@@ -1,9 +1,9 @@
 import { checkServerIdentity, type PeerCertificate } from "node:tls";
 
 /**
- * The client's TLS options. Its own check of the server's name is of no use where a server is given by IP
- * address: it then asks for "localhost". So a certificate must be for one of the servers that were configured,
- * or for the name that the client asks for.
+ * Returns the client's TLS options. The client's own check of the server's name fails for a server that is given by IP
+ * address, because it then asks for "localhost". So the certificate must be for one of the configured servers, or for
+ * the name that the client asks for.
  */
 export function renderTls(servers: readonly string[], caPem: string | undefined): { readonly ca?: string } {
   const hosts = servers.map((server) => new URL(server).hostname.replace(/^\[|\]$/g, ""));

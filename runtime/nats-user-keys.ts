@@ -1,16 +1,16 @@
-/** The nkey pairs by which NATS users prove themselves. */
+/** The nkey pairs with which NATS users authenticate. */
 import { createUser, fromPublic } from "@nats-io/nkeys";
 import { openPair } from "./nats-signer.js";
 
 /** A user's key pair in NATS's own text form. */
 export interface NatsUserKey {
-  /** "U…": goes into the JWT. */
+  /** The public key "U…", which goes into the JWT. */
   readonly publicKey: string;
-  /** "SU…": never leaves its holder. */
+  /** The seed "SU…", which never leaves its holder. */
   readonly seed: string;
 }
 
-/** A fresh key pair for a user. */
+/** Creates a fresh key pair for a user. */
 export function createNatsUserKey(): NatsUserKey {
   const seed = Buffer.from(createUser().getSeed()).toString("ascii");
   return { publicKey: openPair(seed).getPublicKey(), seed };

@@ -1,4 +1,4 @@
-/** NATS users of operator mode: a JWT that an account's key signs for an nkey, with permissions inside. */
+/** NATS users in operator mode: a JWT for an nkey, signed with an account's key, which contains the permissions. */
 import { encodeUser } from "@nats-io/jwt";
 import { fromPublic } from "@nats-io/nkeys";
 import { AshlarError, messageOf } from "../core/errors.js";
@@ -8,19 +8,19 @@ import { signerOf } from "./nats-signer.js";
 export interface MintUserOptions {
   /** The seed of the account's own key or of one of its signing keys ("SA…"). */
   readonly accountSeed: string;
-  /** The account ("A…"). */
+  /** The public key of the account ("A…"). */
   readonly accountPublicKey: string;
   readonly userPublicKey: string;
-  /** For people, in the server's logs. */
+  /** The name of the user in the server's logs. */
   readonly name: string;
-  /** Unix time in milliseconds at which the server ends the connection: that of the certificate. */
+  /** When the server ends the connection, in Unix milliseconds; the same as the expiry of the certificate. */
   readonly expiresMs: number;
   readonly permissions: NatsPermissions;
-  /** Without them the server's own limits hold. */
+  /** The user's limits; without them the server's own limits apply. */
   readonly limits?: NatsUserLimits;
 }
 
-/** The JWT of a user with exactly these permissions. Fails with `invalid_argument` if a key is not what it should be. */
+/** Returns the JWT of a user with exactly these permissions. Fails with `invalid_argument` if a key is malformed. */
 export async function mintUser(options: MintUserOptions): Promise<string> {
   const { publish, subscribe } = options.permissions;
   const { limits } = options;

@@ -1,4 +1,4 @@
-/** A Bus on a real server. The `nats` client is known to this file and to others of the same folder that begin with `nats-`. */
+/** The Bus on a real NATS server. Only this file and those whose names begin with `nats-` use the `nats` client. */
 import type { MsgHdrs, NatsConnection, Subscription } from "nats";
 import { AshlarError, messageOf } from "../core/errors.js";
 import { onAbort } from "./abort.js";
@@ -38,8 +38,8 @@ import { NatsSession } from "./nats-session.js";
 import { listStreamNames, makeStream, parseStreamInfo, renderStreamConfig } from "./nats-streams.js";
 
 /**
- * Connects in the background and reconnects for ever, with jitter: while NATS is away it says so in the
- * log, and requests fail with `unavailable` at once. Use `whenConnected` to wait.
+ * Connects in the background and reconnects for ever, with jitter. While NATS is away, the log says so and requests
+ * fail with `unavailable` at once. Use `whenConnected` to wait.
  */
 export function connectNats(options: NatsOptions): Bus {
   const bus = new NatsBus(options);
@@ -79,7 +79,7 @@ class NatsBus implements Bus, SystemBus {
     if (options.signal !== undefined) onAbort(options.signal, () => void this.close());
   }
 
-  /** Keeps one connection, until closed. The client reconnects by itself; this loop is for the first time and for when it gives up. */
+  /** Keeps one connection until closed: makes the first one, and a new one when the client stops reconnecting. */
   async run(): Promise<void> {
     const { log } = this.#options;
     const backoff = new Backoff(reconnectDelay, this.#options.random);
@@ -135,7 +135,7 @@ class NatsBus implements Bus, SystemBus {
     this.#session = session;
     for (const live of this.#subscriptions) this.#start(live, connection);
     this.#status.set(true);
-    this.moved(); // it may have moved while it was dialled
+    this.moved(); // NATS may have moved while the client was dialling
     await session.follow();
     this.#session = undefined;
   }
@@ -162,7 +162,7 @@ class NatsBus implements Bus, SystemBus {
   }
 
   publish(subject: string, data: Uint8Array, headers?: Readonly<Record<string, string>>): boolean {
-    if (!this.#status.connected || this.#session === undefined) return false; // the client would keep it without a bound
+    if (!this.#status.connected || this.#session === undefined) return false; // the client would buffer without a bound
     this.#session.connection.publish(subject, data, withHeaders(headers ?? {}));
     return true;
   }
@@ -209,7 +209,7 @@ class NatsBus implements Bus, SystemBus {
     return this.#request(`ask ${subject}`, subject, data);
   }
 
-  /** Does what `#on` does without its promises, since each write of a journal comes here twice. */
+  /** Does what `#on` does without its promises, because each write of a journal passes here twice. */
   #request(what: string, subject: string, data: Uint8Array | string, headers?: MsgHdrs): Promise<RawMessage> {
     const session = this.#session;
     if (!this.#status.connected || session === undefined) return Promise.reject(this.#away(what));
@@ -230,7 +230,7 @@ class NatsBus implements Bus, SystemBus {
       expected === undefined ? given : { ...given, "Nats-Expected-Last-Sequence": String(expected) },
     );
     const what = `append to ${subject}`;
-    // what waits for the answer holds neither the record nor its headers
+    // the closure that waits for the answer keeps neither the record nor its headers in memory
     return this.#request(what, subject, data, headers).then((message) => {
       const answer = parseAnswer(message, what);
       if (typeof answer.seq !== "number" || answer.seq === 0)
@@ -280,9 +280,9 @@ class NatsBus implements Bus, SystemBus {
   moved(): void {
     const session = this.#session;
     if (session === undefined || !this.#dialler.hasMoved) return;
-    this.#session = undefined; // from now on the client throws where it published
+    this.#session = undefined; // from now on the client throws when it publishes
     this.#status.set(false);
-    session.close(); // the client keeps to its first servers
+    session.close(); // the client would stay with its first servers
   }
 
   reconnect(): void {

@@ -1,7 +1,7 @@
-/** Networks of IP addresses, written as CIDR. */
+/** Networks of IP addresses in CIDR notation. */
 import { BlockList, isIP } from "node:net";
 
-/** A set of networks; IPv4 addresses and IPv6 addresses are kept apart, and an IPv4 one in IPv6 form is the former. */
+/** A set of networks. IPv4 and IPv6 addresses are kept apart; an IPv4 address in IPv6 form counts as IPv4. */
 export class Networks {
   readonly #v4 = new BlockList();
   readonly #v6 = new BlockList();
@@ -26,7 +26,7 @@ export class Networks {
   }
 }
 
-/** The address without a zone, and without the IPv6 form of an IPv4 address. */
+/** Returns the address without its zone, and an IPv4 address instead of its IPv6 form. */
 export function plainIp(address: string): string {
   const bare = address.replace(/%.*$/, "");
   return /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(bare)?.[1] ?? bare;

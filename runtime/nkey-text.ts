@@ -1,18 +1,21 @@
-/** The text of NATS keys: a prefix, the bytes of the key and a checksum, in base 32 (RFC 4648 without padding). */
+/** The text form of NATS keys: a prefix, the bytes of the key and a checksum, in base 32 (RFC 4648 without padding). */
 
 const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
-/** The byte that private keys ("P…") begin with. */
+/** The first byte of private keys ("P…"). */
 export const privatePrefix = 0x78;
 
-/** The text of a key that begins with the byte `prefix`. */
+/** Encodes a key with the prefix byte `prefix`. */
 export function encodeNkey(prefix: number, key: Uint8Array): string {
   const body = Buffer.concat([Uint8Array.of(prefix), key]);
   const sum = checksum(body);
   return encodeBase32(Buffer.concat([body, Uint8Array.of(sum & 0xff, sum >> 8)]));
 }
 
-/** The bytes of a key's text, prefix and checksum included; the caller has judged the letters and the checksum. */
+/**
+ * Decodes a key's text to bytes, prefix and checksum included. The caller has already checked the letters and the
+ * checksum.
+ */
 export function decodeNkey(text: string): Buffer {
   const bytes: number[] = [];
   let bits = 0;
@@ -38,7 +41,7 @@ function encodeBase32(bytes: Uint8Array): string {
   return bits === 0 ? text : text + alphabet[(held << (5 - bits)) & 0x1f];
 }
 
-/** CRC-16 with the polynomial of XMODEM. */
+/** Computes the CRC-16 with the polynomial of XMODEM. */
 function checksum(bytes: Uint8Array): number {
   let sum = 0;
   for (const byte of bytes) {

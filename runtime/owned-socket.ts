@@ -14,8 +14,8 @@ interface OwnedOptions {
 }
 
 /**
- * Listens; fails with `unavailable`. One connection too many is ended at once, and those that are there stay: an
- * application is registered for as long as its connection lives.
+ * Listens; fails with `unavailable`. A connection above the bound is ended at once, and the existing ones stay, because
+ * an application is registered only as long as its connection lives.
  */
 export async function listenOwned(
   path: string,
@@ -36,7 +36,7 @@ export async function listenOwned(
   return net;
 }
 
-/** A socket that a killed process left behind refuses connections; only then it is removed. */
+/** Removes a socket that a killed process left behind. Only a socket that refuses connections is removed. */
 export async function removeStaleSocket(bind: string): Promise<void> {
   if (!bind.startsWith("unix:")) return;
   const path = bind.slice("unix:".length);

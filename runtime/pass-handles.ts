@@ -53,15 +53,15 @@ export function canPassHandles(): boolean {
   return findInternals() !== undefined;
 }
 
-/** A line of text that arrived, with the socket that came with it. */
+/** Receives a line of text, with the socket that came with it, if any. */
 export type LineListener = (line: string, handle: object | undefined) => void;
 
-/** A connection over which lines and listening sockets pass. */
+/** A connection that carries lines and listening sockets. */
 export class HandlePipe {
   readonly #pipe: InternalPipe;
   readonly #socket: Socket;
   readonly #internals: Internals;
-  /** Kept as it is and never closed: its descriptor belongs to the pipe, which closes it. */
+  /** The accepted socket. It is only referenced, never closed: its descriptor belongs to the pipe, which closes it. */
   readonly #accepted: Socket | undefined;
   #rest = "";
 
@@ -83,7 +83,8 @@ export class HandlePipe {
       const lines = (this.#rest + decoder.write(bytes)).split("\n");
       this.#rest = lines.pop() ?? "";
       if (this.#rest.length > lineCharactersMax) return this.close();
-      // Every line is answered before the next is sent, so that a socket belongs to the line that it came with.
+      // The sender waits for the answer to each line before it sends the next, so a socket belongs to the line that it
+      // came with.
       for (const line of lines) onLine(line, handle);
     });
     this.#socket.once("end", () => this.close());

@@ -7,7 +7,7 @@ const run = promisify(execFile);
 
 /** A running process. */
 export interface ProcessIdentity {
-  /** When it started, in whatever unit the system tells; only ever compared. */
+  /** When the process started, in the system's own unit; it is only compared. */
   readonly started: string;
   readonly command: string;
 }
@@ -20,7 +20,8 @@ export async function findProcess(pid: number): Promise<ProcessIdentity | undefi
       readFile(`/proc/${pid}/stat`, "utf8"),
       readFile(`/proc/${pid}/cmdline`, "utf8"),
     ]);
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" "); // from field 3 on: the name may hold spaces
+    // fields from number 3 on, because the name before them may contain spaces
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
     if (fields[0] === "Z" || fields[0] === "X") return undefined;
     return { started: fields[19] ?? "", command: command.replaceAll("\0", " ").trim() };
   } catch {

@@ -1,4 +1,6 @@
-/** The life of a process that runs until it is told to stop: signals, faults, and a log line for its start and its end. */
+/**
+ * The life of a process that runs until it is told to stop: signals, faults, and a log line for its start and its end.
+ */
 import { messageOf } from "../core/errors.js";
 import type { Logger } from "./log.js";
 import { productVersion } from "./product-version.js";
@@ -7,8 +9,8 @@ import { renderError } from "./say-error.js";
 const signals = ["SIGTERM", "SIGINT"] as const;
 
 /**
- * Does `work` until it ends, and returns the exit code: 0, or 1 after a fault of our own. The signal that `work` gets aborts
- * at SIGTERM, SIGINT or such a fault; a second SIGTERM or SIGINT ends the process at once. Fails as `work` does.
+ * Runs `work` until it ends, and returns the exit code: 0, or 1 after an uncaught fault. The signal that `work` gets
+ * aborts at SIGTERM, SIGINT or such a fault. A second SIGTERM or SIGINT ends the process at once. Fails as `work` does.
  */
 export async function liveUntilStopped(
   log: Logger,

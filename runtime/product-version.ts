@@ -2,13 +2,13 @@ import { readFileSync } from "node:fs";
 
 let known: string | undefined;
 
-/** The version of this program, as its package states it; "unknown" where the package is not beside the code. */
+/** Returns the version of this program from its package, or "unknown" if the package is not beside the code. */
 export function productVersion(): string {
   known ??= readVersion("../../package.json") ?? readVersion("../package.json") ?? "unknown";
   return known;
 }
 
-/** Compiled code lies one folder deeper than its source. */
+/** Reads the version at a path; compiled code is one folder deeper than its source. */
 function readVersion(address: string): string | undefined {
   try {
     const manifest: { name?: unknown; version?: unknown } = JSON.parse(

@@ -1,5 +1,5 @@
 // biome-ignore-all lint/style/noDefaultExport: the files are CommonJS and have one export each
-/** The files of prom-client that are imported one by one; it states types only for all of them together. */
+/** Declares the files of prom-client that are imported one by one; the package declares types only for its index. */
 declare module "prom-client/lib/cluster.js" {
   export { AggregatorRegistry as default } from "prom-client";
 }

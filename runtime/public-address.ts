@@ -1,7 +1,10 @@
-/** Which addresses what is outside may have unless an operator says otherwise: none that only this machine or network has. */
+/**
+ * Decides which addresses external destinations may have unless an operator allows more: none that belong to this
+ * machine or its network.
+ */
 import { BlockList, isIPv4 } from "node:net";
 
-/** Two lists: one alone would take IPv4 addresses for IPv6 ones that stand for them. */
+/** Two lists, because a single one would match IPv4 addresses against the IPv6 ranges that stand for them. */
 const [notPublic4, notPublic6] = [new BlockList(), new BlockList()];
 for (const [address, prefix] of [
   ["0.0.0.0", 8],
@@ -18,7 +21,7 @@ for (const [address, prefix] of [
   notPublic4.addSubnet(address, prefix, "ipv4");
 }
 for (const [address, prefix] of [
-  ["::", 96], // unspecified, loopback, and IPv4 in an old disguise
+  ["::", 96], // unspecified, loopback, and IPv4 in its deprecated IPv6 form
   ["::ffff:0:0", 96], // IPv4 in today's: nobody needs it here
   ["64:ff9b::", 96], // NAT64, which may lead to any IPv4 address
   ["64:ff9b:1::", 48],
@@ -32,9 +35,7 @@ for (const [address, prefix] of [
   notPublic6.addSubnet(address, prefix, "ipv6");
 }
 
-/**
- * Returns whether an IP address is one that everybody reaches: not loopback, link-local, private, shared or multicast.
- */
+/** Returns whether an IP address is public: not loopback, link-local, private, shared or multicast. */
 export function isPublicAddress(address: string): boolean {
   const plain = address.replace(/%.*$/, "");
   return isIPv4(plain) ? !notPublic4.check(plain, "ipv4") : !notPublic6.check(plain, "ipv6");

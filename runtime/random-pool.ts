@@ -1,4 +1,7 @@
-/** Random bytes for what is named in great numbers. Many are drawn at a time: a draw costs more than the bytes. */
+/**
+ * Random bytes for things that are named in great numbers. They are drawn in large blocks, because a draw costs more
+ * than its bytes.
+ */
 import { randomBytes } from "node:crypto";
 
 const poolBytes = 4096;

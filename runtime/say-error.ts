@@ -1,6 +1,6 @@
-/** Renders why a command ends: one line, or a line for each bad setting. */
+/** Renders why a command ends: one line, or one line for each invalid setting. */
 
-/** Each line of `message` under the program's name. */
+/** Returns each line of `message` with the program's name in front. */
 export function renderError(message: string): string {
   return message
     .split("\n")

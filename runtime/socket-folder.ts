@@ -1,12 +1,16 @@
-/** The folder of a Unix socket: who may write there may put a socket of his own in the place of ours. */
+/**
+ * Creates and checks the folder of a Unix socket: whoever may write to it could replace our socket with another one.
+ */
 import { chmod, mkdir, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 
-/** Whatever the umask: only its owner connects. */
+/** The mode of sockets, whatever the umask: only the owner may connect. */
 export const socketMode = 0o600;
 const folderMode = 0o700;
 
-/** Makes `folder`, and those above it that are missing, with mode 0700 whatever the umask; leaves what is there as it is. */
+/**
+ * Creates `folder` and its missing parents with mode 0700, whatever the umask. Existing folders are left as they are.
+ */
 export async function makeSocketFolder(folder: string): Promise<void> {
   try {
     await mkdir(folder, { mode: folderMode });
@@ -21,8 +25,9 @@ export async function makeSocketFolder(folder: string): Promise<void> {
 }
 
 /**
- * Fails if somebody else could replace a socket in `folder`: it belongs to another user than us or root, or its group
- * or everybody may write there. With the sticky bit (as /tmp has it) nobody replaces what is another's.
+ * Fails if somebody else could replace a socket in `folder`: because the folder belongs to a user other than us or
+ * root, or because its group or everybody may write to it. A folder with the sticky bit (such as /tmp) is accepted,
+ * because nobody can replace another user's file there.
  */
 export async function checkSocketFolder(
   folder: string,

@@ -1,4 +1,4 @@
-/** Whose a certificate chain of the mesh is. */
+/** Finds out which proxy a certificate chain of the mesh was issued to. */
 import { createPublicKey, type KeyObject } from "node:crypto";
 import { AshlarError, messageOf } from "../core/errors.js";
 import { workloadIn } from "../core/identity.js";
@@ -7,7 +7,7 @@ import type { FleetWriter } from "../core/wire/fleet.js";
 import { parseSvid, verifySvidChain } from "./tls-identity.js";
 import { readCertificate, readName } from "./tls-identity-der.js";
 
-/** A writer whose chain held. */
+/** The writer that a verified chain identifies. */
 export interface Known {
   readonly writer: FleetWriter;
   readonly serial: string;
@@ -18,8 +18,8 @@ export interface Known {
 }
 
 /**
- * The proxy that a chain of the mesh is issued to, whatever the time; `writer` without a proxy id: any of the service. Fails
- * with `invalid_identity` or `unauthenticated`.
+ * Returns the proxy that the chain was issued to, whatever the time. It must be `writer`; a `writer` without a proxy id
+ * stands for any proxy of the service. Fails with `invalid_identity` or `unauthenticated`.
  */
 export function identify(
   chain: readonly Uint8Array[],
@@ -33,7 +33,8 @@ export function identify(
   const { subject, publicKey } = readCertificate(der);
   const proxyId = readName(subject).commonName;
   const service = workloadIn(claimed.spiffeId, mesh);
-  // before the chain, which costs more: nobody makes a reader judge chains in another proxy's name with his own certificate
+  // this check comes before the verification of the chain, which costs more, so that nobody can make a reader verify
+  // chains in another proxy's name with his own certificate
   const isWriter = service === writer.service && (writer.proxyId === "" || proxyId === writer.proxyId);
   if (!isWriter || !isProxyId(proxyId))
     throw refused(`its certificate is of proxy ${JSON.stringify(proxyId.slice(0, 64))}, ${claimed.spiffeId}`);
@@ -46,7 +47,7 @@ export function identify(
   return { writer: { service, proxyId }, serial, notBeforeMs, notAfterMs, key, leaf };
 }
 
-/** Fails with `unauthenticated` if a certificate is of another writer. */
+/** Fails with `unauthenticated` if a certificate belongs to another writer. */
 export function checkSame(known: FleetWriter, { service, proxyId }: FleetWriter): void {
   if (known.service !== service || known.proxyId !== proxyId)
     throw refused(`its certificate is of proxy "${known.proxyId}", service ${known.service}`);
@@ -62,7 +63,7 @@ function readKey(spki: Uint8Array): KeyObject {
   }
 }
 
-/** The failure of a statement. */
+/** Returns the error that refuses a statement. */
 export function refused(why: string): AshlarError {
   return new AshlarError("unauthenticated", `statement: ${why}`);
 }

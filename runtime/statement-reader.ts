@@ -1,7 +1,7 @@
 /**
- * Whether a proxy said what is written in its name: judged offline by the certificate that comes with it and the trust
- * record that is held here, never by how it came (decision 0026). What has no certificate of the mesh, an expired one
- * or a revoked one does not exist.
+ * Verifies that a proxy made the statements in its name. They are judged by the certificate that comes with them and
+ * the local trust record, never by the way in which they arrived (decision 0026). A statement without a certificate of
+ * the mesh, or with an expired or revoked one, is treated as absent.
  */
 
 import { BoundedMap } from "../core/bounded-map.js";
@@ -30,30 +30,30 @@ import { checkSame, identify, type Known, refused } from "./statement-chain.js";
 import { strangers, VerifyBudget } from "./verify-budget.js";
 
 /**
- * How far clocks of the mesh may differ: the first word that is heard of a proxy counts if it is not older or younger by
- * more, and a certificate counts for so long after its time. It bounds how long after a proxy's death its last words can be repeated to
- * somebody who has just started.
+ * The most milliseconds by which the clocks of the mesh may differ. The first statement from a proxy counts only if its
+ * time is within this bound, and a certificate counts for this long after it expires. The bound also limits how long
+ * after a proxy's death its last statements can be replayed to a reader that has just started.
  */
 export const statementSkewMs = 5 * 60_000;
 
 export interface StatementReaderDeps {
   readonly mesh: string;
-  /** The trust record in force; undefined: nobody is trusted. */
+  /** Returns the trust record in force; undefined: no statement is trusted. */
   readonly trusting: () => Signed<Trust> | undefined;
   readonly clock: Pick<Clock, "nowMs" | "monotonicMs">;
-  /** Until when what an older version says without a signature counts, Unix milliseconds; 0: never. */
+  /** Returns until when unsigned messages of older versions count, in Unix milliseconds; 0: never. */
   readonly unsignedUntilMs?: () => number;
 }
 
 /** The writer of a message. */
 export interface Stated {
   readonly writer: FleetWriter;
-  /** undefined for a proxy of an older version, which does not sign. */
+  /** Who signed it; undefined for a proxy of an older version, which does not sign. */
   readonly signed: SignedBy | undefined;
 }
 
 export interface StatedRecord extends Stated {
-  /** When it was stored; of an imported record, when it was stored first. */
+  /** When the record was stored, in Unix milliseconds; for an imported record, when it was first stored. */
   readonly storedMs: number;
 }
 
@@ -62,7 +62,7 @@ export interface SignedBy {
   readonly notAfterMs: number;
   readonly counter: number;
   readonly timeMs: number;
-  /** Set: its certificate is revoked, so nothing of it counts; it is told for people. */
+  /** Set if the writer's certificate is revoked: the record does not count and is only shown to people. */
   readonly revoked: Revocation | undefined;
 }
 
@@ -74,7 +74,7 @@ interface Compiled {
   readonly revoked: ReadonlyMap<string, Revocation>;
 }
 
-/** What counts as of when it was stored. */
+/** The kinds of statements that are judged as of the time at which they were stored. */
 const asOfStored: ReadonlySet<StatementKind> = new Set(["decision", "journal", "journal-batch"]);
 const certificatesMax = 20_000;
 const countersMax = 50_000;
@@ -99,7 +99,11 @@ export class StatementReader {
     this.#deps = deps;
   }
 
-  /** What is said now and once: a heartbeat, a limit report, or what is told about calls. Fails as `read` does, on one that came before, and with `stale` on the first word of a proxy that is old. */
+  /**
+   * Verifies a statement that is made now and once: a heartbeat, a limit report, or a report about calls. Fails as
+   * `read` does, and also if the statement was seen before; fails with `stale` if it is the first from a proxy and too
+   * old.
+   */
   hear(
     kind: "heartbeat" | "limits" | "look",
     message: Pick<BusMessage, "subject" | "data" | "header" | "relayed">,
@@ -112,7 +116,7 @@ export class StatementReader {
     });
     if (stated.signed === undefined) return stated;
     const { counter, timeMs } = stated.signed;
-    // of a proxy that was heard before the counter tells, and whoever's clock is set meanwhile changes nothing
+    // for a proxy that was heard before, the counter is compared, so setting a clock meanwhile changes nothing
     if (!this.#counters.has(place(stated.writer)) && Math.abs(nowMs - timeMs) > statementSkewMs)
       throw new AshlarError("stale", renderOff(stated.writer, timeMs - nowMs));
     this.#counters.set(place(stated.writer), counter);
@@ -120,8 +124,9 @@ export class StatementReader {
   }
 
   /**
-   * What stands for as long as its certificate is good: an endpoint, as of now; or what was stored at `atMs`, as of
-   * then. Fails with `unauthenticated`, `invalid_identity`, `invalid_record` or `limit`: it does not exist.
+   * Verifies a statement that stands as long as its certificate is valid: an endpoint, judged as of now, or a record
+   * that was stored at `atMs`, judged as of then. Fails with `unauthenticated`, `invalid_identity`, `invalid_record` or
+   * `limit`; the statement then counts as absent.
    */
   read(
     kind: "endpoint" | "decision",
@@ -131,7 +136,10 @@ export class StatementReader {
     return this.#read(kind, message, atMs, () => {});
   }
 
-  /** The same for what the caller asked a stream for, one after the other: so no flood can keep it from being looked at. */
+  /**
+   * Like `read`, for messages that the caller requested from a stream one after the other. A flood of other statements
+   * cannot use up the budget for these.
+   */
   readAsked(
     kind: "endpoint" | "decision",
     message: Pick<BusMessage, "subject" | "data" | "header" | "relayed">,
@@ -141,8 +149,9 @@ export class StatementReader {
   }
 
   /**
-   * A record of a service's journal that was read from its stream, where it was stored at `atMs`; of an imported one a control
-   * plane's word counts instead. Who wrote it is said by its certificate alone: any proxy of the service. Fails as `read` does.
+   * Verifies a record of a service's journal that was read from its stream, where it was stored at `atMs`; for an
+   * imported record the time that a control plane signed counts instead. The certificate alone says who wrote it: any
+   * proxy of the service may. Fails as `read` does.
    */
   readJournal(service: string, message: ReadMessage, atMs: number): StatedRecord {
     const header = message.header(statementHeader);
@@ -161,8 +170,8 @@ export class StatementReader {
   }
 
   /**
-   * Returns whether what came in a proxy's name lately was not even looked at, because there was too much of it: its
-   * silence says nothing.
+   * Returns whether recent messages in a proxy's name were not verified at all, because there were too many: its
+   * silence then proves nothing.
    */
   isDoubtful(proxyId: string): boolean {
     return this.#budget.isDoubtful(proxyId, this.#deps.clock.monotonicMs());
@@ -201,7 +210,10 @@ export class StatementReader {
     return { writer, signed };
   }
 
-  /** Does what costs much, unless too much of it was in vain. What follows the last link that held may pass. */
+  /**
+   * Does the expensive verification, unless too many of these have failed. A statement that continues the last verified
+   * link may pass nevertheless.
+   */
   #atExpense(name: string, { link }: Statement, { proxyId }: FleetWriter, verify: () => SignedBy): SignedBy {
     const nowMs = this.#deps.clock.monotonicMs();
     const last = this.#links.get(proxyId);
@@ -226,7 +238,7 @@ export class StatementReader {
     atMs: number,
     holds: (known: Known) => boolean = () => holdsStatement(statement, statement.signature, known.leaf, known.key),
   ): SignedBy {
-    const asOf = asOfStored.has(statement.kind); // of what is said now, a clock that is behind says nothing
+    const asOf = asOfStored.has(statement.kind); // for statements made now, a clock that is behind proves nothing
     const isEarly = asOf && atMs < known.notBeforeMs - statementSkewMs;
     if (isEarly || atMs > known.notAfterMs + statementSkewMs)
       throw new AshlarError(
@@ -235,7 +247,7 @@ export class StatementReader {
       );
     if (!holds(known)) throw refused("the signature does not hold");
     const revocation = trust.revoked.get(known.serial);
-    // what was stored before its certificate was revoked stands
+    // a record that was stored before its certificate was revoked remains valid
     const revoked = revocation !== undefined && asOf && revocation.timeMs > atMs ? undefined : revocation;
     const { counter, timeMs } = statement;
     return { serial: known.serial, notAfterMs: known.notAfterMs, counter, timeMs, revoked };
@@ -255,7 +267,7 @@ export class StatementReader {
     return { writer, signed: undefined };
   }
 
-  /** Chains are judged anew when the roots are others; revocations are looked up each time. */
+  /** Verifies chains again when the roots have changed; revocations are looked up each time. */
   #trust(): Compiled | undefined {
     const record = this.#deps.trusting();
     if (record === undefined || record === this.#compiled?.record) return this.#compiled;

@@ -15,7 +15,7 @@ import { fromPem } from "./tls-identity-keys.js";
 /** The identity that signs. Each renewal replaces the object. */
 export interface StatementIdentity {
   readonly mesh: string;
-  /** PEM, leaf first. */
+  /** The certificate chain in PEM, leaf first. */
   readonly certificateChainPem: string;
   readonly privateKeyPem: string;
 }
@@ -43,7 +43,7 @@ export class StatementWriter {
   #links: Uint8Array = noLink;
   #linkBytesUsed = 0;
 
-  /** `floor`: no counter of an earlier life was above it. */
+  /** `floor`: the highest counter that an earlier run of the proxy can have used. */
   constructor(deps: StatementWriterDeps, floor = 0) {
     this.#deps = deps;
     this.#counter = floor;
@@ -51,17 +51,17 @@ export class StatementWriter {
 
   #ceiling = Number.MAX_SAFE_INTEGER;
 
-  /** The last counter that was used; the next is above it, and above the time in milliseconds. */
+  /** The last counter that was used. The next one is above it, and above the time in milliseconds. */
   get counter(): number {
     return this.#counter;
   }
 
-  /** No statement gets a counter above `counter`: a successor of this process begins there. */
+  /** Forbids counters above `counter`, because a successor of this process begins there. */
   endAt(counter: number): void {
     this.#ceiling = counter;
   }
 
-  /** The headers that go with `body`. Fails with `stale` once the counters of this process are used up. */
+  /** Returns the headers that go with `body`. Fails with `stale` once the counters of this process are used up. */
   sign(kind: StatementKind, body: Uint8Array): Readonly<Record<string, string>> {
     const { identity, clock } = this.#deps;
     const timeMs = Math.max(0, Math.round(clock.nowMs()));

@@ -11,7 +11,7 @@ export interface StatusSources {
   /** The problems of a proxy that serves, one line each. */
   problems(): readonly string[];
   metrics(format: MetricsFormat): Promise<MetricsText>;
-  /** What one service of a process with several says: asked by `?service=NAME`. */
+  /** Returns the sources of one service in a process with several, for requests with `?service=NAME`. */
   of?(service: string): StatusSources | undefined;
 }
 
@@ -21,8 +21,8 @@ export interface StatusServer {
 }
 
 /**
- * Serves /healthz, /readyz and /metrics: for proxies and control planes; with ?service=NAME of one of several services.
- * Fails with `unavailable` if the port is taken.
+ * Serves /healthz, /readyz and /metrics of a proxy or control plane; with ?service=NAME those of one of several
+ * services. Fails with `unavailable` if the port is taken.
  */
 export async function openStatusServer(sources: StatusSources, wanted: HandedAddress<HostPort>): Promise<StatusServer> {
   const scrapes = new Scrapes();
@@ -42,7 +42,7 @@ export async function openStatusServer(sources: StatusSources, wanted: HandedAdd
   };
 }
 
-/** Scrapes that come at once get one text, so that many of them cost no more than one. */
+/** Answers simultaneous scrapes with one text, so that many of them cost no more than one. */
 class Scrapes {
   readonly #running = new Map<string, Promise<MetricsText>>();
 

@@ -1,8 +1,8 @@
 import type { Clock } from "./clock.js";
 
 /**
- * Returns a Unix time in whole milliseconds that goes on evenly from now, whoever sets the clock meanwhile: for comparing
- * moments of this process with each other.
+ * Returns a function for the Unix time in whole milliseconds that advances evenly from now on, even if somebody sets
+ * the clock: for comparing moments within this process.
  */
 export function steadyTime(clock: Pick<Clock, "nowMs" | "monotonicMs">): () => number {
   const offsetMs = clock.nowMs() - clock.monotonicMs();

@@ -1,4 +1,4 @@
-/** The messages of a request, wherever the journal has them. */
+/** Reads the messages of a request, in whichever records the journal has them. */
 import { digestOf } from "../core/digest.js";
 import { AshlarError } from "../core/errors.js";
 import { messagesKey } from "../core/journal/journal-key.js";
@@ -15,13 +15,16 @@ export interface RequestDeps {
 }
 
 const atOnceMax = 16;
-/** A replica that has the closing record will have what came before it. */
+/**
+ * The milliseconds to wait for a lagging replica: one that has the closing entry will soon have everything before it.
+ */
 const lagMsMax = 5000;
 const poll = { msMin: 2, msMax: 200 };
 
 /**
- * Returns an entry's messages as gRPC frames them. The entry is signed and names the bytes of each record, so those need no
- * other proof. Fails with `invalid_record` if a record is not what it was, and with `unavailable` where it is not there yet.
+ * Returns an entry's messages with gRPC's framing. The entry is signed and names the digest of each record, so the
+ * records need no other proof. Fails with `invalid_record` if a record was changed, and with `unavailable` if it has
+ * not arrived yet.
  */
 export async function requestOf(
   deps: RequestDeps,

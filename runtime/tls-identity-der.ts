@@ -1,14 +1,14 @@
 /**
- * A strict, bounded reader of DER (X.690) and of the parts of an X.509 certificate (RFC 5280) that
- * decide who a peer is. Identity is read from these bytes and never from a library's text form of them:
- * text forms have been ambiguous before (commas and NULs inside names).
+ * A strict, bounded reader of DER (X.690), and of the parts of an X.509 certificate (RFC 5280) that decide who a peer
+ * is. Identities are read from these bytes and never from a library's text form, because text forms have been ambiguous
+ * before (commas and NULs inside names).
  */
 import { AshlarError } from "../core/errors.js";
 
 export interface DerNode {
   readonly tag: number;
   readonly content: Uint8Array;
-  /** Header and content. */
+  /** The bytes of the header and the content. */
   readonly bytes: Uint8Array;
 }
 
@@ -18,17 +18,17 @@ export interface CertificateExtension {
   readonly value: Uint8Array;
 }
 
-/** A certificate's fields, read but not judged. */
+/** The fields of a certificate, which are read and not judged. */
 export interface CertificateFields {
-  /** Lower-case hexadecimal without a leading 00. */
+  /** The serial number in lower-case hexadecimal without a leading 00. */
   readonly serial: string;
   readonly notBeforeMs: number;
   readonly notAfterMs: number;
-  /** DER of the names. */
+  /** The names in DER. */
   readonly issuer: Uint8Array;
   readonly subject: Uint8Array;
   readonly signatureAlgorithm: string;
-  /** DER of SubjectPublicKeyInfo. */
+  /** The SubjectPublicKeyInfo in DER. */
   readonly publicKey: Uint8Array;
   readonly extensions: ReadonlyMap<string, CertificateExtension>;
 }
@@ -65,7 +65,7 @@ function readNode(bytes: Uint8Array, offset: number): DerNode {
   return { tag, content: bytes.subarray(start, end), bytes: bytes.subarray(offset, end) };
 }
 
-/** The one node that `bytes` are; fails on another tag and on bytes behind it. */
+/** Reads `bytes` as a single node. Fails on another tag, and on further bytes behind the node. */
 export function readDer(bytes: Uint8Array, tag: number): DerNode {
   const node = readNode(bytes, 0);
   if (node.bytes.length !== bytes.length) throw refused("bytes behind the end of the DER");
@@ -73,7 +73,7 @@ export function readDer(bytes: Uint8Array, tag: number): DerNode {
   return node;
 }
 
-/** The nodes inside a constructed node's content. */
+/** Reads the nodes inside a constructed node's content. */
 export function readDerList(content: Uint8Array): DerNode[] {
   const nodes: DerNode[] = [];
   for (let offset = 0; offset < content.length; ) {
@@ -89,7 +89,7 @@ function expectNode(node: DerNode | undefined, tag: number, what: string): DerNo
   return node;
 }
 
-/** An object identifier in dotted form. */
+/** Reads an object identifier and returns it in dotted form. */
 export function readOid(content: Uint8Array): string {
   if (content.length > oidBytesMax) throw refused("an object identifier that is too long");
   const parts: number[] = [];
@@ -110,7 +110,7 @@ export function readOid(content: Uint8Array): string {
   return parts.join(".");
 }
 
-/** A BOOLEAN whose default is FALSE: DER writes it only as FF (X.690 11.1, 11.5). */
+/** Reads a BOOLEAN whose default is FALSE; DER writes TRUE only as FF (X.690 11.1, 11.5). */
 export function readTrue(node: DerNode): true {
   if (node.tag !== tags.boolean || node.content.length !== 1 || node.content[0] !== 0xff) {
     throw refused("a boolean that is not DER");
@@ -118,7 +118,7 @@ export function readTrue(node: DerNode): true {
   return true;
 }
 
-/** An INTEGER's content: not negative and not longer than it has to be (X.690 8.3.2). */
+/** Checks an INTEGER's content: it must not be negative or longer than necessary (X.690 8.3.2). */
 function checkInteger({ tag, content }: DerNode, bytesMax: number): Uint8Array {
   const [first = 0x80, second = 0x80] = content;
   if (tag !== tags.integer || content.length > bytesMax || first >= 0x80) {
@@ -128,12 +128,15 @@ function checkInteger({ tag, content }: DerNode, bytesMax: number): Uint8Array {
   return content;
 }
 
-/** A non-negative INTEGER that fits in 31 bits. */
+/** Reads a non-negative INTEGER that fits into 31 bits. */
 export function readSmallInteger(node: DerNode): number {
   return checkInteger(node, 4).reduce((value, byte) => value * 256 + byte, 0);
 }
 
-/** The bits of a named bit list that are set, by number; bit 0 is the first. DER ends with one that is (X.690 11.2). */
+/**
+ * Returns the numbers of the bits that are set in a named bit list; bit 0 is the first. In DER the last bit is set
+ * (X.690 11.2).
+ */
 export function readBits(node: DerNode): ReadonlySet<number> {
   const { tag, content } = node;
   const unused = content[0] ?? 8;
@@ -148,7 +151,7 @@ export function readBits(node: DerNode): ReadonlySet<number> {
   return set;
 }
 
-/** UTCTime or GeneralizedTime in the one form that RFC 5280 4.1.2.5 allows, as Unix milliseconds. */
+/** Reads a UTCTime or GeneralizedTime in the one form that RFC 5280 4.1.2.5 allows. Returns Unix milliseconds. */
 function readTime(node: DerNode): number {
   const text = Buffer.from(node.content).toString("latin1");
   const match = (node.tag === 0x17 ? /^(\d\d)(\d{10})Z$/ : /^(\d{4})(\d{10})Z$/).exec(text);
@@ -204,7 +207,7 @@ export function readCertificate(der: Uint8Array): CertificateFields {
   const times = readDerList(expectNode(validity, tags.sequence, "validity").content);
   const [notBefore, notAfter] = times;
   if (notBefore === undefined || notAfter === undefined || times.length !== 2) throw refused("no validity");
-  // issuerUniqueID, subjectUniqueID, extensions: each at most once and in this order
+  // issuerUniqueID, subjectUniqueID and extensions may each occur once, in this order
   if (rest.some(({ tag }, index) => !optionalTags.includes(tag) || tag <= (rest[index - 1]?.tag ?? 0))) {
     throw refused("fields that do not belong there");
   }
@@ -221,7 +224,10 @@ export function readCertificate(der: Uint8Array): CertificateFields {
   };
 }
 
-/** Organization and common name of a distinguished name; empty where it has none. For records, never for authorization. */
+/**
+ * Returns organization and common name of a distinguished name, or empty texts. They are for records, never for
+ * authorization.
+ */
 export function readName(name: Uint8Array): { readonly organization: string; readonly commonName: string } {
   const found = { organization: "", commonName: "" };
   for (const set of readDerList(readDer(name, tags.sequence).content)) {

@@ -1,4 +1,4 @@
-/** ECDSA P-256 keys and their signatures, by node:crypto, and PEM. */
+/** ECDSA P-256 keys and their signatures by node:crypto, and PEM. */
 import {
   createHash,
   createPrivateKey,
@@ -9,24 +9,24 @@ import {
   verify,
 } from "node:crypto";
 
-/** A new ECDSA P-256 private key as PKCS #8 PEM. */
+/** Returns a new ECDSA P-256 private key as PKCS #8 PEM. */
 export function generatePrivateKeyPem(): string {
   const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   return privateKey.export({ format: "pem", type: "pkcs8" }).toString();
 }
 
-/** DER of a key's SubjectPublicKeyInfo. */
+/** Returns a key's SubjectPublicKeyInfo in DER. */
 export function publicKeyDer(key: KeyObject | string): Uint8Array {
   const publicKey = typeof key === "string" || key.type === "private" ? createPublicKey(key) : key;
   return new Uint8Array(publicKey.export({ format: "der", type: "spki" }));
 }
 
-/** SHA-256 of SubjectPublicKeyInfo, lower-case hexadecimal. */
+/** Returns the SHA-256 of a SubjectPublicKeyInfo in lower-case hexadecimal. */
 export function thumbprintOf(publicKey: Uint8Array): string {
   return createHash("sha256").update(publicKey).digest("hex");
 }
 
-/** Signs with ECDSA P-256 and SHA-256; the signature is DER. */
+/** Signs with ECDSA P-256 and SHA-256. Returns the signature in DER. */
 export function signEcdsa(bytes: Uint8Array, key: KeyObject | string): Uint8Array {
   return new Uint8Array(sign("sha256", bytes, typeof key === "string" ? createPrivateKey(key) : key));
 }
@@ -41,7 +41,7 @@ export function verifyEcdsa(bytes: Uint8Array, signature: Uint8Array, publicKey:
   }
 }
 
-/** DER certificates as PEM, in order. */
+/** Returns DER certificates as PEM, in order. */
 export function toPem(certificates: readonly Uint8Array[]): string {
   return certificates
     .map((der) => {
@@ -54,7 +54,7 @@ export function toPem(certificates: readonly Uint8Array[]): string {
     .join("");
 }
 
-/** The DER certificates in PEM text, in order. */
+/** Returns the DER certificates in a PEM text, in order. */
 export function fromPem(pem: string): Uint8Array[] {
   const blocks = pem.matchAll(/-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----/g);
   return [...blocks].map((match) => new Uint8Array(Buffer.from(match[1] ?? "", "base64")));

@@ -7,22 +7,25 @@ import { publicKeyDer, signEcdsa, thumbprintOf, verifyEcdsa } from "./tls-identi
 import { ecdsaSha256, encodeDer, parsePublicKey, toArrayBuffer } from "./tls-identity-write.js";
 
 export interface CertificateRequest {
-  /** DER of SubjectPublicKeyInfo: an ECDSA P-256 key. */
+  /** The SubjectPublicKeyInfo in DER, of an ECDSA P-256 key. */
   readonly publicKey: Uint8Array;
-  /** SHA-256 of `publicKey`, lower-case hexadecimal. */
+  /** The SHA-256 of `publicKey` in lower-case hexadecimal. */
   readonly thumbprint: string;
 }
 
 const requestBytesMax = 8 * 1024;
-/** What a request may cost before it is known to be one: some 30 nodes are usual. */
+/** Bounds for parsing bytes that are not yet known to be a request; about 30 nodes are usual. */
 const requestBounds = {
   berOptions: { maxDepth: 16, maxNodes: 256, maxContentLength: requestBytesMax, parseEmbedded: false },
 };
 
-/** AlgorithmIdentifier of an ECDSA P-256 key (RFC 5480): id-ecPublicKey, prime256v1. */
+/** The AlgorithmIdentifier of an ECDSA P-256 key (RFC 5480): id-ecPublicKey, prime256v1. */
 const p256 = Buffer.from("301306072a8648ce3d020106082a8648ce3d030107", "hex");
 
-/** A certificate request for `privateKey` with an empty subject: who it is for is not for the request to say. */
+/**
+ * Builds a certificate request for `privateKey` with an empty subject, because the request does not decide whom the
+ * certificate is for.
+ */
 export function buildCsr(privateKeyPem: string): Uint8Array {
   const key = createPrivateKey(privateKeyPem);
   const info = new CertificationRequestInfo({ subjectPKInfo: parsePublicKey(publicKeyDer(key)) });
@@ -31,8 +34,8 @@ export function buildCsr(privateKeyPem: string): Uint8Array {
 }
 
 /**
- * Reads a certificate request in DER (P-256 key, at most 8 KiB) and checks that it is signed by its own
- * key. Subject and attributes are ignored. Fails with `invalid_argument`.
+ * Parses a certificate request in DER (P-256 key, at most 8 KiB) and checks that its own key signed it. Subject and
+ * attributes are ignored. Fails with `invalid_argument`.
  */
 export function parseCsr(der: Uint8Array): CertificateRequest {
   const { certificationRequestInfo: info, signatureAlgorithm, signature } = readRequest(der);
@@ -42,7 +45,7 @@ export function parseCsr(der: Uint8Array): CertificateRequest {
   if (!encodeDer(algorithm).equals(p256)) throw badRequest(`the key is not ECDSA P-256 (${algorithm.algorithm})`);
   if (!verifyEcdsa(encodeDer(info), new Uint8Array(signature), publicKey))
     throw badRequest("its signature does not hold");
-  // one encoding a key: a second one would be a second thumbprint
+  // one encoding per key: a second encoding would have a second thumbprint
   const canonical = publicKeyDer(createPublicKey({ key: publicKey, format: "der", type: "spki" }));
   return { publicKey: canonical, thumbprint: thumbprintOf(canonical) };
 }
@@ -51,7 +54,7 @@ function badRequest(why: string, cause?: unknown): AshlarError {
   return new AshlarError("invalid_argument", `certificate request: ${why}`, cause === undefined ? {} : { cause });
 }
 
-/** The parser takes BER and bytes behind the end: only what encodes to the very bytes that came is DER. */
+/** Parses DER. The library also accepts BER and trailing bytes, so the result must encode to exactly the same bytes. */
 function readRequest(der: Uint8Array): CertificationRequest {
   if (der.length > requestBytesMax) throw badRequest(`${der.length} bytes, at most ${requestBytesMax} are read`);
   try {

@@ -1,7 +1,7 @@
 /**
- * Answers to strangers that are not read yet: how many bytes of them are held, of one network (IPv6: one /64) and in all. Where
- * there is no room the oldest answer of the network that has most makes it, with its connection, so that whoever
- * reads is answered. Pure: what is given may be dropped at once.
+ * Counts answers to strangers that are not read yet, in bytes, for each network (IPv6: one /64) and in all. If there is
+ * no room, the oldest answer of the network with the most bytes is dropped with its connection, so that those who read
+ * are answered. Pure: a given answer may be dropped at once.
  */
 export interface UnreadLimits {
   readonly bytesMax: number;
@@ -11,13 +11,13 @@ export interface UnreadLimits {
 export interface UnreadAnswer {
   readonly network: string;
   readonly bytes: number;
-  /** Ends the connection that does not read. */
+  /** Ends the connection whose peer does not read. */
   drop(): void;
 }
 
 export class UnreadAnswers {
   readonly #limits: UnreadLimits;
-  /** Oldest first. */
+  /** The answers, oldest first. */
   readonly #answers = new Set<UnreadAnswer>();
   readonly #ofNetwork = new Map<string, number>();
   #bytes = 0;
@@ -30,7 +30,7 @@ export class UnreadAnswers {
     return this.#bytes;
   }
 
-  /** Holds an answer until `release`. One that is larger than a limit is held alone. */
+  /** Holds an answer until `release`. An answer that is larger than a limit is held alone. */
   hold(answer: UnreadAnswer): void {
     const { network, bytes } = answer;
     const { bytesMax, bytesOfNetworkMax } = this.#limits;
@@ -40,7 +40,7 @@ export class UnreadAnswers {
     this.#add(network, bytes);
   }
 
-  /** It was read, its connection ended, or its time is over. */
+  /** Releases an answer that was read, whose connection ended, or whose time is over. */
   release(answer: UnreadAnswer): void {
     if (this.#answers.delete(answer)) this.#add(answer.network, -answer.bytes);
   }

@@ -1,22 +1,25 @@
 /**
- * Bounds what verifying costs: what is said in one proxy's name is verified up to 100 times a second, or ten times
- * where it does not hold; under certificates that are not known yet 50 times in vain, and in all names together 500
- * times. Pure: time is handed in.
+ * Bounds the cost of verification. Statements in one proxy's name are verified up to 100 times a second, or ten times
+ * if they fail; under certificates that are not known yet 50 times in vain, and in all names together 500 times. Pure:
+ * the time is an argument.
  */
 const perNameMax = 100;
 const strangersMax = 500;
 const failureCost = 10;
-/** A link that was said and did not arrive here could be said with many forgeries. */
+/**
+ * The factor above which even a plausible next link is not verified: somebody who saw a link that did not arrive here
+ * could send many forgeries with it.
+ */
 const exhaustedFactor = 10;
 
-/** The name of all certificates that are not known yet. */
+/** The name under which all certificates that are not known yet are counted. */
 export const strangers = "";
 const maxOf = (name: string): number => (name === strangers ? strangersMax : perNameMax);
 
 const allFailuresMax = 500;
 const windowMs = 1000;
 const namesMax = 20_000;
-/** Milliseconds after a budget was used up during which a proxy's silence does not count. */
+/** The milliseconds after a budget was used up during which a proxy's silence proves nothing. */
 const doubtMs = 3000;
 
 interface Window {
@@ -37,7 +40,7 @@ export class VerifyBudget {
     return isSpent(this.#all, allFailuresMax, nowMs) || (window !== undefined && isSpent(window, maxOf(name), nowMs));
   }
 
-  /** Returns whether not even what seems to be its next word is verified. */
+  /** Returns whether not even a statement with a plausible next link is verified. */
   isExhausted(name: string, nowMs: number): boolean {
     const window = this.#names.get(name);
     return window !== undefined && isSpent(window, exhaustedFactor * maxOf(name), nowMs);
@@ -49,11 +52,11 @@ export class VerifyBudget {
     return nowMs - Math.max(this.#all.fullMs, ...fullMs) < doubtMs;
   }
 
-  /** Something in this name was verified. */
+  /** Charges one verification to this name; `held`: whether it succeeded. */
   spend(name: string, nowMs: number, held: boolean): void {
     let window = this.#names.get(name);
     if (window === undefined) {
-      if (this.#names.size >= namesMax) this.#names.clear(); // all failures are bounded together
+      if (this.#names.size >= namesMax) this.#names.clear(); // failures are also bounded in all names together
       window = begin(nowMs);
       this.#names.set(name, window);
     }

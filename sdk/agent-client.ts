@@ -1,4 +1,4 @@
-/** A client of the local proxy's agent socket. Its errors say what to do. */
+/** A client of the local proxy's agent socket. Its error messages say what to do. */
 import { existsSync } from "node:fs";
 import { type ClientDuplexStream, credentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import { AshlarError, messageOf } from "../core/errors.js";
@@ -12,9 +12,9 @@ export interface MeshDescription {
   /** The version in the proxy's join token. */
   readonly version: string;
   readonly proxyId: string;
-  /** The proxy's outbound socket as a gRPC target. */
+  /** The gRPC target of the proxy's outbound socket. */
   readonly outbound: string;
-  /** A folder of mode 0700 for the application's own socket. */
+  /** The folder, of mode 0700, for the application's own socket. */
   readonly socketDir: string;
   /** The SPIFFE ID that calls of this application carry. */
   readonly spiffeId: string;
@@ -25,9 +25,12 @@ export interface MeshDescription {
 export type RegisterStream = ClientDuplexStream<RegisterRequest, RegisterResponse>;
 
 export interface AgentClient {
-  /** The socket as a gRPC target. */
+  /** The gRPC target of the agent socket. */
   readonly target: string;
-  /** Waits for the socket up to `timeoutMs`. Fails with `unavailable` if nobody answers by then. */
+  /**
+   * Asks the proxy to describe itself, and waits for the socket up to `timeoutMs`. Fails with `unavailable` if nobody
+   * answers by then.
+   */
   describe(timeoutMs: number): Promise<MeshDescription>;
   register(): RegisterStream;
   close(): void;

@@ -1,9 +1,11 @@
-/** Finds the application's copy of @grpc/grpc-js: its servers and clients accept credentials of no other copy. */
+/**
+ * Finds the application's copy of @grpc/grpc-js, because its servers and clients accept credentials of no other copy.
+ */
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import * as own from "@grpc/grpc-js";
 
-/** What the SDK creates for the application's servers and clients. */
+/** The parts of grpc-js that the SDK creates for the application's servers and clients. */
 export interface ApplicationGrpc {
   readonly ServerCredentials: { createInsecure(): own.ServerCredentials };
   readonly credentials: { createInsecure(): own.ChannelCredentials };
@@ -12,9 +14,9 @@ export interface ApplicationGrpc {
 const packageName = "@grpc/grpc-js";
 
 /**
- * Returns the copy that `script` (the application's main file; undefined: a file in the working folder) would import,
- * and the SDK's own copy if the application has none. Both are one and the same where the packages are installed side
- * by side; they differ where the SDK is linked from a folder with packages of its own.
+ * Returns the copy that `script` would import (the application's main file; undefined: a file in the working folder),
+ * or the SDK's own copy if the application has none. They are the same copy where the packages are installed side by
+ * side, and differ where the SDK is linked from a folder with packages of its own.
  */
 export function findApplicationGrpc(script: string | undefined): ApplicationGrpc {
   try {

@@ -1,8 +1,8 @@
-/** What the application has applied of its service's journal, collected for its proxy. */
+/** Collects, for the proxy, what the application has applied of its service's journal. */
 
 /** The most sequences in one message, which the agent takes. */
 const sequencesMax = 1000;
-/** The last ones are said again to a proxy that comes back; of the others the position tells. */
+/** How many of the last sequences are reported again to a proxy that comes back; the position covers the others. */
 const sequencesKept = 1000;
 const pendingMax = 65_536;
 
@@ -22,12 +22,14 @@ export class AppliedReport {
     this.#position = Math.max(this.#position, position);
     if (sequence === 0) return;
     this.#pending.push(sequence);
-    if (this.#pending.length > pendingMax) this.#pending.shift(); // the proxy keeps no more
+    if (this.#pending.length > pendingMax) this.#pending.shift(); // the proxy remembers no more than that
     this.#last.push(sequence);
     if (this.#last.length >= 2 * sequencesKept) this.#last.splice(0, this.#last.length - sequencesKept);
   }
 
-  /** Returns what a proxy has to hear that heard everything before; `isNew`: that has heard nothing. */
+  /**
+   * Returns what has to be reported to a proxy that received everything before; `isNew`: to one that received nothing.
+   */
   take(isNew: boolean): AppliedMessage[] {
     if (!this.#isSaid) return [];
     const sequences = isNew ? this.#last.slice(-sequencesKept) : this.#pending;

@@ -2,9 +2,9 @@ import type { Metadata } from "@grpc/grpc-js";
 import { headerNames } from "../core/wire/headers.js";
 
 /**
- * Who is calling: the SPIFFE ID that the proxy verified, for example "spiffe://shop/service/checkout".
- * undefined means that the call did not come through the proxy; an application that serves only on
- * the mesh's private socket never sees that.
+ * Returns the caller: the SPIFFE ID that the proxy verified, such as "spiffe://shop/service/checkout". undefined means
+ * that the call did not come through the proxy; an application that serves only on the mesh's private socket never sees
+ * that.
  */
 export function callerOf(call: { readonly metadata: Metadata }): string | undefined {
   const values = call.metadata.get(headerNames.caller);

@@ -1,4 +1,4 @@
-/** The events of another service's journal, as an endless iteration that comes back by itself. */
+/** The events of another service's journal, as an endless iteration that reconnects by itself. */
 import { credentials, ServerCredentials, type ServiceError, status } from "@grpc/grpc-js";
 import { AshlarError, type ErrorCode } from "../core/errors.js";
 import { type FollowResponse, JournalFeedServiceClient } from "../proto/gen/ashlar/v1/feed.js";
@@ -8,28 +8,34 @@ import type { Clock } from "../runtime/clock.js";
 import { clientArguments } from "./client-arguments.js";
 
 export interface EventOptions {
-  /** The first position: `next` of the last event that was worked up. Default: the first that the journal keeps. */
+  /** The first position: `next` of the last event that was processed. Default: the first one that the journal keeps. */
   readonly from?: number;
-  /** Only writes with one of these order keys, at most 1000. Default: all. */
+  /** Only writes with one of these order keys, at most 1000 keys. Default: all writes. */
   readonly keys?: readonly string[];
   /** Ends the iteration when it aborts. */
   readonly signal?: AbortSignal;
 }
 
-/** A method as generated clients (`LedgerService.transfer`) and those of proto-loader (`Ledger.service.Transfer`) describe it. */
+/**
+ * A method as generated clients (`LedgerService.transfer`) and those of proto-loader (`Ledger.service.Transfer`)
+ * describe it.
+ */
 export interface EventMethod<Request, Response> {
   readonly path: string;
   readonly requestDeserialize: (bytes: Buffer) => Request;
   readonly responseDeserialize: (bytes: Buffer) => Response;
 }
 
-/** A write that the application answered, or of which an operator said that it was applied. */
+/** A write that the application answered, or that an operator declared to be applied. */
 export interface MeshEvent {
-  /** The write's sequence, which the application got as `ashlar-sequence`. */
+  /** The sequence of the write, which the application received as `ashlar-sequence`. */
   readonly sequence: number;
-  /** Where its outcome stands in the journal. Events come in the order of their positions. */
+  /** The position of the write's outcome in the journal. Events come in the order of their positions. */
   readonly position: number;
-  /** Where to go on once this event was worked up: keep it with what you made of the event, and give it as `from`. */
+  /**
+   * Where to continue after this event was processed: store it together with what you made of the event, and give it as
+   * `from`.
+   */
   readonly next: number;
   readonly time: Date;
   /** The SPIFFE ID of the calling service, and the end user ("": none). */
@@ -42,30 +48,33 @@ export interface MeshEvent {
   readonly order: string;
   readonly revision: number;
   readonly traceId: string;
-  /** gRPC status and message of the outcome. */
+  /** The gRPC status code and message of the outcome. */
   readonly code: number;
   readonly message: string;
-  /** The encoded messages; `requests` has more than one where the client streamed. */
+  /** The encoded messages; `requests` has more than one if the client streamed. */
   readonly requests: readonly Buffer[];
   /** Empty if the call failed, or if the journal does not have the response (`responseKept`). */
   readonly responses: readonly Buffer[];
   readonly responseKept: boolean;
-  /** An operator said that it was applied: what the application answered is not known. */
+  /** True if an operator declared the write to be applied, so that the application's answer is not known. */
   readonly resolved: boolean;
-  /** Private fields are not in the messages. */
+  /** True if the messages lack private fields. */
   readonly withheld: boolean;
   /**
-   * Returns the decoded request and response (undefined: there is none) if the event is of this method, else undefined.
-   * Fails with `not_supported` if the messages are compressed in a way that the proxy could not unpack.
+   * Returns the decoded request and response (undefined: there is none) if the event is of this method, otherwise
+   * undefined. Fails with `not_supported` if the messages are compressed in a way that the proxy could not unpack.
    */
   as<Request, Response>(
     method: EventMethod<Request, Response>,
   ): { readonly request: Request; readonly response: Response | undefined } | undefined;
 }
 
-/** One iteration at a time. */
+/** The events of a journal. Only one iteration may run at a time. */
 export interface EventFeed extends AsyncIterable<MeshEvent> {
-  /** Where it goes on: after all events whose successor was asked for, and what was no event. */
+  /**
+   * Where the iteration continues: after all events whose successor was asked for, and after records that are no
+   * events.
+   */
   readonly next: number;
 }
 
@@ -79,7 +88,7 @@ export interface EventFeedDeps {
 const retry = { msMin: 50, msMax: 5000 };
 const messageBytesMax = 8 * 1024 * 1024;
 
-/** Asking again would give the same answer. */
+/** Statuses after which asking again would give the same answer. */
 const final: Readonly<Partial<Record<number, ErrorCode>>> = {
   [status.INVALID_ARGUMENT]: "invalid_argument",
   [status.NOT_FOUND]: "not_found",
@@ -89,7 +98,7 @@ const final: Readonly<Partial<Record<number, ErrorCode>>> = {
   [status.UNAUTHENTICATED]: "unauthenticated",
 };
 
-/** Fails with `invalid_argument`; see `Mesh.events`. */
+/** Opens the events of a service. Fails with `invalid_argument`; see `Mesh.events`. */
 export function openEventFeed(deps: EventFeedDeps, service: string, options: EventOptions): EventFeed {
   const { from = 0 } = options;
   if (!Number.isSafeInteger(from) || from < 0)

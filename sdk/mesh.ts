@@ -15,7 +15,10 @@ export interface ServeOptions {
   readonly instance?: string;
   /** How long to wait for the agent to accept the registration, in milliseconds. Default 10 000. */
   readonly timeoutMs?: number;
-  /** Called when the registration is made, when it is lost (the SDK then registers again by itself) and when it is left. */
+  /**
+   * Called when the registration is made, when it is lost (the SDK then registers again by itself), and when it is
+   * given up.
+   */
   readonly onStatus?: (status: RegistrationStatus) => void;
 }
 
@@ -31,7 +34,7 @@ export interface Applied {
 }
 
 export interface Mesh {
-  /** What the proxy said of itself when the application joined. */
+  /** The proxy's description of itself when the application joined. */
   readonly description: MeshDescription;
   /**
    * Binds `server` to a private Unix socket, registers it with the proxy and keeps the registration: it
@@ -43,25 +46,27 @@ export interface Mesh {
   /** Arguments for a client of another service: `new PaymentsClient(...mesh.client("payments"))`. */
   client(service: string): ClientArguments;
   /**
-   * The writes of another service whose Journal names this one among its readers, in the order in which their outcomes
-   * were known, and then each new one: `for await (const event of mesh.events("payments", { from }))`. An event may come
-   * again after a failure, so keep `event.next` together with what you make of the event. The iteration waits while you
-   * work and comes back by itself; it ends when `signal` aborts or the application leaves. It fails with `denied` (it is
-   * no reader, or no longer), `stale` (the position is not kept) and `invalid_argument`.
+   * Returns the writes of another service whose Journal names this service among its readers, in the order in which
+   * their outcomes became known, and then each new one: `for await (const event of mesh.events("payments", { from }))`.
+   * An event may come again after a failure, so store `event.next` together with what you make of the event. The
+   * iteration waits while you work, and reconnects by itself; it ends when `signal` aborts or the application leaves.
+   * It fails with `denied` (the service is no reader, or no longer), `stale` (the position is no longer kept) and
+   * `invalid_argument`.
    */
   events(service: string, options?: EventOptions): EventFeed;
   /**
-   * Tells the proxy what this application, which serves, has applied of the journal of its own service, so that reads which
-   * name a write can be answered here. `position`: all writes whose outcome is at this position or before;
-   * `sequence`: this one write. An event of `events` has both: `mesh.applied(event)`. Say it once the write can be read here,
-   * and at the start what is known then (`{ position: from - 1 }`). Returns at once; it is said again after the proxy was away.
+   * Tells the proxy what this application, which serves, has applied of the journal of its own service, so that reads
+   * that name a write can be answered here. `position`: all writes whose outcome is at or before this position;
+   * `sequence`: this one write. An event of `events` has both: `mesh.applied(event)`. Call it once the write can be
+   * read here, and at the start with what is known then (`{ position: from - 1 }`). It returns at once; the report is
+   * repeated after the proxy was away.
    */
   applied(what: Applied): void;
-  /** Asks the proxy again who it is and whether it is ready. Fails with `unavailable`. */
+  /** Asks the proxy again for its description, including whether it is ready. Fails with `unavailable`. */
   describe(): Promise<MeshDescription>;
   /**
-   * Stops taking calls, lets open ones finish, stops the server, deregisters. Loses no call: the proxy
-   * is out of routing before the server stops. True: nothing had to be cancelled. Harmless when repeated.
+   * Stops taking calls, lets open ones finish, stops the server, and deregisters. No call is lost, because the proxy is
+   * taken out of routing before the server stops. Returns true if nothing had to be cancelled. May be called again.
    */
   leave(options?: LeaveOptions): Promise<boolean>;
 }
@@ -78,7 +83,9 @@ const leaveTimeoutMs = 30_000;
 const describeTimeoutMs = 5_000;
 const reregisterDelay = { msMin: 50, msMax: 5_000 };
 
-/** Asks the agent who it is, and gives the place in the mesh that it has for `service`. */
+/**
+ * Asks the agent for its description, and returns the application's place in the mesh if the proxy serves `service`.
+ */
 export async function enterMesh(clock: Clock, settings: MeshSettings): Promise<Mesh> {
   const agent = openAgentClient(settings.agent, clock);
   try {
@@ -175,7 +182,7 @@ class JoinedMesh implements Mesh {
     this.#left.abort();
     const endMs = this.#clock.monotonicMs() + timeoutMs;
     await this.#registration?.leave(timeoutMs);
-    // the agent said that no call is left, or could not say: the server itself knows
+    // the agent said that no call is left, or could not say; the server itself knows
     const leftMs = Math.max(0, endMs - this.#clock.monotonicMs());
     const clean = (await this.#bound?.shutdown(leftMs)) ?? true;
     this.#registration?.close();

@@ -1,4 +1,7 @@
-/** Drives the registration machine over the agent's stream: registers, answers pings, comes back after the agent did. */
+/**
+ * Drives the registration machine over the agent's stream: registers, answers pings, and reconnects after the agent was
+ * away.
+ */
 import type { ServiceError } from "@grpc/grpc-js";
 import { AshlarError } from "../core/errors.js";
 import type { RegisterResponse } from "../proto/gen/ashlar/v1/agent.js";
@@ -31,21 +34,26 @@ export interface RegistrationOptions {
   readonly service: string;
   /** Where the application takes calls: "unix:PATH" or "127.0.0.1:PORT". */
   readonly address: string;
-  /** The instance's name; if empty, the proxy's id. */
+  /** The name of the instance; if empty, the proxy's id is used. */
   readonly instance: string;
 }
 
 export interface RegistrationHandle {
   /**
-   * Resolves once the agent has accepted the registration; fails with `invalid_argument` if it refuses
-   * for good, with `unavailable` if it has not by `timeoutMs` (and gives the registration up).
+   * Resolves once the agent has accepted the registration. Fails with `invalid_argument` if the agent refuses for good,
+   * and with `unavailable` (and gives the registration up) if it has not answered by `timeoutMs`.
    */
   registered(timeoutMs: number): Promise<void>;
-  /** Says what the application has applied, once for all that comes in one turn. While the agent is away it is kept. */
+  /**
+   * Reports what the application has applied, once for all calls within one turn of the event loop. While the agent is
+   * away, the report is kept.
+   */
   applied(position: number, sequence: number): void;
-  /** Leaves; resolves true when no call is left, false when `timeoutMs` ended or the agent went away first. */
+  /**
+   * Leaves. Resolves with true when no call is left, and with false if `timeoutMs` ended or the agent went away first.
+   */
   leave(timeoutMs: number): Promise<boolean>;
-  /** Ends the stream; the agent takes the application out if it has not yet. */
+  /** Ends the stream; the agent then deregisters the application if it has not done so. */
   close(): void;
 }
 
@@ -172,7 +180,7 @@ class Registration implements RegistrationHandle {
     stream.write({ message: { $case: "registration", value: { ...this.#options } } });
   }
 
-  /** Resolves when `reached`, at `timeoutMs`, or when the registration is closed. */
+  /** Resolves when `reached` returns true, at `timeoutMs`, or when the registration is closed. */
   async #until(reached: (state: RegistrationState) => boolean, timeoutMs: number): Promise<void> {
     if (reached(this.#state)) return;
     const done = new AbortController();
@@ -194,6 +202,6 @@ function eventOf({ message }: RegisterResponse): RegistrationEvent | undefined {
     case "drained":
       return { kind: "drained" };
     case undefined:
-      return undefined; // a newer agent says something this SDK does not know
+      return undefined; // a newer agent sent a message that this SDK does not know
   }
 }

@@ -1,6 +1,6 @@
 /**
- * What a registration with the local proxy's agent goes through, as a pure machine: the loop
- * performs the effects and feeds back what happened.
+ * The states of a registration with the local proxy's agent, as a pure machine. The loop performs the effects and feeds
+ * back what happened.
  */
 export type RegistrationState =
   | { readonly kind: "idle" }
@@ -16,11 +16,11 @@ export type RegistrationEvent =
   | { readonly kind: "registered"; readonly leaseMs: number }
   | { readonly kind: "ping" }
   | { readonly kind: "drained" }
-  /** The stream ended. `permanent`: asking again would give the same answer. */
+  /** The stream ended. `permanent`: registering again would give the same answer. */
   | { readonly kind: "ended"; readonly reason: string; readonly permanent: boolean }
   | { readonly kind: "retry-due" }
   | { readonly kind: "leave" }
-  /** Draining exceeded its time. */
+  /** Draining took longer than allowed. */
   | { readonly kind: "leave-expired" };
 
 export type RegistrationEffect =
@@ -28,7 +28,7 @@ export type RegistrationEffect =
   | { readonly kind: "pong" }
   | { readonly kind: "send-leave" }
   | { readonly kind: "retry-later"; readonly reason: string }
-  /** Whether the registration was accepted: only then is the next attempt made quickly. */
+  /** Sent when the registration was accepted: only then is the next attempt made quickly. */
   | { readonly kind: "reset-backoff" };
 
 export interface RegistrationStep {
@@ -38,7 +38,7 @@ export interface RegistrationStep {
 
 export const idle: RegistrationState = { kind: "idle" };
 
-/** Applies one event. An event without a meaning in a state changes nothing. */
+/** Applies one event. An event that has no meaning in a state changes nothing. */
 export function step(state: RegistrationState, event: RegistrationEvent): RegistrationStep {
   switch (state.kind) {
     case "idle":
@@ -51,7 +51,7 @@ export function step(state: RegistrationState, event: RegistrationEvent): Regist
       return stepRegistered(state, event);
     case "waiting":
       if (event.kind === "retry-due") return to({ ...state, kind: "opening" }, { kind: "open" });
-      // nobody routes to an application whose proxy is away, so there is nothing to drain
+      // nobody routes calls to an application whose proxy is away, so there is nothing to drain
       if (event.kind === "leave") return to({ kind: "left", drained: true });
       return to(state);
     case "leaving":

@@ -11,13 +11,16 @@ import type { ApplicationGrpc } from "./application-grpc.js";
 const socketPathBytesMax = 107; // sun_path, without the final NUL
 
 export interface BoundServer {
-  /** "unix:PATH", as the agent wants it. */
+  /** The address of the socket, "unix:PATH", as the agent expects it. */
   readonly address: string;
   /** Lets open calls finish for `timeoutMs`, then cancels the others. Resolves to true if nothing was cancelled. */
   shutdown(timeoutMs: number): Promise<boolean>;
 }
 
-/** A path for an application's socket in `folder`; fails with `invalid_argument` if the system could not bind it. */
+/**
+ * Returns a path for an application's socket in `folder`. Fails with `invalid_argument` if the path is too long for the
+ * system.
+ */
 function privateSocketPath(folder: string): string {
   const path = join(folder, `app-${randomBytes(6).toString("hex")}.sock`);
   const bytes = Buffer.byteLength(path);
@@ -30,7 +33,7 @@ function privateSocketPath(folder: string): string {
 
 /**
  * Binds `server` to a fresh socket (mode 0600) in `folder`: gRPC over plain HTTP/2, no TCP port. Fails with
- * `unavailable` if others could replace it there.
+ * `unavailable` if others could replace the socket there.
  */
 export async function bindPrivately(grpc: ApplicationGrpc, server: Server, folder: string): Promise<BoundServer> {
   const path = privateSocketPath(folder);

@@ -1,4 +1,4 @@
-/** All of v2 beside all of v1, tested under load, then everybody at once by one activation, and back. */
+/** Blue-green: v2 runs beside v1, is tested under load, gets all calls by one activation, and loses them again. */
 import { green, runExample, untilHealthy } from "../payments/run-example.js";
 import { expect } from "../shop/demo-parts.js";
 

@@ -1,4 +1,4 @@
-/** From v1 to v2 and back: a canary whose users keep their side, and an API that moves without its callers knowing. */
+/** A canary from v1 to v2 and back: users stay on their side, and the API changes without its callers knowing. */
 
 import { type Example, green, runExample, untilHealthy } from "../payments/run-example.js";
 import { expect } from "../shop/demo-parts.js";
@@ -9,7 +9,7 @@ const users = 200;
 const onV2 = (sides: ReadonlyMap<string, string>) =>
   [...sides].filter(([, side]) => side === "v2").map(([user]) => user);
 
-/** Fails if somebody who was on v2 is not any more. */
+/** Fails if a user who was on v2 is no longer. */
 function expectNobodyBack(before: readonly string[], after: readonly string[]): void {
   const back = before.filter((user) => !after.includes(user));
   expect(back.length === 0, `nobody goes back from v2, but ${back.length} did`);

@@ -1,4 +1,4 @@
-/** The shop opens to pages and to curl, by policy, and closes again. */
+/** A gateway opens the shop to web pages and to curl, by policy, and closes it again. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { loadSync } from "@grpc/proto-loader";

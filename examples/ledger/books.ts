@@ -1,22 +1,22 @@
 /** The two data models of the ledger: v1 keeps a balance for each account, v2 every posting. */
 import type { Account, Posting, Receipt, TransferRequest } from "./protocol.js";
 
-/** A transfer with its place in the journal, which the proxy tells the application. */
+/** A transfer with its sequence in the journal, which the proxy tells the application. */
 export interface Booking extends TransferRequest {
   readonly sequence: number;
 }
 
-/** Nobody pays more than that. */
+/** The most that one account may pay in all, in cents. */
 const paidMax = 1_000_000;
 
-/** What both models can do. The caller books each sequence once, and the sequences of one payer in their order. */
+/** What both data models can do. The caller books each sequence once, and the sequences of one payer in order. */
 export interface Books {
-  /** undefined: the payer would have paid too much. */
+  /** Books a transfer; undefined: the payer would have paid too much. */
   book(booking: Booking): Receipt | undefined;
   account(name: string): BookedAccount;
 }
 
-/** What the books say of an account. */
+/** What the books say about an account. */
 export type BookedAccount = Omit<Account, "version" | "registered">;
 
 interface Balance {
@@ -26,7 +26,7 @@ interface Balance {
   paid: number;
 }
 
-/** v1: what an account has, and no history. */
+/** v1: keeps the balance of each account, and no history. */
 export class Balances implements Books {
   readonly #balances = new Map<string, Balance>();
 
@@ -53,7 +53,7 @@ export class Balances implements Books {
   }
 }
 
-/** v2: double entry, from which everything else is summed up. */
+/** v2: double entry; everything else is computed from the postings. */
 export class Postings implements Books {
   readonly #accounts = new Map<string, Posting[]>();
 

@@ -1,4 +1,6 @@
-/** A branch of the bank: a client of the ledger that asks again under the same key until it knows. */
+/**
+ * A branch of the bank: a client of the ledger that repeats a transfer under the same key until it knows the outcome.
+ */
 import { type Client, Metadata, status } from "@grpc/grpc-js";
 import { join, type Mesh } from "../../sdk/index.js";
 import { callWithin, type Outcome } from "../shop/calls.js";
@@ -18,20 +20,20 @@ const patienceMs = 60_000;
 
 export interface TransferOptions {
   readonly key: string;
-  /** The last sequence of the payer's account that the client knows; left out: it does not care. */
+  /** The last sequence of the payer's account that the client knows; left out: the client does not check it. */
   readonly expected?: number;
   readonly timeoutMs?: number;
-  /** The application's answer is so slow. */
+  /** Delays the application's answer by this many milliseconds. */
   readonly slowMs?: number;
 }
 
-/** The place in the journal that an answer tells; with ABORTED it is that of the transfer that was first. */
+/** Returns the sequence that an answer states; with ABORTED it is that of the transfer that came first. */
 export const sequenceOf = ({ trailers }: Outcome<unknown>): number => Number(trailers.get("ashlar-sequence")[0] ?? 0);
 
 export class Branch {
   readonly #mesh: Mesh;
   readonly #client: Client;
-  /** What was acknowledged, by payer and payee: what the ledger has to say. */
+  /** The acknowledged transfers, which the ledger must have. */
   readonly #booked: TransferRequest[] = [];
   #busy: Promise<void> = Promise.resolve();
   #isBusy = false;
@@ -46,7 +48,7 @@ export class Branch {
     return new Branch(await join({ service: "branch", agent: mesh.agentOf("branch") }));
   }
 
-  /** Asks once. */
+  /** Sends a transfer once. */
   async transfer(request: TransferRequest, options: TransferOptions): Promise<Outcome<Receipt>> {
     const metadata = new Metadata();
     metadata.set("idempotency-key", options.key);
@@ -67,7 +69,7 @@ export class Branch {
     return callWithin<Registered>(answerMs, metadata, this.#client, Ledger, "Register", request);
   }
 
-  /** Asks again under the same key while it is not known what came of the transfer. */
+  /** Repeats a transfer under the same key while its outcome is unknown. */
   async transferUntilKnown(request: TransferRequest, options: TransferOptions): Promise<Outcome<Receipt>> {
     for (const endMs = Date.now() + patienceMs; ; ) {
       const outcome = await this.transfer(request, options);
@@ -78,7 +80,7 @@ export class Branch {
     }
   }
 
-  /** Asks a version of the ledger; left out: the one that is live. */
+  /** Asks a version of the ledger about an account; left out: the live version. */
   async account(name: string, version?: string): Promise<Account> {
     const metadata = new Metadata();
     if (version !== undefined) metadata.set("x-version", version);
@@ -91,7 +93,7 @@ export class Branch {
     }
   }
 
-  /** What an account has to have by all that was acknowledged. */
+  /** Returns what an account must have by all acknowledged transfers. */
   owed(name: string): number {
     return this.#booked.reduce((cents, each) => {
       const paid = each.from === name ? each.cents : 0;
@@ -103,12 +105,12 @@ export class Branch {
     return this.#booked.length;
   }
 
-  /** How often a transfer was asked for again. */
+  /** How often a transfer was sent again. */
   get askedAgain(): number {
     return this.#held;
   }
 
-  /** Customers pay each other from now on, one transfer after the other. */
+  /** Begins transfers between customers, one after the other. */
   beginBusiness(names: readonly string[]): void {
     this.#isBusy = true;
     this.#busy = (async () => {
@@ -122,10 +124,10 @@ export class Branch {
         expect(code === status.OK, `every transfer is booked, but: ${message}`);
       }
     })();
-    this.#busy.catch(() => {}); // told where business ends
+    this.#busy.catch(() => {}); // `endBusiness` reports the failure
   }
 
-  /** Fails if a transfer was not booked. */
+  /** Ends the transfers. Fails if one was not booked. */
   async endBusiness(): Promise<void> {
     this.#isBusy = false;
     await this.#busy;

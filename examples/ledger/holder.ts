@@ -1,4 +1,6 @@
-/** The holder of the ledger's private fields: who has this key reads them in the journal, and nobody else does. */
+/**
+ * The holder of the ledger's private fields: whoever has this key can read them in the journal, and nobody else can.
+ */
 import { generateKeyPairSync } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";

@@ -1,4 +1,4 @@
-/** Transfers, a crash, a race and a projection: each step says what it does and checks what came of it. */
+/** Transfers, a crash, a race and a projection. Each step says what it does and checks the result. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { status } from "@grpc/grpc-js";
@@ -30,13 +30,13 @@ export interface LedgerExample extends Bank {
   rollback(revision: number): Promise<number>;
 }
 
-/** The ledger in one version, with the file that its instance writes. */
+/** Returns the member that runs the ledger in one version, with the file that its instance writes. */
 export function ledgerOf(mesh: DemoMesh, version: string): Member {
   const [name, path] = [`ledger-${version}`, join(mesh.folder, `ledger-${version}.jsonl`)];
   return { name, service: "ledger", version, application: "ledger/ledger", env: { LEDGER_FILE: path } };
 }
 
-/** What an instance of the ledger has written down, a line a transfer. */
+/** Returns what an instance of the ledger has written to its file, one line for each transfer. */
 export const booksOf = ({ env = {} }: Member): readonly string[] =>
   readFileSync(env.LEDGER_FILE ?? "", "utf8")
     .trimEnd()

@@ -1,6 +1,7 @@
 /**
- * The ledger: its state is what was appended. It writes each transfer with its place in the journal to a file before it
- * answers, reads that when it starts, and passes over a place that it has: so a transfer that comes again is booked once.
+ * The ledger: its state is what was appended to the journal. It writes each transfer with its sequence to a file before
+ * it answers, reads that file when it starts, and ignores a sequence that it already has. So a transfer that comes
+ * again is booked once.
  */
 import { closeSync, existsSync, fsyncSync, openSync, readFileSync, writeSync } from "node:fs";
 import { Server, type ServerUnaryCall, type sendUnaryData, status } from "@grpc/grpc-js";
@@ -15,7 +16,7 @@ import {
   type TransferRequest,
 } from "./protocol.js";
 
-/** A customer of an account: the ledger keeps that there is one, not who it is. */
+/** The customer of an account. The ledger stores that there is one, and not who it is. */
 interface Registration extends Registered {
   readonly sequence: number;
 }
@@ -55,7 +56,7 @@ await runService("ledger", ({ description: { version } }) => {
       const { from, to, cents } = call.request;
       const receipt = book({ sequence: numberIn(call, "ashlar-sequence"), from, to, cents });
       const late = receipt ?? { code: status.FAILED_PRECONDITION, details: `${from} has paid too much` };
-      // an answer may be slow on its way, after the transfer is booked
+      // the answer may be delayed after the transfer is booked
       setTimeout(() => ("code" in late ? answer(late) : answer(null, late)), numberIn(call, "x-slow-ms"));
     },
     Register(call: ServerUnaryCall<RegisterRequest, Registered>, answer: sendUnaryData<Registered>): void {

@@ -1,13 +1,13 @@
-/** What is private of a customer: stored for the holder of a key, and shredded for good while the journal stays whole. */
+/** A customer's private fields: stored for the holder of a key, and shredded for good while the journal stays whole. */
 import { status } from "@grpc/grpc-js";
 import { expect } from "../shop/demo-parts.js";
 import { type Branch, sequenceOf } from "./branch.js";
 import type { Bank } from "./ledger-steps.js";
 
-/** `ashlar journal show -o json`, as far as it is read here. */
+/** The part of `ashlar journal show -o json` that is read here. */
 interface Shown {
   readonly private: "restored" | "withheld" | "shredded";
-  /** The message as gRPC frames it, in base64. */
+  /** The message with gRPC's framing, in base64. */
   readonly request: string;
 }
 
@@ -44,7 +44,7 @@ async function registered(branch: Branch, index: 0 | 1): Promise<number> {
   return sequenceOf(outcome);
 }
 
-/** Fails unless this is what is read of a registration, and nothing private beside it. */
+/** Fails unless reading a registration shows exactly this, and nothing private beside it. */
 async function reads(
   { mesh }: Bank,
   sequence: number,

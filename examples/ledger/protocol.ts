@@ -1,4 +1,4 @@
-/** The protocol of the ledger, and what its messages are here. */
+/** The protocol of the ledger, and the TypeScript types of its messages. */
 import { join } from "node:path";
 import { type GrpcObject, loadPackageDefinition, type ServiceClientConstructor } from "@grpc/grpc-js";
 import { loadSync } from "@grpc/proto-loader";

@@ -1,4 +1,4 @@
-/** A projection of the ledger by its feed: what each account has, made from events alone. */
+/** A projection of the ledger from its event feed: the balance of each account, computed from events alone. */
 import { status } from "@grpc/grpc-js";
 import { type EventMethod, join, type Mesh } from "../../sdk/index.js";
 import type { DemoMesh } from "../shop/demo-mesh.js";
@@ -31,7 +31,7 @@ export class Statements {
     return this.#events;
   }
 
-  /** Resolves once so many transfers came, and returns what this account has by them. */
+  /** Waits for this many transfers, and returns the balance of an account after them. */
   async cents(name: string, transfers: number): Promise<number> {
     for (const endMs = Date.now() + waitMs; this.#events < transfers; ) {
       if (this.#failure !== undefined) throw this.#failure;
@@ -48,7 +48,7 @@ export class Statements {
 
   async #read(): Promise<void> {
     for await (const event of this.#mesh.events("ledger")) {
-      if (event.position < this.#next) continue; // it comes again after a failure
+      if (event.position < this.#next) continue; // it came again after a failure
       this.#next = event.next;
       const booked = event.code === status.OK ? event.as(transfer) : undefined;
       if (booked === undefined) continue;

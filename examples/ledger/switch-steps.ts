@@ -6,7 +6,7 @@ import { booksOf, entries, type LedgerExample } from "./ledger-steps.js";
 
 const customers = ["alice", "bob", "carol", "dave"];
 
-/** What a replay says at its end. */
+/** What a replay reports at its end. */
 interface Replayed {
   readonly sent: number;
   readonly diverged: number;
@@ -81,7 +81,7 @@ export async function rolledBack(example: LedgerExample): Promise<void> {
   expect(account.version === "v1", "v1 is live again");
 }
 
-/** Sends what is left while transfers wait; nothing diverges, and nothing is open. */
+/** Replays what is left while transfers wait. Fails if something diverges or remains open. */
 async function replayRest(example: LedgerExample, target: string, ...more: readonly string[]): Promise<Replayed> {
   const argv = ["journal", "replay", "--service", "ledger", "--target", target, "--verify", ...more];
   example.say(`  $ ashlar ${argv.join(" ")}`);
@@ -90,7 +90,7 @@ async function replayRest(example: LedgerExample, target: string, ...more: reado
   return rest;
 }
 
-/** Fails unless both versions say the same of every account. */
+/** Fails unless both versions state the same balances. */
 async function compare({ branch }: LedgerExample, one: string, other: string): Promise<void> {
   for (const name of customers) {
     const [a, b] = [await branch.account(name, one), await branch.account(name, other)];
@@ -99,7 +99,7 @@ async function compare({ branch }: LedgerExample, one: string, other: string): P
   }
 }
 
-/** The first transfer that v2 booked live: the first one that v1 does not have. */
+/** Returns the first transfer that v2 booked live, which is the first one that v1 does not have. */
 async function firstOf({ mesh, v1 }: LedgerExample): Promise<number> {
   const known = new Set(booksOf(v1).map((line) => (JSON.parse(line) as { sequence: number }).sequence));
   const listed = await entries(mesh);

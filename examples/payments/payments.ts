@@ -1,4 +1,7 @@
-/** The application, in the version of its proxy: v1 serves shop.v1, v2 serves shop.v2 and shop.v1 for those who have not moved. */
+/**
+ * The application, in the version of its proxy: v1 serves shop.v1; v2 serves shop.v2, and shop.v1 for callers that have
+ * not moved.
+ */
 import { Server, type ServerUnaryCall, type ServerWritableStream, type sendUnaryData } from "@grpc/grpc-js";
 import { runService } from "../shop/run-service.js";
 import { type Payment, PaymentsV1, PaymentsV2 } from "./protocol.js";

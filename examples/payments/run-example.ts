@@ -20,11 +20,11 @@ export interface Example {
   say(text: string): void;
   /** Applies policy files and waits until every proxy follows. Returns the number of the revision. */
   apply(message: string, ...files: readonly string[]): Promise<number>;
-  /** Goes back to the revision before, everywhere. */
+  /** Rolls back to the revision before, on all proxies. */
   rollback(): Promise<number>;
 }
 
-/** `first`: policy files, in force before `run` is called, when v1 and the caller are up. */
+/** Runs an example. `first`: policy files that are in force before `run` is called; v1 and the caller are up then. */
 export async function runExample(first: readonly string[], run: (example: Example) => Promise<void>): Promise<never> {
   const say = (text: string): void => console.log(text);
   return runOnMesh(async (mesh) => {
@@ -48,7 +48,7 @@ export async function runExample(first: readonly string[], run: (example: Exampl
   });
 }
 
-/** Waits until so many instances of payments, or of another service, are healthy. */
+/** Waits until this many instances of payments, or of another service, are healthy. */
 export async function untilHealthy(mesh: DemoMesh, count: number, service = "payments"): Promise<void> {
   for (const endMs = Date.now() + healthyMs; ; ) {
     const services = await mesh.ashlarJson<{ name: string; endpoints: { healthy: boolean }[] }[]>(0, "services");

@@ -1,4 +1,4 @@
-/** The caller of payments, which knows shop.v1 only and never stops calling: every call that fails is counted. */
+/** The caller of payments. It knows shop.v1 only and never stops calling; every failed call is counted. */
 import { type Client, Metadata, status } from "@grpc/grpc-js";
 import { join, type Mesh } from "../../sdk/index.js";
 import { callWith } from "../shop/calls.js";
@@ -28,12 +28,12 @@ export class Shopfront {
     this.#loop = this.#callOn();
   }
 
-  /** Joins beside the proxy of storefront, opens a stream, and begins to call. */
+  /** Joins through the proxy of storefront, opens a stream, and begins to call. */
   static async open(mesh: DemoMesh): Promise<Shopfront> {
     return new Shopfront(await join({ service: "storefront", agent: mesh.agentOf("storefront") }));
   }
 
-  /** Charges for a user; fails unless that is served. */
+  /** Charges a user; fails unless the call is answered. */
   async charge(user: string, headers: Readonly<Record<string, string>> = {}): Promise<Payment> {
     const { code, message, responses } = await this.#charge(user, headers);
     const [payment] = responses;
@@ -51,7 +51,9 @@ export class Shopfront {
     return sides;
   }
 
-  /** Stops calling; fails if any call was lost, or the stream did not go on to the end where it began. */
+  /**
+   * Stops calling. Fails if any call was lost, or if the stream did not reach its end at the instance where it began.
+   */
   async close(): Promise<string> {
     this.#running = false;
     await this.#loop;

@@ -8,10 +8,10 @@ import {
   status,
 } from "@grpc/grpc-js";
 
-/** What a call came to. */
+/** The result of a call. */
 export interface Outcome<Response> {
   readonly code: status;
-  /** What the other side said about it. */
+  /** The status message of the other side. */
   readonly message: string;
   readonly responses: readonly Response[];
   readonly trailers: Metadata;
@@ -81,7 +81,7 @@ export async function callOne<Response>(
   throw Object.assign(new Error(`${method}: ${message}`), { code, details: message, metadata: trailers });
 }
 
-/** A failed call's status for whoever called this service. */
+/** Returns a failed call's status for the caller of this service. */
 export function passOn(error: unknown): Partial<ServiceError> {
   const { code = status.INTERNAL, details = "failed" } = error as Partial<ServiceError>;
   return { code, details };

@@ -1,4 +1,4 @@
-/** A courier outside the mesh: a server over TLS that knows nothing of Ashlar. */
+/** A courier outside the mesh: a TLS server that knows nothing of Ashlar. */
 import { createPrivateKey, randomBytes } from "node:crypto";
 import { Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData } from "@grpc/grpc-js";
 import { generatePrivateKeyPem, issueCertificate, publicKeyDer, toPem } from "../../runtime/tls-identity-issue.js";
@@ -9,9 +9,9 @@ const hourMs = 3_600_000;
 export interface Courier {
   /** "HOST:PORT". */
   readonly address: string;
-  /** The name that its certificate is for. */
+  /** The host name that its certificate is valid for. */
   readonly host: string;
-  /** PEM of its certificate, which it signed itself. */
+  /** Its self-signed certificate in PEM. */
   readonly certificate: string;
   close(): void;
 }

@@ -5,13 +5,13 @@ const issuer = "https://accounts.shop.example";
 /** An issuer of tokens for end users. */
 export interface Accounts {
   readonly issuer: string;
-  /** Its keys, as a JWK set. */
+  /** Its public keys, as a JWK set. */
   readonly jwks: string;
   /** Returns a token that is good for five minutes. */
   token(sub: string, roles: readonly string[]): string;
 }
 
-/** Somebody's accounts: a key that is made now, and the tokens that it signs. */
+/** Creates an issuer with a fresh key, which signs its tokens. */
 export function openAccounts(): Accounts {
   const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const encode = (part: object): string => Buffer.from(JSON.stringify(part)).toString("base64url");

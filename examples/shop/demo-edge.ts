@@ -10,7 +10,7 @@ import { type Booking, Couriers, shopDescriptors } from "./shop.js";
 
 const inForceMs = 15_000;
 
-/** `apply` puts the policy of the edge in force. */
+/** `apply` activates the policy for the gateway and the egress. */
 export async function waysInAndOut(demo: Demo, apply: (demo: Demo) => Promise<unknown>): Promise<void> {
   await apply(demo);
   await comeIn(demo);
@@ -52,7 +52,7 @@ async function comeIn({ mesh, accounts, say }: Demo): Promise<void> {
 async function goOut({ mesh, storefront, say }: Demo, courier: Courier): Promise<void> {
   const ca = join(mesh.folder, "courier-ca.pem");
   writeFileSync(ca, courier.certificate);
-  // what is on loopback points inside, so it is refused unless it is listed
+  // an egress to a loopback address is refused unless the address is allowed
   const where = ["--address", courier.address, "--server-name", courier.host, "--ca", ca];
   const argv = ["egress", "set", "courier", ...where, "--allow-address", "127.0.0.1/32"];
   say(`  $ ashlar ${argv.map((word) => (word === ca ? relative(root, ca) : word)).join(" ")}`);

@@ -1,4 +1,4 @@
-/** The processes of the demo: a control plane, proxies and services, each its own, stopped by its own process id. */
+/** The processes of the demo: a control plane, proxies and services. Each is stopped by its own process id. */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { createWriteStream, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -23,29 +23,29 @@ interface DemoProcess {
   readonly ended: Promise<void>;
 }
 
-/** A service and the proxy beside it; without an application the proxy only serves calls that go out. */
+/** A service and the proxy beside it. Without an application the proxy carries outbound calls only. */
 export interface Member {
   readonly name: string;
   readonly service: string;
   readonly version: string;
-  /** File of the application under examples/, without its ending. */
+  /** The file of the application under examples/, without its extension. */
   readonly application?: string;
-  /** What it finds in its environment. */
+  /** Further environment variables of the application. */
   readonly env?: Readonly<Record<string, string>>;
 }
 
-/** A command that goes on until it is told to stop. */
+/** A command that runs until it is told to stop. */
 export interface RunningCommand {
-  /** Resolves once it has said this. */
+  /** Resolves once the command has printed this text. */
   said(text: string): Promise<void>;
-  /** Sends SIGTERM. Returns its exit code and all that it said. */
+  /** Sends SIGTERM. Returns the exit code and everything that the command printed. */
   stop(): Promise<{ readonly code: number; readonly text: string }>;
 }
 
 export class DemoMesh {
-  /** Data and logs. */
+  /** The folder for data and logs. */
   readonly folder: string;
-  /** Sockets: a short path, because a Unix socket's path has at most 107 bytes. */
+  /** The folder for sockets, with a short path, because the path of a Unix socket has at most 107 bytes. */
   readonly sockets: string;
   readonly #processes: DemoProcess[] = [];
   #stopping: Promise<void> | undefined;
@@ -69,7 +69,8 @@ export class DemoMesh {
   /** Starts NATS and a control plane, and waits until it serves. */
   async startControlPlane(): Promise<void> {
     const data = join(this.folder, "up");
-    // plain, since a browser would warn of a certificate of the mesh; the console is on loopback as everything here is
+    // plain HTTP, because a browser would warn of the mesh's certificate; like everything here, the console is on
+    // loopback
     const console = ["--console", "127.0.0.1:0", "--console-plain"];
     const up = this.#start("up", [command, "up", "--data", data, "--mesh", "shop", ...console]);
     await this.#until("the control plane is ready", up, () => existsSync(join(data, "ready.json")));
@@ -81,12 +82,12 @@ export class DemoMesh {
     await this.startApplication(member);
   }
 
-  /** Mints a token and starts the proxy alone; one that ran before goes on with the identity that it has. */
+  /** Mints a token and starts the proxy alone. A proxy that ran before continues with the identity that it has. */
   async startProxy({ name, service, version }: Member): Promise<void> {
     const sockets = join(this.sockets, name);
     mkdirSync(sockets, { mode: 0o700, recursive: true });
     const agent = join(sockets, "agent.sock");
-    rmSync(agent, { force: true }); // of one that was killed
+    rmSync(agent, { force: true }); // the socket may be left from a killed proxy
     const token = await this.ashlar("token", "--service", service, "--version", version);
     if (token.code !== 0) throw new Error(token.error.trim());
     const tokenPath = join(this.folder, `${name}.token`);
@@ -190,7 +191,7 @@ export class DemoMesh {
     const logPath = join(this.folder, "logs", `${name}.log`);
     writeFileSync(logPath, "");
     const log = createWriteStream(logPath, { flags: "a" });
-    // detached: Ctrl-C in a terminal goes to the demo alone, which then stops them in order
+    // detached, so that Ctrl-C in a terminal reaches only the demo, which then stops the processes in order
     const stdio = ["ignore", "pipe", "pipe"] as const;
     const child = spawn(process.execPath, argv, {
       env: { ...process.env, XDG_CONFIG_HOME: "/dev/null", ...env },

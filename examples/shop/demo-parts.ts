@@ -1,4 +1,4 @@
-/** What each step of the demo is given, and how it says that it did not do what it shows. */
+/** What each step of the demo receives, and how it reports that something did not happen. */
 import type { Client } from "@grpc/grpc-js";
 import { join as joinMesh, type Mesh } from "../../sdk/index.js";
 import { type Accounts, openAccounts } from "./demo-accounts.js";
@@ -16,7 +16,7 @@ export interface Demo {
   say(text: string): void;
 }
 
-/** The demo speaks as the storefront, which has a proxy and no application of its own. */
+/** Opens the demo, which calls as the storefront: that has a proxy and no application of its own. */
 export async function openDemo(mesh: DemoMesh, say: (text: string) => void): Promise<Demo> {
   const storefront = await joinMesh({ service: "storefront", agent: mesh.agentOf("storefront") });
   return {

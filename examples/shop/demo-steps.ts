@@ -1,4 +1,4 @@
-/** What the demo shows, step by step: each says what it does, does it with real calls, and checks what came of it. */
+/** The steps of the demo. Each says what it does, does it with real calls, and checks the result. */
 import { join, relative } from "node:path";
 import { status } from "@grpc/grpc-js";
 import { call, callOne } from "./calls.js";
@@ -143,7 +143,7 @@ function applyCanary(demo: Demo, message: string, name: string): Promise<Applied
   return apply(demo, message, ...policy, noRefunds, file("policies-demo", name));
 }
 
-/** What is in force once the mesh is open at its edge. */
+/** The policy that is in force once the gateway is open. */
 const inForce = [...policy, routes, noRefunds, file("policies-demo/edge.yaml")];
 
 function applyEdge(demo: Demo): Promise<Applied> {
@@ -153,7 +153,7 @@ function applyEdge(demo: Demo): Promise<Applied> {
 const ledger = (demo: Demo): Promise<void> =>
   ledgerOfWrites(demo, (message, ...files) => apply(demo, message, ...inForce, ...files));
 
-/** In this order: later steps build on earlier ones. */
+/** The steps in order; later ones build on earlier ones. */
 export const steps: readonly { readonly title: string; readonly run: (demo: Demo) => Promise<void> }[] = [
   { title: "The first policy", run: firstPolicy },
   { title: "A call that is allowed", run: allowedCall },

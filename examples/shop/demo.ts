@@ -1,6 +1,6 @@
 /**
- * The demo: starts a mesh with the shop's services, shows it working, and stays up until Ctrl-C.
- * With --exit it leaves after the last step: 0, or 1 where a step did not do what it says.
+ * The demo: starts a mesh with the shop's services, shows how it works, and stays up until Ctrl-C. With --exit it
+ * leaves after the last step, with code 0, or 1 if a step failed.
  */
 import { relative } from "node:path";
 import { DemoMesh, type Member } from "./demo-mesh.js";
@@ -90,7 +90,7 @@ async function main(argv: readonly string[]): Promise<number> {
   try {
     const outcome = await Promise.race([show(), asked]);
     if (argv.includes("--exit")) {
-      failed = outcome !== "shown"; // whoever asked for the steps and stopped them has not seen them hold
+      failed = outcome !== "shown"; // a demo that was interrupted has not shown that the steps work
     } else if (outcome === "shown") {
       await suggest(mesh);
       await asked;
@@ -101,7 +101,7 @@ async function main(argv: readonly string[]): Promise<number> {
     console.error(`Logs: ${relative(process.cwd(), mesh.folder)}/logs`);
   }
   say("\nStopping …");
-  if (demo !== undefined) await closeDemo(demo).catch(() => {}); // what matters now is that every process ends
+  if (demo !== undefined) await closeDemo(demo).catch(() => {}); // every process must be ended, whatever fails here
   await mesh.stop();
   if (!failed) mesh.remove();
   return failed ? 1 : 0;

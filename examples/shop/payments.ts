@@ -1,4 +1,4 @@
-/** Payments: unary methods. It knows who is asking, because the mesh tells. */
+/** Payments: unary methods. The mesh tells it who is calling. */
 import { Server, type ServerUnaryCall, type sendUnaryData } from "@grpc/grpc-js";
 import { callerOf } from "../../sdk/index.js";
 import { runService } from "./run-service.js";

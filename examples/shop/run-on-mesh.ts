@@ -1,8 +1,8 @@
-/** Runs an example on a mesh of its own, and leaves with 0 only if everything that it claims held. */
+/** Runs an example on a mesh of its own, and exits with 0 only if all its checks passed. */
 import { relative } from "node:path";
 import { DemoMesh } from "./demo-mesh.js";
 
-/** `show` fails where something did not do what the example says; the logs are kept then. */
+/** Runs `show`, which must throw if a check fails; the logs are then kept. */
 export async function runOnMesh(show: (mesh: DemoMesh) => Promise<void>): Promise<never> {
   const mesh = new DemoMesh();
   const stop = new Promise<never>((_, reject) => {

@@ -1,8 +1,11 @@
-/** What every service of the shop does around its own work: join, serve, and leave when it is asked to stop. */
+/** What every service of the shop does around its own work: join, serve, and leave when it is told to stop. */
 import type { Server, ServiceClientConstructor } from "@grpc/grpc-js";
 import { join, type Mesh } from "../../sdk/index.js";
 
-/** Joins as `service`, lets `build` make the server, and serves until SIGTERM or Ctrl-C; then leaves and loses no call. */
+/**
+ * Joins as `service`, calls `build` to make the server, and serves until SIGTERM or Ctrl-C; then leaves without losing
+ * a call.
+ */
 export async function runService(service: string, build: (mesh: Mesh) => Server): Promise<void> {
   try {
     const mesh = await join({ service });
@@ -22,7 +25,7 @@ export async function runService(service: string, build: (mesh: Mesh) => Server)
   }
 }
 
-/** A client of another service of the mesh. */
+/** Returns a client of another service of the mesh. */
 export function clientOf(mesh: Mesh, service: ServiceClientConstructor, name: string) {
   return new service(...mesh.client(name));
 }

@@ -1,11 +1,11 @@
-/** The shop's protocol, loaded as an application would: from its .proto file. */
+/** The shop's protocol, loaded from its .proto file as an application would load it. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { type GrpcObject, loadPackageDefinition, type ServiceClientConstructor } from "@grpc/grpc-js";
 import { loadSync } from "@grpc/proto-loader";
 import { descriptorSetOf } from "./descriptor-set.js";
 
-// compiled code runs from dist/, the .proto stays with the sources
+// compiled code runs from dist/, while the .proto file stays with the sources
 const folders = [import.meta.dirname, join(import.meta.dirname, "../../../examples/shop")];
 export const shopFolder = folders.find((folder) => existsSync(join(folder, "shop.proto"))) ?? import.meta.dirname;
 
@@ -15,10 +15,10 @@ const shop = loadPackageDefinition(definition).shop as GrpcObject;
 export const Checkout = shop.Checkout as ServiceClientConstructor;
 export const Inventory = shop.Inventory as ServiceClientConstructor;
 export const Payments = shop.Payments as ServiceClientConstructor;
-/** Outside the mesh. */
+/** A service outside the mesh. */
 export const Couriers = shop.Couriers as ServiceClientConstructor;
 
-/** A FileDescriptorSet of the protocol, such as `buf build -o` and `protoc --descriptor_set_out` write. */
+/** Returns a FileDescriptorSet of the protocol, as `buf build -o` and `protoc --descriptor_set_out` write it. */
 export function shopDescriptors(): Buffer {
   return descriptorSetOf(definition, "shop.Order");
 }
