@@ -9,6 +9,7 @@ import type { Endpoint, PreparedRevision, Rejection } from "../core/model.js";
 import type { CompiledUnit } from "../core/policy/compile.js";
 import type { CompiledTelemetry } from "../core/policy/compiled-telemetry.js";
 import type { TrustedIssuer } from "../core/token/token-model.js";
+import type { AfterTime } from "../runtime/lost-time.js";
 import type { AppliedReport, AppliedWrites } from "./agent/applied-writes.js";
 
 /** The proxy's identity with what calls need for TLS. Each renewal replaces the whole object. */
@@ -154,7 +155,7 @@ export interface OutsideView {
   /** Whether an endpoint is an address outside. */
   isOutside(endpoint: Endpoint): boolean;
   /** Connects to an endpoint outside, with proof of who it is. undefined: it is none. */
-  dial(endpoint: Endpoint): Promise<Socket> | undefined;
+  dial(endpoint: Endpoint, after: AfterTime): Promise<Socket> | undefined;
   /** Whether a connection may go on, by what the trust log says now. undefined: it does not lead outside. */
   isTrusted(socket: Socket): boolean | undefined;
   /** Says why an egress has no endpoints; "": it has some. */

@@ -6,6 +6,7 @@ import type { Clock } from "./clock.js";
 import { ConnectionGate, type GateCounts, type GatedConnection, type GateLimits } from "./connection-gate.js";
 import { listenOn } from "./listen.js";
 import type { Logger } from "./log.js";
+import { LostTime } from "./lost-time.js";
 
 export interface GatedListenerOptions {
   readonly host: string;
@@ -50,7 +51,10 @@ const sayEveryMs = 60_000;
 /** Listens; fails with `unavailable` if it cannot. */
 export async function listenGated(options: GatedListenerOptions): Promise<GatedListener> {
   const { limits, clock, log, protocol = "h2" } = options;
-  const gate = new ConnectionGate(limits, () => clock.monotonicMs());
+  // a stranger's time does not go on while this process does not read what it sent
+  const lost = new LostTime(sweepMs, clock.monotonicMs());
+  const attendedMs = (): number => clock.monotonicMs() - lost.totalMs(clock.monotonicMs());
+  const gate = new ConnectionGate(limits, attendedMs);
   const bounds = { ALPNProtocols: [protocol], handshakeTimeout: handshakeMsMax };
   const tls = createTlsServer({ ...options.tls, ...bounds });
   const byPeer = new Map<string, GatedConnection>();
@@ -77,7 +81,7 @@ export async function listenGated(options: GatedListenerOptions): Promise<GatedL
     socket.destroy();
   });
   const { port } = await listenOn(net, { host: options.host, port: options.port }, { backlog });
-  const stopSweeping = sweepEvery(gate, log);
+  const stopSweeping = sweepEvery(gate, log, () => void lost.turn(clock.monotonicMs()));
   const doubted = new WeakSet<TLSSocket>();
   const judging = setInterval(() => {
     for (const socket of known) {
@@ -134,9 +138,10 @@ function admit(socket: Socket, { gate, next, byPeer }: Parts): void {
 }
 
 /** Drops connections whose time is over, and logs that once a minute. */
-function sweepEvery(gate: ConnectionGate, log: Logger): () => void {
+function sweepEvery(gate: ConnectionGate, log: Logger, turn: () => void): () => void {
   let [said, saidMs] = [0, Number.NEGATIVE_INFINITY];
   const timer = setInterval(() => {
+    turn();
     gate.sweep();
     const { dropped, strangers } = gate.counts;
     if (dropped === said || performance.now() - saidMs < sayEveryMs) return;

@@ -1,6 +1,6 @@
 /**
  * Opens COUNT connections over TLS, spread over PORT..., and keeps them; with `http2` they greet as HTTP/2 does, with `tls` they say
- * nothing. Arguments: http2|tls COUNT PORT... Prints `open N` when all stand.
+ * nothing. Arguments: http2|tls COUNT PORT... Prints `open N` when all stand, and `closed` for each that the other side closes.
  */
 import type { Socket } from "node:net";
 import { connect, createSecureContext } from "node:tls";
@@ -43,6 +43,7 @@ async function lane(): Promise<void> {
   while (begun < total) {
     const socket = await dial();
     socket.on("error", () => {});
+    socket.once("close", () => console.log("closed"));
     if (speaks === "http2") new SocketConnection(socket, false, defaultLimits, owner, deps);
     else socket.resume();
     open++;

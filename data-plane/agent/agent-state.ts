@@ -22,7 +22,8 @@ export type AgentEvent =
   | { readonly kind: "unreachable"; readonly reason: string }
   | { readonly kind: "pong"; readonly nowMs: number }
   | { readonly kind: "leave" }
-  | { readonly kind: "tick"; readonly nowMs: number }
+  /** `lostMs`: for so long since the last tick the proxy did not read what the application said. */
+  | { readonly kind: "tick"; readonly nowMs: number; readonly lostMs: number }
   | { readonly kind: "drained" }
   /** The application's socket refused a call. */
   | { readonly kind: "refused" }
@@ -116,12 +117,13 @@ function stepRegistered(
     case "leave":
       return to({ kind: "leaving" }, { kind: "drain" });
     case "tick": {
-      const silentMs = event.nowMs - state.heardMs;
-      if (silentMs > leaseMs && !state.toldSilent) {
-        return to({ ...state, toldSilent: true }, { kind: "warn-silent", silentMs: Math.round(silentMs) });
+      const now = event.lostMs === 0 ? state : { ...state, heardMs: state.heardMs + event.lostMs };
+      const silentMs = event.nowMs - now.heardMs;
+      if (silentMs > leaseMs && !now.toldSilent) {
+        return to({ ...now, toldSilent: true }, { kind: "warn-silent", silentMs: Math.round(silentMs) });
       }
-      if (silentMs > leaseMs / 3 && !state.pinged) return to({ ...state, pinged: true }, { kind: "ping" });
-      return to(state);
+      if (silentMs > leaseMs / 3 && !now.pinged) return to({ ...now, pinged: true }, { kind: "ping" });
+      return to(now);
     }
     case "registration": {
       const reason = "this stream has registered already";

@@ -1,6 +1,7 @@
 /** Drives one registration stream of the agent. */
 import { messageOf } from "../../core/errors.js";
 import type { Logger } from "../../runtime/log.js";
+import { LostTime } from "../../runtime/lost-time.js";
 import type { AppRegistration } from "../ports.js";
 import type { AgentEffect, AgentEvent, AgentState } from "./agent-state.js";
 import { newRegistration, step } from "./agent-state.js";
@@ -45,7 +46,12 @@ export class RegistrationLoop {
   constructor(ports: RegistrationPorts, leaseMs: number) {
     this.#ports = ports;
     this.#leaseMs = leaseMs;
-    this.#ticker = setInterval(() => this.handle({ kind: "tick", nowMs: ports.nowMs() }), leaseMs / 10).unref();
+    const everyMs = leaseMs / 10;
+    const lost = new LostTime(everyMs, ports.nowMs());
+    this.#ticker = setInterval(() => {
+      const nowMs = ports.nowMs();
+      this.handle({ kind: "tick", nowMs, lostMs: lost.turn(nowMs) });
+    }, everyMs).unref();
   }
 
   get ended(): boolean {

@@ -9,24 +9,23 @@ import type { ProxyEngine } from "../proxy/forward/proxy-engine.js";
 import { Http1Connection, type Http1Deps } from "./http1/http1-connection.js";
 import type { Exchange } from "./web/exchange.js";
 
-const tickMs = 1000;
 /** KiB of one message, unless policy says. */
 const messageKibUsual = 4096;
 
 export class EdgeWebDoor implements WebDoor {
   readonly #engine: ProxyEngine;
   readonly #connections = new Set<Http1Connection>();
-  readonly #timer: NodeJS.Timeout;
+  /** Stops telling the connections the time. */
+  readonly stop: () => void;
   #listener: EdgeListener | undefined;
   /** Answers requests. */
   take: (exchange: Exchange) => void = (exchange) => exchange.refuse(503);
 
   constructor(engine: ProxyEngine) {
     this.#engine = engine;
-    this.#timer = setInterval(() => {
-      const nowMs = engine.loop.time();
-      for (const connection of this.#connections) connection.tick(nowMs);
-    }, tickMs).unref();
+    this.stop = engine.loop.onTick((nowMs, lostMs) => {
+      for (const connection of this.#connections) connection.tick(nowMs, lostMs);
+    });
   }
 
   /** Applies what policy says; `listener`: undefined if it has none. */
@@ -67,9 +66,5 @@ export class EdgeWebDoor implements WebDoor {
       closed();
     });
     return connection;
-  }
-
-  stop(): void {
-    clearInterval(this.#timer);
   }
 }

@@ -30,7 +30,7 @@ import { EdgeLimiter } from "./edge-limits.js";
 import { EdgeRecorder } from "./edge-recorder.js";
 import { type EdgeTls, provedClient } from "./edge-tls.js";
 import { EdgeWebDoor } from "./edge-web-door.js";
-import { shareOf } from "./listener-share.js";
+import { shareOf, warnOfFewFiles } from "./listener-share.js";
 import { MeteredCall } from "./metered-call.js";
 import type { Descriptors } from "./web/descriptors.js";
 import { Http2Exchange } from "./web/http2-exchange.js";
@@ -101,6 +101,7 @@ export class Edge extends Outbound {
     this.#deps = deps;
     this.#options = options;
     this.#limiter = limiter;
+    warnOfFewFiles(deps.log, edgeLimits, options.listeners);
     this.#recorder = new EdgeRecorder(deps, options.workload, options.config.name);
     this.#judge = new EdgeJudge(limiter, this.#recorder, deps.trust);
     this.#webDoor = web;

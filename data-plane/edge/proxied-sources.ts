@@ -2,10 +2,9 @@
 import type { Socket } from "node:net";
 import type { Networks } from "../../runtime/networks.js";
 import { plainAddress } from "../proxy/call-inputs.js";
+import type { After } from "../proxy/forward/tell-http2.js";
 import { proxyHeadBytes, readSource, restOf } from "./proxy-protocol.js";
 
-/** So long a balancer may take to say it. */
-const headerMs = 5000;
 /** So many connections may be about to say it. */
 const waitingMax = 2048;
 
@@ -29,19 +28,19 @@ export class ProxiedSources {
    * Reads what a balancer says first, then passes the connection on; one that says nothing, or something else, is closed.
    * Connections of others are passed on as they are.
    */
-  readonly front = (socket: Socket, pass: (socket: Socket) => void): void => {
+  readonly front = (socket: Socket, pass: (socket: Socket) => void, after: After): void => {
     const address = plainAddress(socket.remoteAddress);
     if (address === undefined || !this.#from.has(address)) pass(socket);
     else if (this.#waiting >= waitingMax) socket.destroy();
-    else this.#read(socket, pass);
+    else this.#read(socket, pass, after);
   };
 
-  #read(socket: Socket, pass: (socket: Socket) => void): void {
+  #read(socket: Socket, pass: (socket: Socket) => void, after: After): void {
     this.#waiting++;
     let head: Buffer | undefined;
-    const timer = setTimeout(() => socket.destroy(), headerMs);
+    const inTime = after(() => socket.destroy());
     const done = (): void => {
-      clearTimeout(timer);
+      inTime();
       socket.off("readable", read);
       socket.off("close", done);
       socket.off("error", ignore);

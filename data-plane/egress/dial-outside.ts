@@ -6,6 +6,7 @@ import { checkServerIdentity, connect, type PeerCertificate } from "node:tls";
 import type { TrustedEgress } from "../../core/egress/trusted-egress.js";
 import { AshlarError, messageOf } from "../../core/errors.js";
 import { fileReason } from "../../runtime/file-reason.js";
+import type { AfterTime } from "../../runtime/lost-time.js";
 
 /** Where a key lies that proves outside who we are. Plain data. */
 export interface EgressKey {
@@ -35,7 +36,12 @@ export function portOf(address: string): number {
  * Connects to one address of an egress. Fails with `unavailable` if it cannot be reached, does not speak h2, or lacks the
  * client's key, and with `invalid_identity` if its certificate is not for its name or not by its CA.
  */
-export async function dialOutside(egress: TrustedEgress, address: string, keys: readonly EgressKey[]): Promise<Socket> {
+export async function dialOutside(
+  egress: TrustedEgress,
+  address: string,
+  keys: readonly EgressKey[],
+  after: AfterTime,
+): Promise<Socket> {
   const proof = await readProof(egress, keys);
   const name = serverNameOf(egress);
   const where = `${egress.name} at ${isIP(address) === 6 ? `[${address}]` : address}:${portOf(egress.address)}`;
@@ -52,17 +58,17 @@ export async function dialOutside(egress: TrustedEgress, address: string, keys: 
       checkServerIdentity: (_host: string, certificate: PeerCertificate) => checkServerIdentity(name, certificate),
     });
     const fail = (error: unknown): void => {
-      clearTimeout(timer);
+      inTime();
       socket.destroy();
       reject(asRefusal(error, where));
     };
-    const timer = setTimeout(() => fail(new Error("no TLS handshake within 5 s")), connectTimeoutMs);
+    const inTime = after(connectTimeoutMs, () => fail(new Error("no TLS handshake within 5 s")));
     socket.once("error", fail);
     const closed = (): void => fail(new Error("the connection was closed"));
     socket.once("close", closed);
     socket.once("secureConnect", () => {
       if (socket.alpnProtocol !== "h2") return fail(new Error("it does not speak h2"));
-      clearTimeout(timer);
+      inTime();
       socket.off("error", fail);
       socket.off("close", closed);
       socket.setNoDelay(true);

@@ -11,6 +11,7 @@ import { gatewayWorkload } from "../../core/identity.js";
 import type { Endpoint } from "../../core/model.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
+import type { AfterTime } from "../../runtime/lost-time.js";
 import { Networks } from "../../runtime/networks.js";
 import type { CallPolicy, FollowedEndpoints, OutsideView, OutsideWay, TrustView } from "../ports.js";
 import { dialOutside, type EgressKey, hostOf, portOf, serverNameOf } from "./dial-outside.js";
@@ -107,9 +108,9 @@ export class Egresses implements FollowedEndpoints, OutsideView {
     return this.#ways.get(endpoint)?.host !== undefined;
   }
 
-  dial(endpoint: Endpoint): Promise<Socket> | undefined {
+  dial(endpoint: Endpoint, after: AfterTime): Promise<Socket> | undefined {
     const known = this.#ways.get(endpoint);
-    return known?.host === undefined ? undefined : this.#dial(known, endpoint);
+    return known?.host === undefined ? undefined : this.#dial(known, endpoint, after);
   }
 
   isTrusted(socket: Socket): boolean | undefined {
@@ -209,10 +210,10 @@ export class Egresses implements FollowedEndpoints, OutsideView {
   }
 
   /** What listens where may have changed since DNS answered. */
-  async #dial({ egress, allowed }: Known, { instance }: Endpoint): Promise<Socket> {
+  async #dial({ egress, allowed }: Known, { instance }: Endpoint, after: AfterTime): Promise<Socket> {
     const why = whyInside(instance, portOf(egress.address), allowed, this.#options.own);
     if (why !== undefined) throw new AshlarError("unavailable", `${instance} ${why}`);
-    const socket = await dialOutside(egress, instance, this.#options.keys);
+    const socket = await dialOutside(egress, instance, this.#options.keys, after);
     this.#sockets.set(socket, egress);
     return socket;
   }

@@ -1,3 +1,4 @@
+import { LostTime } from "../../runtime/lost-time.js";
 import type { Connection } from "../http2/connection.js";
 
 const tickMs = 1000;
@@ -13,11 +14,14 @@ export interface LoopMember {
   readonly writingSinceMs: number;
   /** Writes the waiting output. */
   flush(): void;
-  /** Called about once a second with the time. */
-  tick(nowMs: number): void;
+  /** Called about once a second with the time, and with how much of it since the last call was lost (`LostTime`). */
+  tick(nowMs: number, lostMs: number): void;
   /** Closes the socket at once. */
   destroy(): void;
 }
+
+/** See `LoopMember.tick`. */
+type Ticker = (nowMs: number, lostMs: number) => void;
 
 /**
  * Writes once a turn of the event loop what that turn produced, for all connections; and tells them the time. While
@@ -38,6 +42,8 @@ export class EngineLoop {
   #ahead = 0;
   readonly #timer: NodeJS.Timeout;
   readonly #nowMs: () => number;
+  readonly #lost: LostTime;
+  readonly #tickers = new Set<Ticker>();
   /** The time at the start of this turn's work; exact enough for limits. */
   nowMs: number;
 
@@ -45,6 +51,7 @@ export class EngineLoop {
   constructor(nowMs: () => number) {
     this.#nowMs = nowMs;
     this.nowMs = nowMs();
+    this.#lost = new LostTime(tickMs, this.nowMs);
     this.#timer = setInterval(() => this.#tick(), tickMs);
     this.#timer.unref();
   }
@@ -114,7 +121,29 @@ export class EngineLoop {
 
   #tick(): void {
     this.nowMs = this.#nowMs();
-    for (const connection of this.#connections) connection.tick(this.nowMs);
+    const lostMs = this.#lost.turn(this.nowMs);
+    for (const connection of this.#connections) connection.tick(this.nowMs, lostMs);
+    for (const ticker of this.#tickers) ticker(this.nowMs, lostMs);
+  }
+
+  /** Calls `ticker` as members are called, until the function that it returns is. */
+  onTick(ticker: Ticker): () => void {
+    this.#tickers.add(ticker);
+    return () => void this.#tickers.delete(ticker);
+  }
+
+  /** Calls `end` after `ms` in which this process had time for its sockets, unless the function that it returns is called before. */
+  after(ms: number, end: () => void): () => void {
+    let lostMs = this.#lost.totalMs(this.#nowMs());
+    const arm = (waitMs: number): NodeJS.Timeout =>
+      setTimeout(() => {
+        const [before, now] = [lostMs, this.#lost.totalMs(this.#nowMs())];
+        if (now === before) return end();
+        lostMs = now;
+        timer = arm(now - before);
+      }, waitMs);
+    let timer = arm(ms);
+    return () => clearTimeout(timer);
   }
 
   /** Cuts every connection. */

@@ -188,9 +188,11 @@ export class SocketConnection implements ConnectionHandler, LoopMember {
     this.socket.end();
   }
 
-  tick(nowMs: number): void {
+  tick(nowMs: number, lostMs: number): void {
+    if (this.writingSinceMs >= 0) this.writingSinceMs += lostMs;
+    if (this.#deadSinceMs >= 0) this.#deadSinceMs += lostMs;
     try {
-      this.connection.tick(nowMs);
+      this.connection.tick(nowMs, lostMs);
     } catch (error) {
       this.#crash(error);
     }

@@ -7,16 +7,16 @@ type ClockPort = Pick<ConnectionPort, "dead" | "limits" | "output" | "streams" |
   readonly control: {
     readonly settingsReceived: boolean;
     readonly settingsAcknowledged: boolean;
-    checkDrain(nowMs: number): void;
+    checkDrain(nowMs: number, lostMs: number): void;
   };
-  readonly headers: { readonly openStreamId: number; readonly openSinceMs: number };
+  readonly headers: { readonly openStreamId: number; openSinceMs: number };
   readonly sender: { readonly waitingBytes: number };
 };
 
 /** Ends what took too long on a connection, and sends keepalive PINGs. */
 export class ConnectionClock {
   readonly #connection: ClockPort;
-  readonly #startedMs: number;
+  #startedMs: number;
   lastReceivedMs: number;
   /** When our unanswered keepalive PING was sent, or 0. */
   pingSentMs = 0;
@@ -29,9 +29,10 @@ export class ConnectionClock {
     this.lastReceivedMs = nowMs;
   }
 
-  tick(nowMs: number): void {
+  tick(nowMs: number, lostMs: number): void {
     const connection = this.#connection;
     const { limits } = connection;
+    if (lostMs > 0) this.#forgive(lostMs);
     if (!connection.control.settingsReceived && nowMs - this.#startedMs > limits.prefaceTimeoutMs) {
       connection.fail(errorCode.protocolError, refusal.timeout_preface);
       return;
@@ -44,9 +45,19 @@ export class ConnectionClock {
       connection.fail(errorCode.enhanceYourCalm, refusal.timeout_headers);
       return;
     }
-    connection.control.checkDrain(nowMs);
+    connection.control.checkDrain(nowMs, lostMs);
     this.#keepAlive(nowMs);
     if (connection.sender.waitingBytes > 0) this.#endStalled(nowMs);
+  }
+
+  /** What the peer sent in time may lie unread. */
+  #forgive(lostMs: number): void {
+    const { headers, sender, streams } = this.#connection;
+    this.#startedMs += lostMs;
+    headers.openSinceMs += lostMs;
+    if (this.pingSentMs > this.lastReceivedMs) this.pingSentMs += lostMs;
+    if (sender.waitingBytes === 0) return;
+    for (const stream of streams.all()) if (stream.stalledSinceMs > 0) stream.stalledSinceMs += lostMs;
   }
 
   #keepAlive(nowMs: number): void {

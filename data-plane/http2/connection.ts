@@ -81,10 +81,10 @@ export class Connection implements ConnectionPort, StreamPort {
     this.sender.pump();
   }
 
-  /** Tells the connection the time. The owner calls it about once a second. */
-  tick(nowMs: number): void {
+  /** Tells the connection the time, about once a second. `lostMs`: for so long of it nobody read what the peer had sent. */
+  tick(nowMs: number, lostMs = 0): void {
     this.nowMs = nowMs;
-    if (!this.dead) this.clock.tick(nowMs);
+    if (!this.dead) this.clock.tick(nowMs, lostMs);
   }
 
   /**

@@ -264,7 +264,8 @@ export class ControlReceiver {
   }
 
   /** Sends the final GOAWAY if the peer does not answer the PING of `startDrain` in time. */
-  checkDrain(nowMs: number): void {
+  checkDrain(nowMs: number, lostMs: number): void {
+    this.#drainSinceMs += lostMs;
     const waited = nowMs - this.#drainSinceMs;
     if (this.#drain === draining.announced && waited > this.#connection.limits.drainPingTimeoutMs) this.#finalGoaway();
   }

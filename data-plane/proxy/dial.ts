@@ -5,6 +5,7 @@ import { connect as connectTls, type SecureContextOptions, type TLSSocket } from
 import { AshlarError, messageOf } from "../../core/errors.js";
 import type { SpiffeId } from "../../core/identity.js";
 import type { HostPort, SocketAddress } from "../../runtime/config.js";
+import type { AfterTime } from "../../runtime/lost-time.js";
 import type { Svid } from "../../runtime/tls-identity.js";
 import { applicationPatienceMs } from "../http2/limits.js";
 
@@ -73,13 +74,14 @@ export interface PeerDial {
   readonly context: SecureContextOptions;
   /** Returns the identity that the peer proved. Fails with `invalid_identity`. */
   verify(socket: TLSSocket): Svid;
+  readonly after: AfterTime;
 }
 
 /**
  * Connects to a peer proxy over mutual TLS and proves that it is `expected` before a byte of a call is sent. Fails with
  * `unavailable` if it cannot be reached, and with `invalid_identity` if it proves another identity.
  */
-export function dialPeer({ address, expected, context, verify }: PeerDial): Promise<Socket> {
+export function dialPeer({ address, expected, context, verify, after }: PeerDial): Promise<Socket> {
   const where = `${address.host}:${address.port}`;
   return new Promise((resolve, reject) => {
     const socket = connectTls({
@@ -92,7 +94,7 @@ export function dialPeer({ address, expected, context, verify }: PeerDial): Prom
       checkServerIdentity: () => undefined, // host names are not identities; the SVID is verified below
     });
     const fail = (error: unknown) => {
-      clearTimeout(timer);
+      inTime();
       socket.destroy();
       reject(
         error instanceof AshlarError
@@ -100,7 +102,7 @@ export function dialPeer({ address, expected, context, verify }: PeerDial): Prom
           : new AshlarError("unavailable", `${where}: ${messageOf(error)}`, { cause: error }),
       );
     };
-    const timer = setTimeout(() => fail(new Error("no TLS handshake within 5 s")), connectTimeoutMs);
+    const inTime = after(connectTimeoutMs, () => fail(new Error("no TLS handshake within 5 s")));
     socket.once("error", fail);
     const closed = () => fail(new Error("the connection was closed"));
     socket.once("close", closed);
@@ -114,7 +116,7 @@ export function dialPeer({ address, expected, context, verify }: PeerDial): Prom
       } catch (error) {
         return fail(error);
       }
-      clearTimeout(timer);
+      inTime();
       socket.off("error", fail);
       socket.off("close", closed);
       socket.setNoDelay(true);

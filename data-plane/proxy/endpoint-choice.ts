@@ -10,6 +10,8 @@ import type { CompiledMirror } from "../../core/policy/compiled-route.js";
 import { chooseAmong, isOfTarget } from "../../core/route/choose-target.js";
 import { parseHostPort } from "../../runtime/config.js";
 import type { Logger } from "../../runtime/log.js";
+import type { AfterTime } from "../../runtime/lost-time.js";
+import type { EngineLoop } from "../http2-sockets/engine-loop.js";
 import type { EndpointView, OutsideView } from "../ports.js";
 import { dialPeer } from "./dial.js";
 import { type UpstreamSession, upstreamSessionDefaults } from "./forward/upstream-session.js";
@@ -27,7 +29,7 @@ export interface EndpointChoiceDeps {
   readonly outside?: OutsideView | undefined;
   readonly pool: UpstreamPool;
   readonly traffic: Traffic;
-  readonly engine: { readonly loop: { time(): number } };
+  readonly engine: { readonly loop: Pick<EngineLoop, "time" | "after"> };
   readonly metrics: ProxyMetrics;
   /** Returns random numbers, uniform in [0, 1). */
   readonly draw: () => number;
@@ -200,7 +202,7 @@ export class EndpointChoice {
     const { metrics, log, traffic, outside } = this.#deps;
     const { address } = endpoint;
     try {
-      const socket = await (outside?.dial(endpoint) ?? this.#dialPeer(service, endpoint));
+      const socket = await (outside?.dial(endpoint, this.#after) ?? this.#dialPeer(service, endpoint));
       traffic.of(service).noteReached(endpoint);
       return socket;
     } catch (error) {
@@ -212,12 +214,20 @@ export class EndpointChoice {
     }
   }
 
+  readonly #after: AfterTime = (ms, late) => this.#deps.engine.loop.after(ms, late);
+
   #dialPeer(service: string, endpoint: Endpoint): Promise<Socket> {
     const { tls, outside } = this.#deps;
     const address = parseHostPort(endpoint.address);
     if (address === undefined) throw new Error(`${endpoint.address} is not HOST:PORT`);
     const expected = workloadId(this.#mesh, outside?.gatewayOf(endpoint) ?? service);
-    return dialPeer({ address, expected, context: tls.context(), verify: (peer) => tls.verify(peer) });
+    return dialPeer({
+      address,
+      expected,
+      context: tls.context(),
+      verify: (peer) => tls.verify(peer),
+      after: this.#after,
+    });
   }
 }
 

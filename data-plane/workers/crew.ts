@@ -4,6 +4,7 @@ import type { Digest } from "../../core/digest.js";
 import { AshlarError, messageOf, unreachable } from "../../core/errors.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
+import { LostTime } from "../../runtime/lost-time.js";
 import { CrewClients } from "./crew-clients.js";
 import { answerTo, type CrewVoice } from "./crew-voice.js";
 import {
@@ -16,7 +17,7 @@ import {
   type WorkerTask,
 } from "./messages.js";
 import type { SpawnWorker } from "./worker-process.js";
-import { fewest, newSlot, renderEnd, type Slot, settle } from "./worker-slot.js";
+import { fewest, isPingDue, newSlot, renderEnd, type Slot, settle } from "./worker-slot.js";
 import {
   type Duty,
   promptOf,
@@ -35,7 +36,6 @@ export interface CrewDeps {
 }
 
 const tickMs = 500;
-const pingEveryMs = 1000;
 /** A worker that lived this long is restarted without delay. */
 const steadyMs = 30_000;
 /** The most messages that a worker may leave unread. */
@@ -196,18 +196,18 @@ export class Crew {
 
   async #tick(): Promise<void> {
     const { clock } = this.#deps;
+    const lost = new LostTime(tickMs, clock.monotonicMs());
     while (!this.#stop.signal.aborted) {
       await clock.sleep(tickMs, this.#stop.signal);
       const nowMs = clock.monotonicMs();
+      const lostMs = lost.turn(nowMs);
       this.#voice?.tick();
       for (const [worker, slot] of this.#slots.entries()) {
-        const state = this.#state.workers[worker];
-        if (nowMs - slot.pingedMs < pingEveryMs || state?.briefed !== true) continue;
-        if (state.waiting.some(({ duty }) => duty.kind === "ping")) continue;
+        if (!isPingDue(slot, this.#state.workers[worker], nowMs)) continue;
         slot.pingedMs = nowMs;
         this.tell(worker, { kind: "ping" }, { kind: "ping" });
       }
-      this.#take({ kind: "tick", nowMs });
+      this.#take({ kind: "tick", nowMs, lostMs });
     }
   }
 

@@ -2,6 +2,7 @@
 import { Backoff } from "../../runtime/backoff.js";
 import type { ListenerName } from "./messages.js";
 import type { WorkerProcess } from "./worker-process.js";
+import type { WorkerState } from "./workers-state.js";
 
 export interface Slot {
   /** undefined while the worker is being restarted. */
@@ -20,6 +21,14 @@ export interface Slot {
   readonly requests: Map<number, (value: unknown) => void>;
   /** Open connections per listener. */
   readonly connections: Map<ListenerName, number>;
+}
+
+const pingEveryMs = 1000;
+
+/** Whether a worker is to be asked for a sign of life. */
+export function isPingDue({ pingedMs }: Slot, state: WorkerState | undefined, nowMs: number): boolean {
+  if (nowMs - pingedMs < pingEveryMs || state?.briefed !== true) return false;
+  return !state.waiting.some(({ duty }) => duty.kind === "ping");
 }
 
 const restart = { msMin: 100, msMax: 10_000 };

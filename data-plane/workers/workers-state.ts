@@ -58,7 +58,8 @@ export type WorkersEvent =
   /** Every worker that must compile this revision has been told. */
   | { readonly kind: "prepare"; readonly digest: Digest }
   | { readonly kind: "exited"; readonly worker: number }
-  | { readonly kind: "tick"; readonly nowMs: number };
+  /** `lostMs`: for so long since the last tick the first process did not read what workers said. */
+  | { readonly kind: "tick"; readonly nowMs: number; readonly lostMs: number };
 
 export type WorkersEffect =
   /** The worker gets calls from now on. */
@@ -118,8 +119,10 @@ export function step(state: WorkersState, event: WorkersEvent): WorkersStep {
       return finishPreparing({ ...state, preparing: new Map(state.preparing).set(event.digest, undefined) }, []);
     case "exited":
       return settle(state, event.worker, down, []);
-    case "tick":
-      return { state, effects: overdue(state, event.nowMs) };
+    case "tick": {
+      const now = event.lostMs === 0 ? state : forgive(state, event.lostMs);
+      return { state: now, effects: overdue(now, event.nowMs) };
+    }
     default:
       return unreachable(event);
   }
@@ -202,6 +205,12 @@ function finishPreparing(state: WorkersState, effects: readonly WorkersEffect[])
   const epoch = serving.length === 0 ? 0 : Math.min(...serving.map((worker) => worker.epoch));
   if (epoch !== state.epoch) all.push({ kind: "evaluating", epoch });
   return { state: { ...state, preparing, epoch }, effects: all };
+}
+
+/** Answers to the first process may lie unread. */
+function forgive(state: WorkersState, lostMs: number): WorkersState {
+  const later = (one: Waiting): Waiting => ({ ...one, sinceMs: one.sinceMs + lostMs });
+  return { ...state, workers: state.workers.map((worker) => ({ ...worker, waiting: worker.waiting.map(later) })) };
 }
 
 function overdue({ workers }: WorkersState, nowMs: number): readonly WorkersEffect[] {

@@ -97,9 +97,11 @@ export class Http1Connection implements HeldConnection, RequestTaker, Http1Wire 
     this.socket.destroy();
   }
 
-  /** Ends what takes too long. Called about once a second. */
-  tick(nowMs: number): void {
+  /** Ends what takes too long. Called about once a second; see `LoopMember.tick`. */
+  tick(nowMs: number, lostMs: number): void {
     const { budget } = this.#deps;
+    this.#shedMs += lostMs;
+    this.#pace.forgive(lostMs);
     const isIdle = this.#exchange === undefined && !this.#reader.isWithin;
     if (isIdle && this.#isLast && nowMs - this.#shedMs >= lastRequestMs) return void this.socket.end();
     const late = this.#pace.lateFor(nowMs, {

@@ -64,6 +64,14 @@ export class Pace {
     this.#writtenMs = nowMs;
   }
 
+  /** For so long we did not look at what the client sent. */
+  forgive(lostMs: number): void {
+    this.#sinceMs += lostMs;
+    this.#cameMs += lostMs;
+    this.#bodyMs += lostMs;
+    this.#writtenMs += lostMs;
+  }
+
   idles(nowMs: number): void {
     this.#sinceMs = nowMs;
     this.#isWaiting = true;

@@ -7,6 +7,7 @@ import type { FieldBlock } from "../../http2/field-block.js";
 import type { Stream, StreamSink } from "../../http2/stream.js";
 import type { HandshakeFailure } from "../proxy-metrics.js";
 import type { ProxyEngine } from "./proxy-engine.js";
+import type { After } from "./tell-http2.js";
 
 /** Who is at the other end of a connection, as its certificate proved. */
 export interface Peer {
@@ -31,8 +32,11 @@ export interface Door {
   turnsAway(socket: Socket): "address" | "listener" | undefined;
   /** Returns who is at the other end, on a plain listener. */
   peerOf(socket: Socket): Peer;
-  /** Reads what somebody in front says of a connection before anything else, then passes it on. Left out: nobody does. */
-  readonly front?: ((socket: Socket, pass: (socket: Socket) => void) => void) | undefined;
+  /**
+   * Reads what somebody in front says of a connection before anything else, then passes it on; it has until `after` calls back. Left
+   * out: nobody says anything.
+   */
+  readonly front?: ((socket: Socket, pass: (socket: Socket) => void, after: After) => void) | undefined;
   /** What else than gRPC is spoken. */
   readonly web: WebDoor;
   /** Returns the most bytes of a message, for connections that are opened now. */

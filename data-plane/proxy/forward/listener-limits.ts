@@ -7,6 +7,8 @@ export interface ListenerLimits {
   /** With mutual TLS, the most connections of peers that have not proved it yet; the oldest makes room. */
   readonly unprovenMax: number;
   readonly handshakeTimeoutMs: number;
+  /** How long a balancer in front may take to say whose connection it passes on. */
+  readonly frontTimeoutMs: number;
   /** What the frame engine of each connection takes. */
   readonly engine: EngineLimits;
 }
@@ -19,6 +21,7 @@ export const inboundLimits: ListenerLimits = {
   connectionsMax: 4096,
   unprovenMax: 2048,
   handshakeTimeoutMs: 10_000,
+  frontTimeoutMs: 5000,
   engine: {
     ...defaultLimits,
     concurrentStreamsMax: 100,

@@ -16,7 +16,7 @@ import { listenForCalls } from "./listen-for-calls.js";
 import type { Door, HeldConnection, ListenerDeps, ListenerTls, Peer, WebDoor } from "./listener-deps.js";
 import type { ListenerLimits } from "./listener-limits.js";
 import { SeldomLog } from "./seldom-log.js";
-import { tellHttp2 } from "./tell-http2.js";
+import { type After, tellHttp2 } from "./tell-http2.js";
 import { fittingUnproven, UnprovenSockets } from "./unproven-sockets.js";
 
 export type { Door, HeldConnection, ListenerDeps, ListenerTls, Peer, WebDoor } from "./listener-deps.js";
@@ -32,6 +32,7 @@ export class Listener {
   readonly #sockets = new Set<Socket>();
   readonly #unproven: UnprovenSockets;
   readonly #unprovenMax: number;
+  readonly #stopSweeping: () => void;
   readonly #crowded: SeldomLog;
   /** Accepts in the place of `#server` where somebody in front speaks first. */
   readonly #front: NetServer | undefined;
@@ -46,12 +47,17 @@ export class Listener {
     this.#limits = limits;
     this.#tls = tls;
     this.#unprovenMax = fittingUnproven(limits.unprovenMax);
-    this.#unproven = new UnprovenSockets(this.#unprovenMax);
+    const { loop } = deps.engine;
+    const nothing = (): void => {};
+    this.#unproven = new UnprovenSockets(this.#unprovenMax, limits.handshakeTimeoutMs, () => loop.time());
+    this.#stopSweeping =
+      tls === undefined ? nothing : loop.onTick((nowMs, lostMs) => this.#unproven.endLate(nowMs, lostMs));
     this.#crowded = new SeldomLog(deps.log);
     this.#server = tls === undefined ? this.#createPlain() : this.#createTls(tls);
     const { front } = door ?? {};
     const pass = (socket: Socket): void => void this.#server.emit("connection", socket);
-    this.#front = front && createNetServer({ noDelay: true }, (socket) => front(socket, pass));
+    this.#front =
+      front && createNetServer({ noDelay: true }, (socket) => front(socket, pass, this.#after(limits.frontTimeoutMs)));
     const accepting = this.#front ?? this.#server;
     accepting.maxConnections = limits.connectionsMax + (tls === undefined ? 0 : this.#unprovenMax);
   }
@@ -115,9 +121,14 @@ export class Listener {
   /** Closes every connection after its last output is written. `end` may answer each open stream before. */
   close(end: (sink: StreamSink) => void): void {
     this.#draining = true;
+    this.#stopSweeping();
     (this.#front ?? this.#server).close();
     for (const connection of this.#connections) connection.close(end);
     for (const socket of this.#sockets) socket.destroy();
+  }
+
+  #after(ms: number): After {
+    return (late) => this.#deps.engine.loop.after(ms, late);
   }
 
   #createPlain(): NetServer {
@@ -140,7 +151,7 @@ export class Listener {
         ...(this.#door === undefined ? { ALPNProtocols: ["h2"] } : { ALPNCallback: alpnOf(this.#door.web) }),
         requestCert: true,
         rejectUnauthorized: true,
-        handshakeTimeout: this.#limits.handshakeTimeoutMs,
+        handshakeTimeout: nodesTimeoutMs,
         noDelay: true,
         ...tls.options,
       },
@@ -214,7 +225,7 @@ export class Listener {
 
   /** Serves a connection without TLS in the version of HTTP that its first bytes are in. */
   #acceptEither(socket: Socket, door: Door): void {
-    tellHttp2(socket, this.#limits.engine.prefaceTimeoutMs, (isHttp2) =>
+    tellHttp2(socket, this.#after(this.#limits.engine.prefaceTimeoutMs), (isHttp2) =>
       this.#accept(socket, door.peerOf(socket), !isHttp2),
     );
   }
@@ -261,5 +272,7 @@ function secureContext(context: SecureContextOptions): SecureContextOptions {
   return { ...context, minVersion: "TLSv1.2", secureOptions: constantsNoTicket };
 }
 
+/** `UnprovenSockets` ends handshakes; Node's own timer counts the time in which this process did not read what the peer sent. */
+const nodesTimeoutMs = 120_000;
 /** SSL_OP_NO_TICKET, and there is no session store: no connection is ever resumed. */
 const constantsNoTicket = 0x4000;

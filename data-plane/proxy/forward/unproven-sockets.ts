@@ -10,34 +10,53 @@ export function fittingUnproven(wanted: number): number {
   return Math.max(1, Math.min(wanted, Math.floor(descriptorsLeft() / 4)));
 }
 
+interface Unproven {
+  readonly socket: Socket;
+  sinceMs: number;
+}
+
 /**
- * Closes the oldest socket when there is no room, so that a client that opens connections and proves nothing keeps nobody
+ * Closes a socket after `msMax`, and the oldest when there is no room, so that a client that opens connections and proves nothing keeps nobody
  * out. There is no bound per address: the proxies of one node, or behind one NAT, share an address.
  */
 export class UnprovenSockets {
   readonly #max: number;
+  readonly #msMax: number;
+  readonly #nowMs: () => number;
   /** The sockets in the order they were added. */
-  readonly #sockets = new Map<string, Socket>();
+  readonly #sockets = new Map<string, Unproven>();
 
-  constructor(max: number) {
+  constructor(max: number, msMax: number, nowMs: () => number) {
     this.#max = max;
+    this.#msMax = msMax;
+    this.#nowMs = nowMs;
   }
 
   /** Adds a socket. Returns false if an older one was closed to make room. */
   add(socket: Socket): boolean {
     const key = keyOf(socket);
     this.#sockets.delete(key);
-    this.#sockets.set(key, socket);
+    this.#sockets.set(key, { socket, sinceMs: this.#nowMs() });
     socket.once("close", () => {
-      if (this.#sockets.get(key) === socket) this.#sockets.delete(key);
+      if (this.#sockets.get(key)?.socket === socket) this.#sockets.delete(key);
     });
     if (this.#sockets.size <= this.#max) return true;
     for (const [oldest, gone] of this.#sockets) {
       this.#sockets.delete(oldest);
-      gone.destroy();
+      gone.socket.destroy();
       return false;
     }
     return true;
+  }
+
+  /** Closes the sockets whose time is over. Called about once a second; see `LoopMember.tick`. */
+  endLate(nowMs: number, lostMs: number): void {
+    if (lostMs > 0) for (const one of this.#sockets.values()) one.sinceMs += lostMs;
+    for (const [key, { socket, sinceMs }] of this.#sockets) {
+      if (nowMs - sinceMs <= this.#msMax) return;
+      this.#sockets.delete(key);
+      socket.destroy();
+    }
   }
 
   /** Removes a socket whose handshake is over: the one that was added, or the TLS socket that wraps it. */

@@ -119,7 +119,7 @@ export class UpstreamSession implements ConnectionOwner {
       if (socket.destroyed) return reject(new AshlarError("unavailable", "the connection was closed"));
       const session = new UpstreamSession(socket, options, engine, name, version);
       const settle = (failure: string | undefined): void => {
-        clearTimeout(timer);
+        inTime();
         session.#onOpen = undefined;
         if (failure === undefined) resolve(session);
         else {
@@ -127,7 +127,8 @@ export class UpstreamSession implements ConnectionOwner {
           session.destroy();
         }
       };
-      const timer = setTimeout(() => settle("no HTTP/2 settings within the bound"), options.prefaceTimeoutMs);
+      const late = (): void => settle("no HTTP/2 settings within the bound");
+      const inTime = engine.loop.after(options.prefaceTimeoutMs, late);
       session.#onOpen = settle;
     });
   }

@@ -184,13 +184,20 @@ describe("agent", () => {
       state = next.state;
       effects.push(...next.effects.map(({ kind }) => kind));
     };
-    for (let nowMs = 0; nowMs <= 120_000; nowMs += leaseMs / 10) happen({ kind: "tick", nowMs });
+    for (let nowMs = 0; nowMs <= 120_000; nowMs += leaseMs / 10) happen({ kind: "tick", nowMs, lostMs: 0 });
     expect(effects).toEqual(["ping", "warn-silent"]);
     expect(state.kind).toBe("registered");
     happen({ kind: "pong", nowMs: 120_000 });
     expect(effects.at(-1)).toBe("say-heard");
     happen({ kind: "pong", nowMs: 121_000 });
     expect(effects).toHaveLength(3);
+  });
+
+  test("an application is not blamed for what its proxy had no time to read", () => {
+    const leaseMs = 15_000;
+    const state = { kind: "registered", heardMs: 0, pinged: true, toldSilent: false } as const;
+    expect(step(state, { kind: "tick", nowMs: 60_000, lostMs: 58_500 }, leaseMs).effects).toEqual([]);
+    expect(step(state, { kind: "tick", nowMs: 60_000, lostMs: 0 }, leaseMs).effects).toHaveLength(1);
   });
 
   test("a socket that refuses a call takes the application out and tells it", async () => {

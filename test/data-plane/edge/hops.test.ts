@@ -100,9 +100,13 @@ describe("a balancer in front", () => {
       passed = resolve;
     });
     const server = createServer((socket) =>
-      sources.front(socket, (one) => {
-        one.once("data", (bytes) => passed?.([sources.sourceOf(one), bytes.toString("latin1")]));
-      }),
+      sources.front(
+        socket,
+        (one) => {
+          one.once("data", (bytes) => passed?.([sources.sourceOf(one), bytes.toString("latin1")]));
+        },
+        () => () => {},
+      ),
     ).listen(0, "127.0.0.1");
     servers.push(server);
     await once(server, "listening");

@@ -8,10 +8,12 @@ import { MeshPorts } from "../../../data-plane/egress/mesh-ports.js";
 import { type DnsResolver, resolveHost } from "../../../data-plane/egress/resolve-host.js";
 import type { EvaluatedPolicy, FollowedEndpoints } from "../../../data-plane/ports.js";
 import { silentLogger } from "../../../runtime/log.js";
+import type { AfterTime } from "../../../runtime/lost-time.js";
 import { Networks } from "../../../runtime/networks.js";
 import { ManualClock, settle } from "../../support/manual-clock.js";
 import { FakeEndpoints, FakeTrust } from "../../support/proxy-fakes.js";
 
+const after: AfterTime = () => () => {};
 const outside = new Set(["cards"]);
 const current = { unit: (name: string) => ({ isOutside: outside.has(name) }) } as unknown as EvaluatedPolicy;
 const cards: TrustedEgress = {
@@ -162,7 +164,7 @@ describe("egresses", () => {
     const config = settings as unknown as Parameters<MeshPorts["add"]>[0];
     ports.add(config, [{ what: "inbound of echo", address: { host: "127.0.0.1", port: 443 } }]);
     ports.add(config);
-    await expect(egresses.dial(endpoint)).rejects.toThrow("127.0.0.1 is a port of the mesh (inbound of echo)");
+    await expect(egresses.dial(endpoint, after)).rejects.toThrow("127.0.0.1 is a port of the mesh (inbound of echo)");
     expect(ports.all).toEqual([{ what: "inbound of echo", host: "127.0.0.1", port: 443 }]);
     ports.forget(config);
     expect(ports.all).toEqual([]);
@@ -221,7 +223,7 @@ describe("egresses", () => {
     await Promise.all([egresses.ready("cards"), egresses.ready("payments")]);
     expect(addresses()).toEqual(["93.184.216.34:443"]);
     expect(egresses.endpoints("payments").map(({ address }) => address)).toEqual(["127.0.0.1:1"]);
-    expect(egresses.endpoints("payments").map((one) => [egresses.isOutside(one), egresses.dial(one)])).toEqual([
+    expect(egresses.endpoints("payments").map((one) => [egresses.isOutside(one), egresses.dial(one, after)])).toEqual([
       [false, undefined],
     ]);
   });

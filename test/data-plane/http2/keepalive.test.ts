@@ -4,7 +4,7 @@ import { applicationLimits, type EngineLimits } from "../../../data-plane/http2/
 import { PreparedField } from "../../../data-plane/http2/prepared-field.js";
 import { frameFlag, frameType } from "../../../data-plane/http2/protocol.js";
 import { localLimits } from "../../../data-plane/proxy/forward/listener-limits.js";
-import { frame } from "../../support/wire.js";
+import { frame, preface, settings } from "../../support/wire.js";
 import { EnginePeer, goodRequest, Heard } from "./engine-peer.js";
 
 const head = [new PreparedField(":method", "POST")];
@@ -82,5 +82,70 @@ describe("another proxy", () => {
     peer.send(frame(frameType.settings, 0, 0));
     wait(peer, 12);
     expect([peer.connection.dead, peer.counters.refused("timeout_settings")]).toEqual([true, 1]);
+  });
+});
+
+describe("a process that had no time for its sockets", () => {
+  /** Everything a peer may owe an answer to, and how its time ends the connection when nothing is lost. */
+  const owed = {
+    "the first settings": () => new EnginePeer(true, { keepaliveMs: 0 }),
+    "an acknowledgement of settings": () => {
+      const peer = new EnginePeer(true, { keepaliveMs: 0 });
+      peer.send(preface, settings([]));
+      return peer;
+    },
+    "the rest of a header block": () => {
+      const peer = new EnginePeer(true, { keepaliveMs: 0 }).hello();
+      peer.send(frame(frameType.headers, frameFlag.endStream, 1, peer.block(goodRequest).subarray(0, 3)));
+      return peer;
+    },
+    "the answer to a PING": () => {
+      const peer = new EnginePeer(true, { keepaliveMs: 30_000, keepaliveTimeoutMs: 15_000 }).hello();
+      expect(wait(peer, 31)).toBe(1);
+      return peer;
+    },
+  };
+  for (const [name, make] of Object.entries(owed)) {
+    test(`does not end a peer for ${name}, which may lie unread`, () => {
+      const blamed = make();
+      blamed.nowMs += 60_000;
+      blamed.connection.tick(blamed.nowMs);
+      expect(blamed.connection.dead).toBe(true);
+
+      const peer = make();
+      peer.nowMs += 60_000;
+      peer.connection.tick(peer.nowMs, 59_000);
+      expect(peer.connection.dead).toBe(false);
+      wait(peer, 60);
+      expect(peer.connection.dead).toBe(true);
+    });
+  }
+
+  test("waits for the answer to the PING of a shutdown", () => {
+    const peer = new EnginePeer(true, {}).hello();
+    peer.connection.shutdown(peer.nowMs);
+    peer.frames();
+    peer.nowMs += 60_000;
+    peer.connection.tick(peer.nowMs, 59_500);
+    expect(peer.frames()).toEqual([]);
+    peer.nowMs += 1000;
+    peer.connection.tick(peer.nowMs);
+    expect(peer.frames().map(({ type }) => type)).toEqual([frameType.goaway]);
+  });
+
+  test("does not give up a call that waits for a window", () => {
+    const peer = new EnginePeer(true, {}).hello();
+    peer.answer = (stream) => {
+      stream.sendFields([new PreparedField(":status", "200")], null, null, false);
+      stream.sendData(new Uint8Array(70_000), 0, 70_000, false);
+    };
+    peer.send(peer.headers(1, goodRequest, true));
+    peer.frames();
+    peer.nowMs += 400_000;
+    peer.connection.tick(peer.nowMs, 399_000);
+    expect(peer.connection.streams.count).toBe(1);
+    peer.nowMs += 301_000;
+    peer.connection.tick(peer.nowMs);
+    expect(peer.connection.streams.count).toBe(0);
   });
 });

@@ -65,12 +65,32 @@ test("those that have proved who they are have a bound of their own", async () =
   inbound.close();
 }, 30_000);
 
+test("a connection that does not say who it is ends after its time, in which time that was lost does not count", async () => {
+  pair = await ProxyPair.start({});
+  const { inbound, address } = await pair.callee.inbound();
+  await openHalf(address, 2);
+  const [early, late] = sockets as [Socket, Socket];
+  let nowMs = 0;
+  const unproven = new UnprovenSockets(10, 10_000, () => nowMs);
+  unproven.add(early);
+  nowMs = 5000;
+  unproven.add(late);
+  const gone = () => [early, late].map(({ destroyed }) => destroyed);
+  unproven.endLate(40_000, 30_000); // the process was stopped: what they said meanwhile is still to be read
+  expect(gone()).toEqual([false, false]);
+  unproven.endLate(40_001, 0);
+  expect(gone()).toEqual([true, false]);
+  unproven.endLate(45_001, 0);
+  expect(gone()).toEqual([true, true]);
+  inbound.close();
+});
+
 test("a place is free again when its connection ends or has proved who it is", async () => {
   pair = await ProxyPair.start({});
   const { inbound, address } = await pair.callee.inbound();
   await openHalf(address, 4);
   const [a, b, c, d] = sockets as [Socket, Socket, Socket, Socket];
-  const unproven = new UnprovenSockets(2);
+  const unproven = new UnprovenSockets(2, 10_000, () => 0);
   expect([unproven.add(a), unproven.add(b)]).toEqual([true, true]);
   unproven.remove(a);
   expect(unproven.add(c)).toBe(true);
