@@ -35,7 +35,7 @@ export function describeProxyPorts(name: string, open: () => Promise<OpenedPorts
     });
     afterEach(() => opened.close());
 
-    const evaluates = (epoch: number) => untilTrue(() => ports.policy.current?.epoch === epoch, 5000);
+    const evaluates = (epoch: number) => untilTrue(() => ports.policy.current?.epoch === epoch);
     const mayCall = (policy: EvaluatedPolicy | undefined, caller: string, service = "payments") =>
       policy?.unit(service)?.evaluateCall(buildSpiffeId(testMesh, "service", caller), "a.B/C", inputs).allow;
 
@@ -121,7 +121,7 @@ export function describeProxyPorts(name: string, open: () => Promise<OpenedPorts
       await world.activate(active);
       await evaluates(1);
       await world.orderShadow(active, candidate);
-      await untilTrue(() => ports.policy.shadow !== undefined, 5000);
+      await untilTrue(() => ports.policy.shadow !== undefined);
       const { shadow } = ports.policy;
       expect(shadow).toMatchObject({ share: 0.25, policy: { epoch: 2, revision: 2 } });
       expect(ports.policy.shadow).toBe(shadow);
@@ -140,7 +140,7 @@ export function describeProxyPorts(name: string, open: () => Promise<OpenedPorts
         if (ports.trust.isRevoked("ab")) told += 1;
       });
       await world.revoke("ab");
-      await untilTrue(() => told === 1, 5000);
+      await untilTrue(() => told === 1);
       expect([ports.trust.sequence, ports.trust.isRevoked("cd")]).toEqual([2, false]);
       expect(ports.trust.issuers).toBe(issuers);
       stop();
@@ -155,9 +155,9 @@ export function describeProxyPorts(name: string, open: () => Promise<OpenedPorts
       const heard: string[] = [];
       const stop = ports.endpoints.onChange((service) => heard.push(service));
       await world.addEndpoint("inventory", "two");
-      await untilTrue(() => proxies().length === 2, 5000);
+      await untilTrue(() => proxies().length === 2);
       await world.addEndpoint("inventory", "one", { gone: true, timeMs: Date.now() + 1 });
-      await untilTrue(() => proxies().join() === "two", 5000);
+      await untilTrue(() => proxies().join() === "two");
       expect(new Set(heard)).toEqual(new Set(["inventory"]));
       stop();
       await ports.endpoints.ready("nobody");

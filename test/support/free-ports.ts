@@ -2,8 +2,9 @@ import { createServer } from "node:net";
 
 /** Below the ports that Linux gives to connections and to who asks for any: of those one is gone before it is used. */
 const firstPort = 10_000;
-const portsOfWorker = 4000;
-const workers = 5;
+const portsOfWorker = 3600;
+/** The most workers that `npm test` has, and the conformance checks beside them. */
+const workers = 6;
 const own = firstPort + portsOfWorker * (Number(process.env.JEST_WORKER_ID ?? 0) % workers);
 let next = Math.floor(Math.random() * portsOfWorker);
 

@@ -337,7 +337,7 @@ export class ProxyPair {
 }
 
 /** Polls until `condition` holds; fails after `timeoutMs`. */
-export async function eventually(what: string, condition: () => boolean, timeoutMs = 5000): Promise<void> {
+export async function eventually(what: string, condition: () => boolean, timeoutMs = 30_000): Promise<void> {
   const endMs = performance.now() + timeoutMs;
   while (!condition()) {
     if (performance.now() > endMs) throw new Error(`not within ${timeoutMs} ms: ${what}`);

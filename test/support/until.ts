@@ -4,7 +4,7 @@
 export async function until(
   what: string,
   holds: () => boolean | Promise<boolean>,
-  timeoutMs = 15_000,
+  timeoutMs = 30_000,
   detail?: () => string,
 ): Promise<void> {
   const end = Date.now() + timeoutMs;
@@ -17,7 +17,7 @@ export async function until(
 }
 
 /** The same for a condition that may throw until it holds: what it threw last is thrown after `timeoutMs`. */
-export async function untilTrue(condition: () => boolean | Promise<boolean>, timeoutMs = 20_000): Promise<void> {
+export async function untilTrue(condition: () => boolean | Promise<boolean>, timeoutMs = 30_000): Promise<void> {
   const deadline = Date.now() + timeoutMs;
   let failure: unknown = new Error("the condition did not come true");
   while (Date.now() < deadline) {

@@ -155,7 +155,7 @@ describe("the engine as a server", () => {
     // A deadline that passes while the client still connects resets nothing.
     expect(await unary(client, Buffer.from("w"))).toEqual(Buffer.from("w"));
     await expect(
-      unary(client, Buffer.from("x"), new grpc.Metadata(), { deadline: Date.now() + 200 }),
+      unary(client, Buffer.from("x"), new grpc.Metadata(), { deadline: Date.now() + 2000 }),
     ).rejects.toMatchObject({ code: 4 });
     expect(await unary(client, Buffer.from("y"))).toEqual(Buffer.from("y"));
     await until(() => counters.peerResets === 1);
@@ -407,7 +407,7 @@ describe("the engine as a client", () => {
   });
 });
 
-async function until(condition: () => boolean, boundMs = 10_000): Promise<void> {
+async function until(condition: () => boolean, boundMs = 30_000): Promise<void> {
   const end = performance.now() + boundMs;
   while (!condition()) {
     if (performance.now() > end) throw new Error("it did not come to that in time");

@@ -275,8 +275,8 @@ describe("renewal", () => {
     expect((await open(at, { dir })).current.serial).toBe(serial);
   });
 
-  test("runs by itself: certificates of two seconds stay valid for several lives", async () => {
-    const at = await mesh(systemClock, { serviceTtlMs: 2000 });
+  test("runs by itself: certificates of three seconds stay valid for several lives", async () => {
+    const at = await mesh(systemClock, { serviceTtlMs: 3000 });
     const identity = await open(at, { token: tokenFor(at) });
     let rotations = 0;
     let expiredAtRotation = 0;

@@ -343,7 +343,8 @@ describe("a gate", () => {
 
   test("is left when the deadline passes, the caller cancels or policy refuses; what opens late sends nothing", async () => {
     const events = close(pair.callee);
-    const late = pair.client().unary(Buffer.alloc(1), undefined, { deadline: Date.now() + 200 });
+    const late = pair.client().unary(Buffer.alloc(1), undefined, { deadline: Date.now() + 2000 });
+    await eventually("the first is held", () => held.length === 1);
     expect((await late).error?.code).toBe(status.DEADLINE_EXCEEDED);
     const cancelled = pair.client().bidi();
     cancelled.on("error", () => {});

@@ -263,10 +263,10 @@ describe("enforcing", () => {
   });
 
   test("a certificate that expires on a long connection makes calls fail with 16", async () => {
-    const raw = track(await RawClient.mtls(pair.address, issueIdentity(pair.pki, "shop", 1000), pair.pki.rootPem));
+    const raw = track(await RawClient.mtls(pair.address, issueIdentity(pair.pki, "shop", 4000), pair.pki.rootPem));
     expect((await raw.send({})).trailers["grpc-status"]).toBe("0");
     let last: unknown;
-    const endMs = Date.now() + 5000;
+    const endMs = Date.now() + 30_000;
     while (last !== "16" && Date.now() < endMs) {
       last = (await raw.send({})).headers["grpc-status"];
       await new Promise((resolve) => setTimeout(resolve, 50));
@@ -342,12 +342,11 @@ describe("enforcing", () => {
       asShop.on("status", resolve),
     );
     asShop.on("error", () => {});
-    const startMs = performance.now();
     pair.callee.policy.switchTo(
       buildPolicy(2, [{ service: "bytes", allow: [everyone], deny: [{ from: ["shop"], methods: [] }] }]),
     );
+    expect(pair.inbound.open.size).toBe(1); // when the switch is done, so is the refused one
     const { code, details, metadata } = await ended;
-    expect(performance.now() - startMs).toBeLessThan(1000);
     expect([code, metadata.get("ashlar-revision")]).toEqual([7, ["2"]]);
     expect(details).toMatch(denied);
     expect([other.closed, pair.inbound.open.size]).toEqual([false, 1]);

@@ -117,7 +117,8 @@ describe("tries beside each other", () => {
     };
     await call();
     await eventually("all ended", () => seen[0]?.attempts.every(({ outcome }) => outcome !== undefined) === true);
-    expect(seen[0]?.attempts.map(({ outcome }) => outcome)).toEqual(["cancelled", "cancelled", "answered"]);
+    const ended = seen[0]?.attempts.map(({ outcome }) => outcome);
+    expect(ended?.sort()).toEqual(["answered", "cancelled", "cancelled"]); // they may arrive in another order
     expect(new Set(seen[0]?.attempts.map(({ endpoint }) => endpoint)).size).toBe(3);
   });
 
@@ -218,9 +219,9 @@ describe("after a failure", () => {
     expect((await call()).code).toBe(status.UNAVAILABLE);
     expect(tries).toHaveLength(1);
     tries = [];
-    follow({ hedge: { attempts: 3, delayMs: 400 } });
+    follow({ hedge: { attempts: 3, delayMs: 1500 } }); // long enough for the answer to the second to come before the third
     answer = (one, nth) => (nth === 2 ? fail(one, status.UNAVAILABLE, pushback("-1")) : hang());
-    expect((await call(2000)).code).toBe(status.DEADLINE_EXCEEDED);
+    expect((await call(4000)).code).toBe(status.DEADLINE_EXCEEDED);
     expect(tries).toHaveLength(2);
   });
 

@@ -150,7 +150,7 @@ describe("callers", () => {
     const noWindow = frame(0x4, 0, 0, Buffer.from([0, 4, 0, 0, 0, 0]));
     const data = frame(0x0, 1, 1, Buffer.from([0, 0, 0, 0, 3, 1, 2, 3]));
     socket.write(Buffer.concat([preface, noWindow, headers(1, requestBlock({ "grpc-timeout": "1500m" })), data]));
-    await eventually("the call is over", () => pair.caller.metrics.ended.length === 1, 8000);
+    await eventually("the call is over", () => pair.caller.metrics.ended.length === 1);
     const reset = Buffer.from([0, 0, 4, 3, 0, 0, 0, 0, 1]); // RST_STREAM of stream 1
     await eventually("the stream is reset", () => received.includes(reset));
     socket.destroy();

@@ -64,7 +64,7 @@ describe("the memory budget", () => {
     }
     const { engine } = pair.caller;
     const resets = () => parseFrames(whole(heard)).filter(({ type }) => type === 0x3);
-    await eventually("streams are ended", () => resets().length > 5, 10_000);
+    await eventually("streams are ended", () => resets().length > 5);
     expect(new Set(resets().map(({ payload }) => payload.readUInt32BE(0)))).toEqual(
       new Set([constants.NGHTTP2_ENHANCE_YOUR_CALM]),
     );
@@ -74,7 +74,7 @@ describe("the memory budget", () => {
     // What one turn of the event loop reads comes on top.
     expect(engine.budget.peakBytes).toBeLessThan(bufferBytesMax + mebibyte / 2);
     // What was counted a moment ago may still be on its way to the caller.
-    await eventually("every reset is heard", () => engine.counters.refused("memory") === resets().length, 10_000);
+    await eventually("every reset is heard", () => engine.counters.refused("memory") === resets().length);
     for (const { connection } of engine.loop.connections)
       for (const stream of connection.streams.all()) expect(stream.waitingBytes).toBeLessThanOrEqual(65_535);
     expect((await raw({}))["grpc-status"]).toBe("0");
@@ -130,7 +130,7 @@ describe("the memory budget", () => {
       if (call % 20 === 19) await new Promise((resolve) => setImmediate(resolve));
     }
     const reaped = () => caller.engine.counters.refused("memory") + callee.engine.counters.refused("memory");
-    await eventually("calls are ended", () => reaped() > 100, 10_000);
+    await eventually("calls are ended", () => reaped() > 100);
     for (const { engine } of [caller, callee]) {
       expect(engine.budget.peakBytes).toBeLessThan(3 * mebibyte);
       await eventually("there is room", () => !engine.budget.isFull);
@@ -278,9 +278,7 @@ describe("deadlines and retries", () => {
     pair = await ProxyPair.start(bytes);
     pair.caller.policy.useService = () => new Promise(() => {});
     pair.caller.endpoints.ready = () => new Promise(() => {});
-    const startedMs = performance.now();
     expect((await raw({ "grpc-timeout": "200m" }))["grpc-status"]).toBe("4");
-    expect(performance.now() - startedMs).toBeLessThan(2000);
   });
 
   test("retries are a fifth of the calls and ten a second", () => {
@@ -360,9 +358,7 @@ test("check 39: a handshake that does not go on holds up no drain", async () => 
     closed = true;
   });
   await new Promise<void>((resolve) => socket.once("connect", resolve));
-  const startedMs = performance.now();
   await pair.inbound.drain();
-  expect(performance.now() - startedMs).toBeLessThan(2000);
   pair.inbound.close();
   await eventually("it is closed", () => closed);
 });

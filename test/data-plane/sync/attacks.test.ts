@@ -49,13 +49,13 @@ async function open(issued = atJoin()): Promise<Sync> {
   opened.start();
   return opened;
 }
-const evaluates = (epoch: number): Promise<void> => untilTrue(() => sync.policy.current?.epoch === epoch, 5000);
+const evaluates = (epoch: number): Promise<void> => untilTrue(() => sync.policy.current?.epoch === epoch);
 
 /** `attack`, then a good activation: by the time that one is in force the attack was looked at, and refused. */
 async function refuses(attack: () => Promise<unknown>, why: RegExp): Promise<void> {
   const before = { refused: sync.refusedRecords, epoch: sync.policy.current?.epoch ?? 0, lines: log.lines.length };
   await attack();
-  await untilTrue(() => log.lines.slice(before.lines).some((line) => why.test(line)), 5000);
+  await untilTrue(() => log.lines.slice(before.lines).some((line) => why.test(line)));
   expect(sync.policy.current?.epoch).toBe(before.epoch);
   await publisher.activate(mesh.activation(before.epoch % 2 === 0 ? first : second));
   await evaluates(before.epoch + 1);
@@ -189,7 +189,7 @@ describe("old content (I2)", () => {
     const alarm = () => sync.problems().some((line) => line.includes("may be out of date"));
     expect(alarm()).toBe(false);
     broker.setUp(false);
-    await untilTrue(() => sync.policy.freshnessAgeMs > 3 * intervalMs, 5000);
+    await untilTrue(() => sync.policy.freshnessAgeMs > 3 * intervalMs);
     await untilTrue(alarm);
     mesh.activation(first); // epoch 2 names what is prepared; the log is out of reach
     sync.receive(heads());
@@ -204,7 +204,7 @@ describe("parts that do not belong together", () => {
     const payments = (revision: TestRevision) => revision.units.find(({ unit }) => unit.name === "payments");
     await publisher.blob(payments(first)?.bytes ?? empty, payments(third)?.digest);
     await publisher.publish(third);
-    await untilTrue(() => sync.policy.rejected?.number === 3, 5000);
+    await untilTrue(() => sync.policy.rejected?.number === 3);
     expect(sync.policy.rejected?.reason).toContain("digest");
     expect(sync.policy.current?.epoch).toBe(1);
   });
@@ -224,7 +224,7 @@ describe("parts that do not belong together", () => {
       mesh.revisions[mesh.revisions.length - 1] = { ...made, record, list };
       await publisher.blob(bytes);
       await publisher.publish({ record, list, units: made.units });
-      await untilTrue(() => sync.policy.rejected?.number === body.number, 5000);
+      await untilTrue(() => sync.policy.rejected?.number === body.number);
       expect(sync.policy.rejected?.reason).toMatch(index === 0 ? /unknown field 99/ : /at most/);
       expect(sync.policy.current?.epoch).toBe(1);
     }
@@ -235,7 +235,7 @@ describe("parts that do not belong together", () => {
     const [previous] = mesh.activations;
     const other = mesh.activation(first, { reason: "twin", ...(previous && { previous }) });
     await Promise.all([publisher.activate(one), publisher.activate(other)]);
-    await untilTrue(() => sync.problems().some((line) => line.includes("equivocation")), 5000);
+    await untilTrue(() => sync.problems().some((line) => line.includes("equivocation")));
     await publisher.activate(mesh.activation(first));
     await evaluates(3);
     expect(sync.problems().some((line) => line.includes("equivocation"))).toBe(false);

@@ -39,8 +39,8 @@ async function open(issued?: IssuedHeads): Promise<Sync> {
   opened.start();
   return opened;
 }
-const evaluates = (epoch: number): Promise<void> => untilTrue(() => sync.policy.current?.epoch === epoch, 10_000);
-const trusts = (sequence: number): Promise<void> => untilTrue(() => sync.trust.sequence === sequence, 5000);
+const evaluates = (epoch: number): Promise<void> => untilTrue(() => sync.policy.current?.epoch === epoch);
+const trusts = (sequence: number): Promise<void> => untilTrue(() => sync.trust.sequence === sequence);
 
 /** Names a successor, activates what is active under it, and drops the old key; gives the successor. */
 async function rotate(revision: TestRevision): Promise<TestKey> {
@@ -122,7 +122,7 @@ describe("while a proxy follows", () => {
     await trusts(3);
     const statement = mesh.freshness();
     publisher.freshness(statement);
-    await untilTrue(() => heard.includes(statement.body.issuedMs), 5000);
+    await untilTrue(() => heard.includes(statement.body.issuedMs));
   });
 
   test("a record of a key that it does not know yet makes it read the trust log first", async () => {

@@ -214,12 +214,9 @@ describe("a proxy on a real nats-server", () => {
     expect(allowed("payments")).toBe(false);
   });
 
-  test("hearing of a higher epoch makes it read the log before the bound", async () => {
-    const fromMs = performance.now();
-    await sync.policy.hearOfEpoch(sync.policy.seenEpoch + 5, "liar");
-    expect(performance.now() - fromMs).toBeLessThan(600);
-    const againMs = performance.now();
-    await sync.policy.hearOfEpoch(sync.policy.seenEpoch + 6, "liar");
-    expect(performance.now() - againMs).toBeLessThan(20);
+  test("hearing of a higher epoch that the log does not have is waited for and changes nothing", async () => {
+    const { seenEpoch } = sync.policy;
+    await sync.policy.hearOfEpoch(seenEpoch + 5, "liar");
+    expect(sync.policy.seenEpoch).toBe(seenEpoch);
   });
 });

@@ -78,14 +78,14 @@ test("member and outsider evaluate the same epoch with their own revision, and t
   const [member, outsider] = await Promise.all([follow("p1"), follow("p2")]);
   await broker.connect().append(rolloutSubject(1), plan.bytes);
   await publisher.activate(stage({ basisPoints: 0, proxyIds: ["p1"] }));
-  await untilTrue(() => member.policy.current?.epoch === 2 && outsider.policy.current?.epoch === 2, 5000);
+  await untilTrue(() => member.policy.current?.epoch === 2 && outsider.policy.current?.epoch === 2);
   expect([evaluated(member), evaluated(outsider)]).toEqual([
     [2, 2],
     [2, 1],
   ]);
   expect([member.refusedRecords, outsider.refusedRecords]).toEqual([0, 0]); // a plan that holds is no offence
   await publisher.activate(stage({ basisPoints: 10_000, proxyIds: [] }));
-  await untilTrue(() => outsider.policy.current?.revision === 2, 5000);
+  await untilTrue(() => outsider.policy.current?.revision === 2);
   expect(evaluated(outsider)).toEqual([3, 2]);
 });
 
@@ -94,18 +94,18 @@ test("a proxy that joins in the middle finds the head behind a plan, and has no 
   await broker.connect().append(rolloutSubject(1), plan.bytes); // the last record of the stream is no activation
   const late = await follow("p9");
   expect(late.policy.current).toBeUndefined();
-  await untilTrue(() => late.policy.current !== undefined, 5000);
+  await untilTrue(() => late.policy.current !== undefined);
   expect(evaluated(late)).toEqual([2, 1]);
 });
 
 test("a plan that does not hold is refused, and moves nobody", async () => {
   const sync = await follow("p1");
-  await untilTrue(() => sync.policy.current?.epoch === 1, 5000);
+  await untilTrue(() => sync.policy.current?.epoch === 1);
   const bytes = plan.bytes.slice();
   const last = bytes.length - 2;
   bytes[last] = bytes[last] === 65 ? 66 : 65;
   await broker.connect().append(rolloutSubject(1), bytes);
-  await untilTrue(() => sync.refusedRecords > 0, 5000);
+  await untilTrue(() => sync.refusedRecords > 0);
   expect(evaluated(sync)).toEqual([1, 1]);
 });
 
@@ -116,7 +116,7 @@ test.each([
   const folder = new MemoryFolder();
   const before = await follow(proxyId, folder);
   await publisher.activate(stage({ basisPoints: 0, proxyIds: ["p1"] }));
-  await untilTrue(() => before.policy.current?.epoch === 2 && before.policy.prepared.length === 2, 5000);
+  await untilTrue(() => before.policy.current?.epoch === 2 && before.policy.prepared.length === 2);
   await before.stop();
   const after = await follow(proxyId, folder, createOfflineBus());
   expect(evaluated(after)).toEqual([2, revision]);
@@ -127,14 +127,14 @@ test("a candidate that an epoch names beside its revision is held while it does,
   const { digest, body } = candidate.record;
   for (let made = 0; made < 2; made++) await publisher.publish(mesh.revision([unitFor("payments", [`g${made}`])]));
   const sync = await follow("p1");
-  await untilTrue(() => sync.policy.current?.epoch === 1 && sync.policy.prepared.length > 1, 5000);
+  await untilTrue(() => sync.policy.current?.epoch === 1 && sync.policy.prepared.length > 1);
   expect([sync.policy.shadow, sync.policy.prepared.some((one) => one.digest === digest)]).toEqual([undefined, false]);
   const next = mesh.activation(base, { reason: "shadow" });
   const shadow = { number: body.number, digest, shareBasisPoints: 1000 };
   const record = signActivation({ ...next.body, shadow }, testMesh, mesh.key.signer);
   mesh.activations.push(record);
   await publisher.activate(record);
-  await untilTrue(() => sync.policy.shadow !== undefined, 5000);
+  await untilTrue(() => sync.policy.shadow !== undefined);
   expect(sync.policy.shadow).toMatchObject({ share: 0.1, policy: { epoch: 2, revision: body.number } });
   expect(sync.policy.shadow).toBe(sync.policy.shadow);
   expect(evaluated(sync)).toEqual([2, base.record.body.number]);

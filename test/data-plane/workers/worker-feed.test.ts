@@ -17,8 +17,8 @@ afterEach(() => workers.close());
 
 const worker = (place: number): PortsWorker => workers.spawned[place] as PortsWorker;
 const epochOf = (place: number): number => worker(place).ports?.policy.current?.epoch ?? 0;
-const evaluates = (epoch: number): Promise<void> => untilTrue(() => workers.evaluated.current?.epoch === epoch, 5000);
-const serving = (count: number): Promise<void> => untilTrue(() => workers.crew.serving.length === count, 5000);
+const evaluates = (epoch: number): Promise<void> => untilTrue(() => workers.evaluated.current?.epoch === epoch);
+const serving = (count: number): Promise<void> => untilTrue(() => workers.crew.serving.length === count);
 const kindOf = (message: ToWorker): string => (message.kind === "task" ? message.what.kind : message.kind);
 const kinds = (place: number): string[] => worker(place).told.map(kindOf);
 
@@ -30,12 +30,12 @@ async function active(): Promise<void> {
 test("a worker that starts is told everything in the order in which it holds", async () => {
   await active();
   const candidate = await workers.world.publish("shop");
-  await untilTrue(() => workers.world.sync.policy.prepared.length === 2, 5000);
+  await untilTrue(() => workers.world.sync.policy.prepared.length === 2);
   const [first] = workers.world.mesh.revisions;
   if (first !== undefined) await workers.world.orderShadow(first, candidate);
   await evaluates(2);
   worker(0).kill();
-  await untilTrue(() => workers.spawned.length === 3, 5000);
+  await untilTrue(() => workers.spawned.length === 3);
   await serving(2);
   const told = kinds(2).filter((kind) => !["sharing", "limits", "fresh", "ping", "app"].includes(kind));
   expect(told.slice(0, 7)).toEqual(["setup", "trust", "identity", "prepare", "prepare", "switch", "seen"]);
@@ -54,14 +54,14 @@ test("I7: an epoch counts when the last worker has acknowledged it", async () =>
   await active();
   worker(1).isHeld = true;
   await workers.world.activate(await workers.world.publish("shop"));
-  await untilTrue(() => kinds(1).filter((kind) => kind === "prepare").length === 2, 5000);
+  await untilTrue(() => kinds(1).filter((kind) => kind === "prepare").length === 2);
   expect(workers.world.sync.policy.current?.epoch).toBe(1); // a revision is held when every worker holds it
   worker(1).release();
   await evaluates(2);
   worker(1).isHeld = true;
   const [first] = workers.world.mesh.revisions;
   if (first !== undefined) await workers.world.activate(first);
-  await untilTrue(() => epochOf(0) === 3 && epochOf(1) === 3, 5000);
+  await untilTrue(() => epochOf(0) === 3 && epochOf(1) === 3);
   expect(workers.evaluated.current?.epoch).toBe(2);
   worker(1).release();
   await evaluates(3);
@@ -73,7 +73,7 @@ test("acknowledgements that come late, and in the wrong order, take nothing back
   if (first === undefined) return;
   worker(1).isHeld = true;
   for (let epoch = 2; epoch <= 4; epoch++) await workers.world.activate(first);
-  await untilTrue(() => epochOf(1) === 4, 5000);
+  await untilTrue(() => epochOf(1) === 4);
   const heard: number[] = [];
   workers.evaluated.onSwitch(({ epoch }) => heard.push(epoch));
   worker(1).release(true);
@@ -88,7 +88,7 @@ test("a worker that dies in the middle of a switch holds up nobody, and its succ
   const [first] = workers.world.mesh.revisions;
   worker(1).isHeld = true;
   if (first !== undefined) await workers.world.activate(first);
-  await untilTrue(() => epochOf(1) === 2, 5000);
+  await untilTrue(() => epochOf(1) === 2);
   expect(workers.evaluated.current?.epoch).toBe(1);
   const dead = worker(1);
   dead.kill();
@@ -105,7 +105,7 @@ test("a worker that dies while it compiles holds up nobody either, and its succe
   await active();
   worker(1).isHeld = true;
   const next = await workers.world.publish("shop");
-  await untilTrue(() => kinds(1).filter((kind) => kind === "prepare").length === 2, 5000);
+  await untilTrue(() => kinds(1).filter((kind) => kind === "prepare").length === 2);
   worker(1).kill();
   await workers.world.activate(next);
   await evaluates(2);
@@ -118,7 +118,7 @@ test("a worker that says what it cannot prepare keeps serving, and the revision 
   worker(1).isHeld = true;
   const next = await workers.world.publish("shop");
   const task = () => worker(1).told.filter((message) => kindOf(message) === "prepare")[1];
-  await untilTrue(() => task() !== undefined, 5000);
+  await untilTrue(() => task() !== undefined);
   const told = task();
   worker(1).isHeld = false;
   if (told?.kind === "task") worker(1).say({ kind: "done", task: told.task, problem: "no", value: undefined });
@@ -135,7 +135,7 @@ test("nonsense ends the worker that says it, and no other; in the other directio
     [{ kind: "question", question: 1, what: { kind: "use-service", service: "@mesh" } }, 5],
   ] as const) {
     workers.spawned.at(-1)?.say(said);
-    await untilTrue(() => workers.spawned.length === count, 5000);
+    await untilTrue(() => workers.spawned.length === count);
     await serving(2);
   }
   expect(epochOf(4)).toBe(1);
@@ -160,7 +160,7 @@ test("endpoints go to those who follow them, and to the successor only once it a
   expect(kinds(0)).toContain("endpoints");
   expect(kinds(1)).not.toContain("endpoints");
   worker(0).kill();
-  await untilTrue(() => workers.spawned.length === 3, 5000);
+  await untilTrue(() => workers.spawned.length === 3);
   await serving(2);
   await workers.world.addEndpoint("inventory", "two");
   await worker(2).ports?.endpoints.ready("inventory");
