@@ -4,7 +4,7 @@ import { findMeshNameFault, isLabel } from "../core/identity.js";
 import { ConfigReader, type ConfigSources, type HostPort } from "../runtime/config.js";
 import { type LogFormat, type LogLevel, logFormats, logLevels } from "../runtime/log.js";
 
-/** Where to listen. */
+/** An address to listen on. */
 export interface ListenConfig extends HostPort {
   /** True if the operator gave this address: a port that is taken is then an error, not a reason to use another one. */
   readonly isGiven: boolean;
@@ -15,38 +15,41 @@ export type NatsConfig =
   | { readonly kind: "own" }
   | { readonly kind: "cluster"; readonly url: string; readonly accountFile: string };
 
-/** Files as absolute paths. */
+/** The files by which a control plane joins a mesh, as absolute paths. */
 export interface MembershipConfig {
-  /** join.json of the control plane that began the mesh. */
+  /** The join.json of the control plane that began the mesh. */
   readonly joinFile: string;
-  /** undefined if the data folder has its place in the mesh already. */
+  /** The file with the token; undefined if the data folder already has a place in the mesh. */
   readonly tokenFile: string | undefined;
 }
 
 /** The web console. */
 export interface ConsoleConfig {
   readonly listen: ListenConfig;
-  /** undefined: a certificate of the mesh, or none with `plain`. */
+  /** The files of the certificate; undefined: a certificate of the mesh is used, or none with `plain`. */
   readonly certificate: { readonly certificateFile: string; readonly keyFile: string } | undefined;
-  /** True: without TLS, which only a loopback address may be. */
+  /** True: without TLS, which is allowed on a loopback address only. */
   readonly plain: boolean;
-  /** Names that it answers to, in lower case, beside localhost, addresses and those of a given certificate. */
+  /**
+   * The host names that the console answers to, in lower case, beside localhost, addresses and the names in a given
+   * certificate.
+   */
   readonly hosts: readonly string[];
 }
 
 export interface UpConfig {
-  /** An absolute path. */
+  /** The data folder, as an absolute path. */
   readonly dataDir: string;
-  /** undefined: the mesh that the data folder belongs to, or "mesh" in a new folder. */
+  /** The name of the mesh; undefined: that of the data folder, or "mesh" in a new folder. */
   readonly mesh: string | undefined;
   readonly admin: ListenConfig;
   readonly join: ListenConfig;
-  /** undefined: there is no console. */
+  /** The console; undefined: there is none. */
   readonly console: ConsoleConfig | undefined;
   readonly nats: NatsConfig;
   /** Set if the control plane joins an existing mesh. undefined if it begins a mesh or has a stored place. */
   readonly membership: MembershipConfig | undefined;
-  /** Where health and metrics are served; undefined: nowhere. */
+  /** The address that serves health and metrics; undefined: none does. */
   readonly status: HostPort | undefined;
   readonly decisions: DecisionsConfig;
   /** The most bytes of one journal; undefined means the default. */
@@ -57,10 +60,10 @@ export interface UpConfig {
    * Milliseconds from the first start of this version during which unsigned statements of older proxies are believed.
    */
   readonly unsignedForMs: number;
-  /** Operators beside "admin" that get a context of their own. */
+  /** The operators beside "admin" that get a context of their own. */
   readonly operators: readonly string[];
   readonly logLevel: LogLevel;
-  /** undefined: text on a terminal, else JSON. */
+  /** The format of the log; undefined: text on a terminal, otherwise JSON. */
   readonly logFormat: LogFormat | undefined;
 }
 
@@ -147,7 +150,10 @@ const hostForm = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a
 const isLoopback = (host: string): boolean =>
   host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
 
-/** From flags and file only: ASHLAR_JOIN and ASHLAR_TOKEN may be meant for proxies that are started beside it. */
+/**
+ * Reads the membership from flags and the file only: ASHLAR_JOIN and ASHLAR_TOKEN may be meant for proxies that are
+ * started in the same environment.
+ */
 function parseMembership(read: ConfigReader, sources: ConfigSources, cwd: string): MembershipConfig | undefined {
   const given = new ConfigReader(sources);
   read.knows("join", "token");
@@ -174,7 +180,7 @@ function parseNats(read: ConfigReader): NatsConfig {
   return { kind: "cluster", url: url ?? "", accountFile: accountFile ?? "" };
 }
 
-/** $XDG_STATE_HOME/ashlar, or ~/.local/state/ashlar. */
+/** Returns $XDG_STATE_HOME/ashlar, or ~/.local/state/ashlar. */
 function defaultDataDir(env: ConfigSources["env"]): string {
   const state = env.XDG_STATE_HOME;
   if (state !== undefined && isAbsolute(state)) return join(state, "ashlar");

@@ -1,4 +1,7 @@
-/** The folder of one control plane: whose it is, who runs on it now, and the files that tell others where it serves. */
+/**
+ * The folder of one control plane: which mesh it belongs to, which process uses it now, and the files that tell others
+ * where it serves.
+ */
 import { chmodSync, existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { AshlarError, isAshlarError } from "../core/errors.js";
@@ -16,7 +19,9 @@ export interface SavedPorts {
   readonly console?: number | undefined;
 }
 
-/** Throws what says how much room is needed; a disk that could not be looked at says less than the first failure. */
+/**
+ * Throws an error that says how much room is needed. If the disk could not be examined, the first failure says more.
+ */
 function preferLimit(error: unknown): void {
   if (isAshlarError(error, "limit")) throw error;
 }
@@ -31,9 +36,9 @@ export class DataFolder {
   }
 
   /**
-   * Makes the folder (mode 0700) if need be and takes it; the lock of a process that is gone is taken over.
-   * Fails with `exists` if a control plane runs on it, with `unavailable` if it cannot be written, with `limit`
-   * and the bytes that are needed if its disk is full.
+   * Creates the folder (mode 0700) if needed, and locks it; the lock of a process that has ended is taken over. Fails
+   * with `exists` if a control plane runs on it, with `unavailable` if it cannot be written, and with `limit` and the
+   * bytes that are needed if its disk is full.
    */
   static async open(path: string): Promise<DataFolder> {
     try {
@@ -48,8 +53,8 @@ export class DataFolder {
   }
 
   /**
-   * The mesh that the folder belongs to; a new folder belongs to `asked` from now on (or to `otherwise`).
-   * Fails with `conflict` if it is another mesh's.
+   * Returns the mesh that the folder belongs to; a new folder belongs to `asked` (or to `otherwise`) from now on. Fails
+   * with `conflict` if it belongs to another mesh.
    */
   claim(asked: string | undefined, otherwise: string): string {
     const known = this.readJson("mesh.json")?.mesh;
@@ -67,7 +72,7 @@ export class DataFolder {
     return known;
   }
 
-  /** The ports of the last run; proxies have them in their files. */
+  /** Returns the ports of the last run, which proxies have in their files. */
   savedPorts(): SavedPorts | undefined {
     const { admin, join: joinPort, console } = this.readJson("ports.json") ?? {};
     if (!isPort(admin) || !isPort(joinPort)) return undefined;
@@ -92,7 +97,7 @@ export class DataFolder {
     }
   }
 
-  /** Writes by rename, so that a reader sees all of it or nothing. Mode 0600. Fails with `unavailable`. */
+  /** Writes a file by rename, so that a reader sees all of it or nothing. Mode 0600. Fails with `unavailable`. */
   writeJson(name: string, value: unknown): void {
     writeDurably(join(this.path, name), `${JSON.stringify(value, undefined, 2)}\n`);
   }

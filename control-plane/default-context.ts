@@ -1,4 +1,6 @@
-/** The context that commands use where none is given: a link in the user's configuration folder to the one of `ashlar up`. */
+/**
+ * The context that commands use by default: a link in the user's configuration folder to the context of `ashlar up`.
+ */
 import { lstatSync, readlinkSync, statSync, symlinkSync, unlinkSync } from "node:fs";
 import { dirname, isAbsolute, join } from "node:path";
 import { makeFolders } from "../runtime/make-folders.js";
@@ -11,8 +13,8 @@ export function defaultContextPath(env: Readonly<Record<string, string | undefin
 }
 
 /**
- * Creates the link `path` to `context` where nothing is there, or a link whose file is gone. Returns whether commands now
- * use `context`. The context of another mesh that exists stays: starting a mesh must not turn commands to it.
+ * Creates the link `path` to `context` if nothing is there, or a link whose file is gone. Returns whether commands now
+ * use `context`. An existing context of another mesh stays, because starting a mesh must not redirect commands to it.
  */
 export function linkDefaultContext(path: string, context: string): boolean {
   try {

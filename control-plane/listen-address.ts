@@ -1,10 +1,10 @@
-/** Addresses of the listeners in text. */
+/** Renders addresses of the listeners. */
 
 export function renderHost(host: string): string {
   return host.includes(":") ? `[${host}]` : host;
 }
 
-/** The address that others dial: one that means "every interface" is no address to dial. */
+/** Returns the address to dial: a wildcard address such as 0.0.0.0 is replaced by loopback. */
 export function dialAddress(address: string, host: string): string {
   const port = address.slice(address.lastIndexOf(":") + 1);
   if (host === "0.0.0.0") return `127.0.0.1:${port}`;

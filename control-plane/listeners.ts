@@ -1,4 +1,4 @@
-/** The two listeners: admin (a client certificate is required) and join (server TLS only). */
+/** The two listeners: admin (requires a client certificate) and join (server TLS only). */
 import type { TlsOptions } from "node:tls";
 import { AshlarError, isAshlarError, messageOf } from "../core/errors.js";
 import { nameIn } from "../core/identity.js";
@@ -17,13 +17,13 @@ import type { IssuedIdentity } from "./identity/authority.js";
 import { joinMessageBytesMax } from "./identity/join-service.js";
 import { renderHost } from "./listen-address.js";
 
-/** Server TLS whose certificate is replaced while it listens; connections that are open keep theirs. */
+/** The TLS of a server whose certificate can be replaced while it listens; open connections keep the old one. */
 export class RenewableCredentials {
   readonly #caPem: string;
   readonly #requireClient: boolean;
   readonly tls: ListenerTls;
 
-  /** With `requireClient`, only clients with a certificate of this CA get through the handshake. */
+  /** With `requireClient`, only clients with a certificate of this CA complete the handshake. */
   constructor(caPem: string, identity: IssuedIdentity, requireClient: boolean) {
     this.#caPem = caPem;
     this.#requireClient = requireClient;
@@ -41,8 +41,8 @@ export class RenewableCredentials {
 }
 
 /**
- * Judges a client of the admin listener on its certificate's DER: of this mesh, in its time, not revoked. Which CA
- * signed it the handshake has verified against the mesh's root; it may be any control plane's.
+ * Judges a client of the admin listener by its certificate's DER: it must be of this mesh, valid now and not revoked.
+ * The handshake has verified it against the mesh's root; the issuing CA may be that of any control plane.
  */
 export function createOperatorJudge(
   mesh: string,
@@ -62,9 +62,9 @@ export interface ListenerDeps {
 }
 
 /**
- * How many connections the listeners may have, within the descriptors that this process may have: two fifths of them go to
- * those who join or renew, a fifth each to operators, to whoever has not shown an operator's certificate on the admin
- * listener, and to the console, of which sessions get half. So none can take what an operator needs.
+ * Divides the descriptors of this process among the listeners: two fifths for those who join or renew, and a fifth each
+ * for operators, for peers of the admin listener without an operator's certificate, and for the console, where sessions
+ * get half of it. So none of them can take what an operator needs.
  */
 export function gateLimits(
   descriptors = descriptorsLeft(),
@@ -113,7 +113,7 @@ export function startAdminListener(
       const { spiffeId, trustDomain } = verifyPeer(certificate, deps.clock.nowMs());
       return nameIn(spiffeId, trustDomain, "operator") !== undefined;
     } catch {
-      return false; // the caller may connect, and its calls are answered with the reason
+      return false; // the peer may connect, and its calls are answered with the reason
     }
   };
   return startGrpcServer({
@@ -147,8 +147,8 @@ export function startJoinListener(
 }
 
 /**
- * Listens on the port of last time where that may be, so that whoever has it in a file finds it again; else on
- * the one asked for, else (by default only) on a free one. Fails with `unavailable` if a port that was given is taken.
+ * Listens on the port of the last run if possible, so that those who have it in a file find it again; otherwise on the
+ * configured port; otherwise, if none was given, on a free one. Fails with `unavailable` if a given port is taken.
  */
 export async function listenOnFirst<Opened>(
   config: ListenConfig,

@@ -1,4 +1,4 @@
-/** `ashlar up`: starts a control plane and, unless told of a cluster, its NATS. */
+/** `ashlar up`: starts a control plane and, unless it is given a cluster, its NATS. */
 import { realpathSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -41,10 +41,10 @@ async function run(flags: Record<string, unknown>, env: ConfigSources["env"]): P
   const config = parseUpConfig({ flags, env, file }, process.cwd());
   const format = config.logFormat ?? (process.stderr.isTTY ? "text" : "json");
   const log = createLogger({ level: config.logLevel, name: "control-plane", format });
-  setLogVerbosity(logVerbosity.NONE); // what it would say about a taken port is said by the listeners
+  setLogVerbosity(logVerbosity.NONE); // the listeners report a taken port themselves
   return liveUntilStopped(log, {}, async (signal) => {
     const controlPlane = await startControlPlane(config, log, signal);
-    if (controlPlane === undefined) return; // asked to stop while it was waiting for NATS
+    if (controlPlane === undefined) return; // told to stop while it was waiting for NATS
     endLoading();
     process.stdout.write("ready\n");
     process.stdout.write(`${describeContext(config.dataDir, env)}\n`);
@@ -52,7 +52,7 @@ async function run(flags: Record<string, unknown>, env: ConfigSources["env"]): P
   });
 }
 
-/** Says where the operator's context is, and whether commands use it by themselves. */
+/** Says where the operator's context is, and whether commands use it by default. */
 function describeContext(dataDir: string, env: ConfigSources["env"]): string {
   const context = join(dataDir, "admin.json");
   const path = defaultContextPath(env);

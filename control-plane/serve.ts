@@ -1,4 +1,4 @@
-/** Opens the listeners of a control plane and writes the files that say where it serves. */
+/** Opens the listeners of a control plane, and writes the files that say where it serves. */
 
 import type { Clock } from "../runtime/clock.js";
 import type { BoundService } from "../runtime/grpc-handlers.js";
@@ -104,11 +104,11 @@ interface ServedConsoleListener {
   /** "HOST:PORT". */
   readonly address: string;
   readonly url: string;
-  /** Shows a new certificate, if it is one of the mesh. */
+  /** Uses a new certificate, if it is one of the mesh. */
   renew(): void;
 }
 
-/** Opens the console, with a certificate of the mesh unless it was given one. */
+/** Opens the console, with a certificate of the mesh unless another one was given. */
 async function serveConsole(
   { config: { admin }, log, clock, cleanup, folder, authority }: ServeBase,
   config: ConsoleConfig,

@@ -25,7 +25,7 @@ export function addActivateCommand(program: Command, cli: Cli): void {
     .addOption(timeoutOption("how long to wait for proxies to prepare, and to switch"))
     .addOption(outputOption())
     .action(async (revision: number, flags: Flags, self: Command) => {
-      parsePlan(flags); // checked before anything else is done
+      parsePlan(flags); // checked before anything is done
       await cli.withAdmin(self, async (admin) => {
         const what = { revision, reason: flags.message ?? "" };
         const timeoutGiven = self.getOptionValueSource("timeout") === "cli";

@@ -30,7 +30,7 @@ interface Flags extends ActivationFlags {
   readonly output: OutputFormat;
 }
 
-/** `ashlar apply`: publish, activate, and wait if asked to. */
+/** Adds `ashlar apply`: publishes, activates, and waits if asked to. */
 export function addApplyCommand(program: Command, cli: Cli): void {
   const command = program
     .command("apply")
@@ -51,7 +51,7 @@ export function addApplyCommand(program: Command, cli: Cli): void {
     .addOption(timeoutOption("how long to wait for proxies to prepare, and to switch"))
     .addOption(outputOption())
     .action(async (flags: Flags, self: Command) => {
-      const plan = parsePlan(flags); // checked before anything else is done
+      const plan = parsePlan(flags); // checked before anything is done
       if (plan !== undefined && !flags.activate)
         throw new AshlarError("invalid_argument", "--stages and --no-activate do not go together");
       if (flags.wait === true && !flags.activate) throw nothingToWaitFor();
@@ -71,7 +71,7 @@ export function addApplyCommand(program: Command, cli: Cli): void {
   );
 }
 
-/** Proxies switch to what is activated: nothing that is only published comes into force. */
+/** Returns the error for --wait with --no-activate: proxies never switch to a revision that is only published. */
 function nothingToWaitFor(): AshlarError {
   const what = "--wait waits until proxies evaluate the revision, which they do not with --no-activate";
   return new AshlarError("invalid_argument", `${what}: leave one out; \`ashlar blame\` shows who has prepared it`);
@@ -121,13 +121,13 @@ async function apply(cli: Cli, admin: AdminClient, files: readonly PolicyFile[],
   }
 }
 
-/** Warns of removals and returns once the operator has agreed. Publishing alone removes nothing. */
+/** Warns of removals and returns once the operator has agreed. Publishing without activation removes nothing. */
 async function askAboutRemovals(cli: Cli, admin: AdminClient, files: readonly PolicyFile[], flags: Flags) {
   if (!flags.activate) return [];
   const { allowEmpty = false, yes = false } = flags;
   const { isEmpty, warnings } = await findRemovals(admin, files);
   if (isEmpty && !allowEmpty) throw emptyPolicy();
-  const isMeant = yes || isEmpty; // --allow-empty agrees to removing everything
+  const isMeant = yes || isEmpty; // --allow-empty includes agreement to remove everything
   await confirmRemovals(cli, warnings, { isMeant, mayAsk: !flags.file.includes("-") });
   return warnings;
 }

@@ -9,7 +9,7 @@ interface Flags {
   readonly output: OutputFormat;
 }
 
-/** `ashlar approve REV`: says that somebody else's revision may become active. */
+/** Adds `ashlar approve REV`, which lets another author's revision become active. */
 export function addApproveCommand(program: Command, cli: Cli): void {
   const command = program
     .command("approve")

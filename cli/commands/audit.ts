@@ -16,7 +16,7 @@ interface Flags {
 
 const entriesMax = 10_000;
 
-/** Commander gives the option of a command below this one to this one, and there it may be a file. */
+/** Returns the output format. Commander passes the -o of a subcommand to this command, where it may also be a file. */
 function formatOf(self: Command, given: string | undefined): OutputFormat {
   if (given === undefined || given === "table" || given === "json") return given ?? "table";
   return self.error(

@@ -5,7 +5,7 @@ import { convergenceToJson, isConverged } from "../convergence.js";
 import { outputOption, parseNumber, withExample } from "../options.js";
 import { counted, type OutputFormat, plain, renderTable, renderTime } from "../output.js";
 
-/** `ashlar blame [REV]`: who is behind and why; exit 0 whoever is. */
+/** Adds `ashlar blame [REV]`: which proxies are behind, and why. It exits with 0 even if some are. */
 export function addBlameCommand(program: Command, cli: Cli): void {
   const command = program
     .command("blame")

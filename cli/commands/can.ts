@@ -18,7 +18,7 @@ interface Flags {
   readonly output: OutputFormat;
 }
 
-/** `ashlar can CALLER SERVICE/METHOD`: exit 0 whatever the verdict, unless it is asked for as the exit code. */
+/** Adds `ashlar can CALLER SERVICE/METHOD`. It exits with 0 whatever the verdict, unless the exit code is asked for. */
 export function addCanCommand(program: Command, cli: Cli): void {
   const command = program
     .command("can")
@@ -93,7 +93,7 @@ function parseHeader(text: string): { readonly name: string; readonly value: str
   throw new AshlarError("invalid_argument", `expected NAME=VALUE, ${example}, got ${JSON.stringify(text)}`);
 }
 
-/** A value that is JSON is taken as such: level=3 is a number, name=ann a text. */
+/** Parses NAME=VALUE. A value that is JSON is taken as JSON: level=3 is a number, name=ann a text. */
 function parseClaim(text: string): readonly [string, unknown] {
   const equals = text.indexOf("=");
   const name = text.slice(0, Math.max(0, equals));

@@ -11,7 +11,7 @@ interface Flags {
   readonly output: OutputFormat;
 }
 
-/** `ashlar console`: the link alone on stdout, and what to know about it on stderr. */
+/** Adds `ashlar console`: prints only the link on stdout, and remarks on stderr. */
 export function addConsoleCommand(program: Command, cli: Cli): void {
   const command = program
     .command("console")

@@ -54,7 +54,7 @@ export function addDecisionsCommand(program: Command, cli: Cli): void {
   );
 }
 
-/** The newest so many, of however many there are. */
+/** Keeps the newest of any number of items. */
 class Newest {
   readonly #max: number;
   decisions: DecisionOfProxy[] = [];

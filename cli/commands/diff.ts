@@ -10,16 +10,16 @@ import { readPolicyFiles } from "../policy-files.js";
 import { readBundle } from "../read-bundle.js";
 import { besideToJson, renderBeside } from "../rollout-beside.js";
 
-/** A side that an option names. */
+/** A side of the diff that an option names. */
 interface GivenSide {
   readonly kind: "files" | "proxy" | "bundle";
   readonly value: string;
 }
 
-/** `ashlar diff`: between any two of revisions, sets of files, bundles and what proxies run. */
+/** Adds `ashlar diff`: compares any two of revisions, sets of files, bundles, and what proxies run. */
 export function addDiffCommand(program: Command, cli: Cli): void {
   const given: GivenSide[] = []; // in the order of the command line, whichever options they are
-  // two parameters say that the option gathers values (refuseTwice)
+  // a parser with two parameters marks an option that collects values (refuseTwice)
   const side = (kind: GivenSide["kind"]) => (value: string, _before: unknown) => given.push({ kind, value });
   const command = program
     .command("diff")

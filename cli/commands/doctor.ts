@@ -13,7 +13,7 @@ interface Flags {
   readonly output: OutputFormat;
 }
 
-/** `ashlar doctor`: exit 1 if anything is found. */
+/** Adds `ashlar doctor`. It exits with 1 if it finds anything. */
 export function addDoctorCommand(program: Command, cli: Cli): void {
   const command = program
     .command("doctor")

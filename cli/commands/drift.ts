@@ -16,7 +16,7 @@ interface Flags {
   readonly output: OutputFormat;
 }
 
-/** `ashlar drift`: exit 0 if the active revision is what was given, 1 if not. */
+/** Adds `ashlar drift`. It exits with 0 if the active revision equals the given policy, otherwise with 1. */
 export function addDriftCommand(program: Command, cli: Cli): void {
   const command = program
     .command("drift")

@@ -16,7 +16,7 @@ interface SetFlags {
   readonly output: OutputFormat;
 }
 
-/** `ashlar egress set|list|remove`: where what is outside the mesh is. */
+/** Adds `ashlar egress set|list|remove`: the addresses of external destinations. */
 export function addEgressCommand(program: Command, cli: Cli): void {
   const command = program
     .command("egress")

@@ -24,7 +24,7 @@ interface Flags {
 
 const namedMax = 5;
 
-/** `ashlar export [REV]`: its policy as files, or as one file for another mesh. */
+/** Adds `ashlar export [REV]`: writes a revision's policy as files, or as one file for another mesh. */
 export function addExportCommand(program: Command, cli: Cli): void {
   const command = program
     .command("export")

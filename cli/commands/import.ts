@@ -19,7 +19,7 @@ interface Flags extends ActivationFlags {
 
 const noRemovals: Removals = { isEmpty: false, warnings: [] };
 
-/** `ashlar import FILE`: what another mesh exported, published here byte for byte. */
+/** Adds `ashlar import FILE`: publishes what another mesh exported, byte for byte. */
 export function addImportCommand(program: Command, cli: Cli): void {
   const command = program
     .command("import")

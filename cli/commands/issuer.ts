@@ -13,7 +13,7 @@ interface SetFlags {
   readonly output: OutputFormat;
 }
 
-/** `ashlar issuer set|list|remove`: who issues tokens, with the keys that sign them. */
+/** Adds `ashlar issuer set|list|remove`: the issuers of tokens and the keys that sign them. */
 export function addIssuerCommand(program: Command, cli: Cli): void {
   const command = program
     .command("issuer")

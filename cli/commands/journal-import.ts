@@ -13,7 +13,7 @@ interface Flags {
   readonly output: OutputFormat;
 }
 
-/** `ashlar journal import`: an archive becomes the journal of its service again, in the same mesh. */
+/** Adds `ashlar journal import`: turns an archive into the journal of its service again, in the same mesh. */
 export function addJournalImportCommand(journal: Command, cli: Cli): void {
   const command = journal
     .command("import")

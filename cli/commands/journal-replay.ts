@@ -124,7 +124,7 @@ async function runReplay(cli: Cli, flags: ReplayFlags, self: Command, notRestore
   }
 }
 
-/** A client for each instance of the target; the writes of an order key go to the same one. */
+/** A client for each instance of the target. The writes of one order key go to one instance. */
 class Senders {
   readonly #context: AdminContext;
   readonly #flags: ReplayFlags;

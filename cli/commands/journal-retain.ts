@@ -15,7 +15,7 @@ interface Flags {
 
 const dayMs = 86_400_000;
 
-/** `ashlar journal retain`: the only way in which a journal shrinks. */
+/** Adds `ashlar journal retain`, the only command that shortens a journal. */
 export function addRetainCommand(journal: Command, cli: Cli): void {
   const command = journal
     .command("retain")

@@ -11,7 +11,7 @@ interface Flags {
   readonly output: OutputFormat;
 }
 
-/** `ashlar journal shred`: makes what is private of a subject unreadable. */
+/** Adds `ashlar journal shred`: makes the private fields of a subject unreadable. */
 export function addShredCommand(journal: Command, cli: Cli): void {
   const command = journal
     .command("shred")

@@ -7,7 +7,7 @@ import { exportJournal, verifyJournalFile, verifyLiveJournal } from "../journal-
 import { outputOption, parseLabel, parsePathOrFormat, parseRootHash, withExample } from "../options.js";
 import { counted, type OutputFormat, plain } from "../output.js";
 
-/** `ashlar journal verify|export`: whether what is stored is what was written. */
+/** Adds `ashlar journal verify|export`: checks that what is stored is what was written. */
 export function addJournalVerifyCommands(journal: Command, cli: Cli): void {
   const verify = journal
     .command("verify")

@@ -26,7 +26,7 @@ interface ShowFlags {
 
 const entriesMax = 10_000;
 
-/** `ashlar journal`: what was written to services, and what came of it. */
+/** Adds `ashlar journal`: the writes to services, and their outcomes. */
 export function addJournalCommand(program: Command, cli: Cli): void {
   const journal = program.command("journal").description("What was written to services with a Journal.");
   const list = journal

@@ -21,7 +21,7 @@ interface SetupFlags {
   readonly output: OutputFormat;
 }
 
-/** `ashlar nats setup`: asks nobody; what it prints is for the operator of the NATS cluster. */
+/** Adds `ashlar nats setup`. It asks no server; it prints what the operator of the NATS cluster needs. */
 export function addNatsCommand(program: Command, cli: Cli): void {
   const nats = program.command("nats").description("What a NATS cluster of yours needs for a mesh.");
   const command = nats
@@ -57,7 +57,7 @@ export function addNatsCommand(program: Command, cli: Cli): void {
   withExample(command, "ashlar nats setup --nats-account accounts.json");
 }
 
-/** Commands of `nsc`, which manages the accounts of an operator; MESH and PROXIES stand for their names there. */
+/** Renders commands of `nsc`, which manages an operator's accounts. MESH and PROXIES stand for the accounts' names. */
 function renderSetup({ mesh, proxies, jetStream }: NatsSetup): string {
   const gibibytes = (bytes: number): string => `${Math.ceil(bytes / 2 ** 30)} GiB`;
   return [

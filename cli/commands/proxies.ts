@@ -5,7 +5,7 @@ import { convergenceToJson, readConvergence } from "../convergence.js";
 import { outputOption, withExample } from "../options.js";
 import { type OutputFormat, plain, renderTable, renderTime, shortDigest, yesOrNo } from "../output.js";
 
-/** `ashlar proxies`: each proxy with what it says of itself. */
+/** Adds `ashlar proxies`: each proxy with what it reports about itself. */
 export function addProxiesCommand(program: Command, cli: Cli): void {
   const command = program
     .command("proxies")
@@ -53,7 +53,10 @@ function proxyToJson(proxy: ProxyInfo, convergence: ProxyConvergence | undefined
   };
 }
 
-/** `prepared` of the list has all that a proxy holds; this is whether it holds what it should run. */
+/**
+ * Renames `prepared`: in the list of proxies it names all revisions that a proxy holds; this is whether the proxy holds
+ * the one that it should run.
+ */
 function ledgerOf({ state, reason, desired, received, prepared, evaluating }: ReturnType<typeof convergenceToJson>) {
   return { state, reason, desired, received, isPrepared: prepared, evaluating };
 }
@@ -62,7 +65,7 @@ function endpointToJson({ address, healthy, why }: NonNullable<ProxyInfo["endpoi
   return { address, healthy, ...(why === "" ? {} : { why }) };
 }
 
-/** An instance can serve, and yet its callers go to others: `ashlar services` says why. */
+/** Shows "gets no calls" for an instance that serves while its callers avoid it; `ashlar services` says why. */
 function renderServing({ serving, endpoint }: ProxyInfo): string {
   return serving && endpoint?.healthy === false ? "gets no calls" : yesOrNo(serving);
 }
@@ -71,7 +74,7 @@ function renderRevoked({ revokedReason }: ProxyInfo): string {
   return revokedReason === "" ? "no: revoked" : `no: revoked (${plain(revokedReason)})`;
 }
 
-/** A proxy without worker processes has none to count. */
+/** Shows the number of workers, or "-" for a proxy without worker processes. */
 function renderWorkers({ workers, workersServing }: ProxyInfo): string {
   if (workers === 0) return "-";
   return workersServing === workers ? String(workers) : `${workersServing} of ${workers}`;
@@ -109,7 +112,9 @@ function renderProxies(proxies: readonly ProxyInfo[]): string {
   return renderTable([...headings, "CERTIFICATE EXPIRES"], rows);
 }
 
-/** Heartbeats travel some milliseconds, so less than half a second says nothing. */
+/**
+ * Renders how far a proxy's clock is off. Heartbeats take some milliseconds, so less than half a second counts as ok.
+ */
 function renderClock(aheadMs: number | undefined): string {
   if (aheadMs === undefined) return "-";
   if (Math.abs(aheadMs) < 500) return "ok";

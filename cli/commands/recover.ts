@@ -8,7 +8,7 @@ interface Flags {
   readonly output: OutputFormat;
 }
 
-/** `ashlar recover DIGEST`: chooses between two records of one number. */
+/** Adds `ashlar recover DIGEST`: chooses between two records with the same number. */
 export function addRecoverCommand(program: Command, cli: Cli): void {
   const command = program
     .command("recover")

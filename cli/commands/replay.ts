@@ -22,7 +22,7 @@ interface Flags {
 const _sinceMsDefault = 3_600_000;
 const flipsShownMax = 50;
 
-/** `ashlar replay`: recorded traffic under a candidate, decided on this machine. */
+/** Adds `ashlar replay`: decides recorded traffic again under a candidate, on this machine. */
 export function addReplayCommand(program: Command, cli: Cli): void {
   const command = program
     .command("replay")

@@ -8,7 +8,7 @@ interface Flags {
   readonly output: OutputFormat;
 }
 
-/** `ashlar revoke ID`: takes an identity away before its certificate ends. */
+/** Adds `ashlar revoke ID`: invalidates an identity before its certificate expires. */
 export function addRevokeCommand(program: Command, cli: Cli): void {
   const command = program
     .command("revoke")

@@ -13,7 +13,7 @@ interface Flags {
   readonly output: OutputFormat;
 }
 
-/** `ashlar rollback`: waits for no proxy before it switches. */
+/** Adds `ashlar rollback`, which switches without waiting for proxies to prepare. */
 export function addRollbackCommand(program: Command, cli: Cli): void {
   const command = program
     .command("rollback")

@@ -4,7 +4,7 @@ import type { Cli } from "../cli.js";
 import { withExample } from "../options.js";
 import { renderJson } from "../output.js";
 
-/** `ashlar schema`: asks nobody, so that editors can be set up without a mesh. */
+/** Adds `ashlar schema`. It asks no control plane, so that editors can be set up without a mesh. */
 export function addSchemaCommand(program: Command, cli: Cli): void {
   const command = program
     .command("schema")

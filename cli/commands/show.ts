@@ -3,7 +3,7 @@ import { type Cli, show } from "../cli.js";
 import { parseNumber, withExample } from "../options.js";
 import { revisionToJson } from "./log.js";
 
-/** `ashlar show [REV]`: a revision's policy as files that `apply` would take. */
+/** Adds `ashlar show [REV]`: prints a revision's policy as files that `apply` accepts. */
 export function addShowCommand(program: Command, cli: Cli): void {
   const command = program
     .command("show")

@@ -5,10 +5,13 @@ import { outputOption, withExample } from "../options.js";
 import { type OutputFormat, plain, renderPairs, renderTime, yesOrNo } from "../output.js";
 import { rolloutToJson, summarize } from "../rollout-progress.js";
 
-/** Certificates live a day and are renewed every hour: one with less left has not been renewed for long. */
+/**
+ * Certificates live for a day and are renewed every hour, so one that expires within this time has not been renewed for
+ * long.
+ */
 const expiringMs = 6 * 3_600_000;
 
-/** `ashlar status`: the mesh in a few lines. */
+/** Adds `ashlar status`: the state of the mesh in a few lines. */
 export function addStatusCommand(program: Command, cli: Cli): void {
   const command = program
     .command("status")
@@ -28,7 +31,7 @@ export function addStatusCommand(program: Command, cli: Cli): void {
   withExample(command, "ashlar status -o json");
 }
 
-/** Proxies that deserve a line of their own. */
+/** Proxies that get a line of their own. */
 interface Noted {
   readonly expiring: readonly ProxyInfo[];
   readonly rejecting: readonly ProxyInfo[];
@@ -68,7 +71,7 @@ function statusToJson(status: GetStatusResponse, { expiring, rejecting, revoked 
   };
 }
 
-/** A control plane of an earlier version gives lines only. */
+/** Returns the problems of the mesh. A control plane of an earlier version sends only their text. */
 function problemsOf({ problems, problemDetails }: GetStatusResponse) {
   if (problemDetails.length === 0) return problems.map((message) => ({ code: "other", message, subject: "" }));
   return problemDetails.map(({ code, message, subject }) => ({ code, message, subject }));

@@ -18,7 +18,7 @@ interface Flags {
   readonly output: OutputFormat;
 }
 
-/** `ashlar tap`: calls as they end, from the proxies that see them. */
+/** Adds `ashlar tap`: shows calls as they end, reported by the proxies that carry them. */
 export function addTapCommand(program: Command, cli: Cli): void {
   const command = program
     .command("tap")

@@ -18,7 +18,7 @@ interface Flags {
   readonly output: OutputFormat;
 }
 
-/** `ashlar test -f PATH...`: asks nobody. */
+/** Adds `ashlar test -f PATH...`. It asks no control plane. */
 export function addTestCommand(program: Command, cli: Cli): void {
   const command = program
     .command("test")

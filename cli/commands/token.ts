@@ -14,7 +14,7 @@ interface Flags {
   readonly output: OutputFormat;
 }
 
-/** `ashlar token`: the token alone on stdout, so that it can be piped into a file. */
+/** Adds `ashlar token`: prints only the token on stdout, so that it can be piped into a file. */
 export function addTokenCommand(program: Command, cli: Cli): void {
   const command = program
     .command("token")

@@ -12,10 +12,10 @@ interface Flags {
   readonly output: OutputFormat;
 }
 
-/** What `--once` counts at least. */
+/** The least time that `--once` counts calls for, in milliseconds. */
 const onceMs = 3000;
 
-/** `ashlar top`: calls, success and latency by pair and method, live. */
+/** Adds `ashlar top`: calls, success and latency by caller, service and method, live. */
 export function addTopCommand(program: Command, cli: Cli): void {
   const command = program
     .command("top")
@@ -73,7 +73,7 @@ async function showLive(cli: Cli, admin: AdminClient, service: string, output: O
   }
 }
 
-/** Lines that the screen has room for, with how many it has not. */
+/** Returns as many lines as the screen has room for, and how many more there are. */
 function fitted(lines: readonly string[], rows: number): readonly string[] {
   const room = Math.max(3, rows - 1);
   if (lines.length < room) return [...lines, "q leaves"];

@@ -9,7 +9,7 @@ interface ChangeFlags {
   readonly output: OutputFormat;
 }
 
-/** `ashlar trust show|rotate|drop`: whose keys sign what proxies follow. */
+/** Adds `ashlar trust show|rotate|drop`: the keys that sign what proxies follow. */
 export function addTrustCommand(program: Command, cli: Cli): void {
   const command = program
     .command("trust")
@@ -44,7 +44,8 @@ function addRotateCommand(parent: Command, cli: Cli): void {
       const rotated = await cli.withAdmin(self, (admin) => admin.rotateSigningKey({ reason: message }));
       const { kid, previousKid, trustSequence, epoch } = rotated;
       const active = epoch === 0 ? "" : `, epoch ${epoch}`;
-      const dropped = previousKid.startsWith("-") ? `-- ${previousKid}` : previousKid; // of a key of an earlier version
+      // the id of a key of an earlier version may begin with "-"
+      const dropped = previousKid.startsWith("-") ? `-- ${previousKid}` : previousKid;
       const next = `Once all proxies have it: ashlar trust drop ${dropped}`;
       show(
         cli,

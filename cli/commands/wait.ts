@@ -16,7 +16,9 @@ interface Flags {
   readonly output: OutputFormat;
 }
 
-/** `ashlar wait`: exit 0 once every live proxy evaluates the target, 1 if the time ends first. */
+/**
+ * Adds `ashlar wait`. It exits with 0 once every live proxy evaluates the target, and with 1 if the time ends first.
+ */
 export function addWaitCommand(program: Command, cli: Cli): void {
   const command = program
     .command("wait")
@@ -63,7 +65,10 @@ export function addWaitCommand(program: Command, cli: Cli): void {
 
 const pollMs = 200;
 
-/** Proxies that may not run it because nobody hears of them; asked again until there is none or the time ends. */
+/**
+ * Returns the proxies that may not run the target because nothing is heard from them. Asks again until there is none or
+ * the time ends.
+ */
 async function awaitOthers(
   { admin, clock }: { readonly admin: AdminClient; readonly clock: Clock },
   timeoutMs: number,

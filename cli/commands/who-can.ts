@@ -13,7 +13,7 @@ interface Flags {
   readonly output: OutputFormat;
 }
 
-/** `ashlar who-can SERVICE/METHOD`: exit 0 whoever may. */
+/** Adds `ashlar who-can SERVICE/METHOD`. It exits with 0 whoever may call. */
 export function addWhoCanCommand(program: Command, cli: Cli): void {
   const command = program
     .command("who-can")

@@ -1,9 +1,9 @@
-/** What is unsafe about a mesh, or can be gone around, from facts about it. */
+/** Finds what is unsafe about a mesh, or how it can be bypassed, from facts about it. */
 
 export interface DoctorFinding {
   /** A stable name that scripts may branch on. */
   readonly code: FindingCode;
-  /** What it is about: a proxy's id, a path, an address. */
+  /** The object of the finding: a proxy's id, a path, or an address. */
   readonly subject: string;
   readonly message: string;
   readonly remedy: string;
@@ -20,7 +20,7 @@ type FindingCode =
   | "readable-by-others"
   | "egress-on-one-side";
 
-/** A file, folder or socket of this machine that nobody but its owner may use. */
+/** A file, folder or socket on this machine that only its owner should be able to use. */
 export interface PrivatePath {
   readonly path: string;
   readonly kind: "file" | "folder" | "socket";
@@ -29,14 +29,14 @@ export interface PrivatePath {
 }
 
 export interface DoctorFacts {
-  /** "PROXY: WAY" of each live proxy, as `ashlar status` tells it. */
+  /** "PROXY: WAY" for each way around a live proxy, as `ashlar status` shows them. */
   readonly bypassable: readonly string[];
-  /** The problems that `ashlar status` tells. */
+  /** The problems that `ashlar status` shows. */
   readonly problems: readonly { readonly code: string; readonly message: string }[];
-  /** What listens where, of the control plane on this machine. */
+  /** The addresses on which the control plane on this machine listens. */
   readonly listeners: readonly { readonly what: "nats" | "admin"; readonly address: string }[];
   readonly paths: readonly PrivatePath[];
-  /** What the trust log says of egresses. */
+  /** The egresses in the trust log. */
   readonly egresses: readonly { readonly name: string; readonly address: string; readonly through: string }[];
 }
 
@@ -112,7 +112,7 @@ function onOneSide({ name, address }: DoctorFacts["egresses"][number]): DoctorFi
   };
 }
 
-/** Whether only this machine reaches "HOST:PORT" or "SCHEME://HOST:PORT". */
+/** Returns whether only this machine can reach "HOST:PORT" or "SCHEME://HOST:PORT". */
 function isOfThisMachine(address: string): boolean {
   const host = /^(?:\w+:\/\/)?(?:\[([^\]]*)\]|([^:/]*))/.exec(address);
   const name = host?.[1] ?? host?.[2] ?? "";

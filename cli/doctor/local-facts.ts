@@ -1,17 +1,17 @@
-/** Looks at folders of control planes and proxies on this machine. */
+/** Examines the folders of control planes and proxies on this machine. */
 import { lstatSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { AshlarError } from "../../core/errors.js";
 import { fileReason } from "../../runtime/file-reason.js";
 import type { DoctorFacts, PrivatePath } from "./examine.js";
 
-/** Deeper than any folder of ours, and as many entries as a look may take. */
+/** The deepest folder that is examined, which is deeper than any of ours, and the most entries. */
 const depthMax = 4;
 const entriesMax = 10_000;
-/** What holds no secret and may be read by anybody. */
+/** Returns whether a file contains no secret, so that anybody may read it. */
 const isPublic = (name: string): boolean => name === "join.json" || name === "ready.json";
 
-/** Fails with `invalid_argument` if `dir` cannot be read. */
+/** Examines a folder. Fails with `invalid_argument` if `dir` cannot be read. */
 export function lookAtFolder(dir: string): Pick<DoctorFacts, "listeners" | "paths"> {
   const paths: PrivatePath[] = [];
   try {
@@ -20,7 +20,7 @@ export function lookAtFolder(dir: string): Pick<DoctorFacts, "listeners" | "path
   } catch (error) {
     throw new AshlarError("invalid_argument", `cannot read the folder ${dir}: ${fileReason(error)}`, { cause: error });
   }
-  // whoever cannot enter a folder reads nothing below it
+  // a user who cannot enter a folder cannot read anything below it
   const top = paths[0] as PrivatePath;
   return { listeners: listenersOf(dir), paths: (top.mode & 0o077) === 0 ? [] : worst(paths) };
 }
@@ -37,7 +37,7 @@ function collect(dir: string, paths: PrivatePath[], depth: number): void {
   }
 }
 
-/** Open folders are told by what is open in them. */
+/** Returns the files and sockets that others can use; a folder that is open shows by what is open in it. */
 function worst(paths: readonly PrivatePath[]): readonly PrivatePath[] {
   return paths.filter(({ kind, mode }) => kind !== "folder" && (mode & 0o077) !== 0);
 }
@@ -50,6 +50,6 @@ function listenersOf(dir: string): DoctorFacts["listeners"] {
       ...(typeof nats === "string" ? nats.split(",").map((address) => ({ what: "nats" as const, address })) : []),
     ];
   } catch {
-    return []; // no control plane runs on it
+    return []; // no control plane runs on this folder
   }
 }

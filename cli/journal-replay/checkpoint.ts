@@ -1,4 +1,4 @@
-/** Where a replay is, in a file beside the operator: it goes on from there when it is run again. */
+/** The progress of a replay, in a file of the operator: the next run continues from there. */
 import { existsSync, readFileSync } from "node:fs";
 import { AshlarError } from "../../core/errors.js";
 import { writeFileWhole } from "../write-file.js";
@@ -12,7 +12,10 @@ export interface Checkpoint {
   readonly diverged: number;
 }
 
-/** Returns what the file says; undefined: there is none. Fails with `invalid_argument` if it is of another replay. */
+/**
+ * Returns the stored progress, or undefined if there is no file. Fails with `invalid_argument` if the file belongs to
+ * another replay.
+ */
 export function readCheckpoint(path: string, service: string, target: string): Checkpoint | undefined {
   if (!existsSync(path)) return undefined;
   const found = parse(readFileSync(path, "utf8"));

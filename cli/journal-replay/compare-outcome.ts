@@ -1,9 +1,9 @@
-/** Compares what a target made of a write with what was recorded. */
+/** Compares the target's answer to a write with the recorded outcome. */
 import { createHash } from "node:crypto";
 import type { ReplayedWrite } from "../../proto/gen/ashlar/v1/admin.js";
 import type { Answer } from "./replay-client.js";
 
-/** A write whose outcome is another one. */
+/** A write whose answer differs from the recorded outcome. */
 export interface Divergence {
   readonly sequence: number;
   readonly method: string;
@@ -12,8 +12,8 @@ export interface Divergence {
 }
 
 /**
- * Returns how the outcome differs; undefined: it is the same, or nobody knows what the application answered. `isWhole`: the
- * response's bytes count as well as the status.
+ * Returns how the answer differs; undefined: it is the same, or the recorded answer is not known. `isWhole`: the
+ * response's bytes are compared as well as the status.
  */
 export function compareOutcome(write: ReplayedWrite, answer: Answer, isWhole: boolean): Divergence | undefined {
   const why = write.resolved ? undefined : whyOther(write, answer, isWhole);
@@ -28,7 +28,7 @@ function whyOther(write: ReplayedWrite, { code, message, response }: Answer, isW
     return write.response.equals(response)
       ? undefined
       : `another response, ${describe(response)} instead of ${describe(write.response)}`;
-  if (write.responseDigest.length === 0) return undefined; // private fields of it cannot be read here
+  if (write.responseDigest.length === 0) return undefined; // the response has private fields, which cannot be read here
   const digest = createHash("sha256").update(response).digest();
   return digest.equals(write.responseDigest) ? undefined : `a response of another digest, ${describe(response)}`;
 }

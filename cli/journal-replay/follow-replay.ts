@@ -1,4 +1,6 @@
-/** Keeps a target level with a journal: replays what is there and what is written later, until it is told to stop. */
+/**
+ * Keeps a target up to date with a journal: replays what is there and what is written later, until it is told to stop.
+ */
 import { isAshlarError } from "../../core/errors.js";
 import type { ReplayJournalResponse } from "../../proto/gen/ashlar/v1/admin.js";
 import { Backoff } from "../../runtime/backoff.js";
@@ -8,19 +10,19 @@ import type { Replay, ReplayResult } from "./run-replay.js";
 
 export interface FollowDeps {
   readonly clock: Clock;
-  /** Asks the control plane for what was settled after a position. */
+  /** Asks the control plane for the writes that were settled after a position. */
   open(afterPosition: number): AsyncIterable<ReplayJournalResponse>;
   readonly stopped: Promise<void>;
   progress(text: string): void;
 }
 
-/** A control plane that is away is asked again for so long. */
+/** The milliseconds for which a control plane that is away is asked again. */
 const awayMsMax = 60_000;
 const retry = { msMin: 200, msMax: 5000 };
 
 /**
- * Resolves when `stopped` does and all that was begun is done, or at a divergence. Fails as `Replay.run`, but for a control
- * plane that is away for less than a minute.
+ * Resolves when `stopped` does and everything that was begun is done, or at a divergence. Fails as `Replay.run` does,
+ * except that a control plane may be away for less than a minute.
  */
 export async function followReplay(replay: Replay, deps: FollowDeps): Promise<ReplayResult> {
   const { clock, open, stopped, progress } = deps;

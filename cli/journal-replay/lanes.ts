@@ -5,7 +5,7 @@ interface Pending {
   isDone: boolean;
 }
 
-/** So much may wait or run, whatever the number of lanes: writes hold their bytes meanwhile. */
+/** The most writes that wait or run, whatever the number of lanes, because writes hold their bytes meanwhile. */
 const pendingMax = 256;
 const bytesMax = 32 * 1024 * 1024;
 
@@ -20,12 +20,12 @@ export class Lanes {
   #reached = 0;
   #failure: { readonly error: unknown } | undefined;
 
-  /** At most `width` works run at once; 1: all in the order in which they were added. */
+  /** At most `width` writes run at once; 1: all writes run in the order in which they were added. */
   constructor(width: number) {
     this.#width = width;
   }
 
-  /** Up to this position all that was added is done. */
+  /** Everything that was added up to this position is done. */
   get done(): number {
     const [first] = this.#pending;
     return first === undefined ? this.#reached : Math.max(0, first.position - 1);
@@ -35,12 +35,12 @@ export class Lanes {
     return this.#failure !== undefined;
   }
 
-  /** Nothing up to this position is to be added any more. */
+  /** Notes that nothing up to this position will be added any more. */
   reach(position: number): void {
     this.#reached = Math.max(this.#reached, position);
   }
 
-  /** Resolves when there is room for more. Fails as the first work that failed. */
+  /** Adds a write, and resolves when there is room for more. Fails with the error of the first write that failed. */
   async add(lane: string, position: number, bytes: number, work: () => Promise<void>): Promise<void> {
     await this.#until(
       () => this.#pending.length < pendingMax && (this.#bytes === 0 || this.#bytes + bytes <= bytesMax),
@@ -57,7 +57,7 @@ export class Lanes {
     this.#last.set(key, own);
   }
 
-  /** Resolves when all is done. Fails as the first work that failed. */
+  /** Resolves when everything is done. Fails with the error of the first write that failed. */
   async drain(): Promise<void> {
     await this.#until(() => this.#running + this.#waiting === 0);
   }
@@ -79,7 +79,7 @@ export class Lanes {
   }
 
   #end(pending: Pending): void {
-    // what failed, or was not begun after that, stays pending: a checkpoint is before it
+    // a write that failed, or was not begun because of that, stays pending, so that a checkpoint is before it
     if (this.#failure === undefined) pending.isDone = true;
     while (this.#pending[0]?.isDone === true) this.reach(this.#pending.shift()?.position ?? 0);
     for (const wake of this.#wakers.splice(0)) wake();

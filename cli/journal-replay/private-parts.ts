@@ -1,4 +1,4 @@
-/** Reads the private parts of writes, for an operator who has the holder's key; without it, they stay what they are. */
+/** Restores the private parts of writes for an operator who has the holder's key; without the key they are left out. */
 import type { KeyObject } from "node:crypto";
 import { holderOf, readHolderKey } from "../../core/journal/private/keys.js";
 import { restorePart } from "../../core/journal/private/restore.js";
@@ -7,7 +7,7 @@ import type { ReplayJournalResponse } from "../../proto/gen/ashlar/v1/admin.js";
 import type { JournalSealedParts } from "../../proto/gen/ashlar/v1/journal.js";
 import { readTextFile } from "../read-text-file.js";
 
-/** What an operator is told of the private fields of a write. */
+/** What an operator is told about the private fields of a write. */
 export type PrivateState = "none" | "restored" | "withheld" | "shredded";
 
 export interface Messages {
@@ -15,12 +15,12 @@ export interface Messages {
   readonly response: Buffer;
 }
 
-/** The holder's key of `--holder-key`. Fails with `invalid_argument`. */
+/** Reads the holder's key of `--holder-key`. Fails with `invalid_argument`. */
 export async function readHolder(path: string | undefined): Promise<KeyObject | undefined> {
   return path === undefined ? undefined : readHolderKey(await readTextFile("--holder-key", path));
 }
 
-/** Fails with `invalid_record` if this is not the holder's key. */
+/** Restores the private parts of a write. Fails with `invalid_record` if this is not the holder's key. */
 export function readPrivate<Given extends Messages>(
   given: Given,
   parts: JournalSealedParts | undefined,
@@ -44,7 +44,7 @@ export function readPrivate<Given extends Messages>(
 /** Writes whose requests could not be restored, so that they are not sent. */
 export class NotRestored {
   count = 0;
-  /** The first thousand. */
+  /** The sequences of the first thousand writes that were left out. */
   readonly entries: number[] = [];
 
   add(sequence: number): void {
@@ -54,8 +54,8 @@ export class NotRestored {
 }
 
 /**
- * Restores what is replayed as far as the key goes. A write whose request is not whole is left out, and counted, as are those of
- * another holder, whom policy named before or named later.
+ * Restores the writes to replay, as far as the key allows. A write whose request cannot be restored is left out and
+ * counted; so are writes for another holder, whom policy named before or named later.
  */
 export async function* restored(
   messages: AsyncIterable<ReplayJournalResponse>,
@@ -72,13 +72,14 @@ export async function* restored(
     const { value } = message;
     const { parts } = value;
     const of = parts?.key?.holder;
-    const isOwn = of === undefined || Buffer.from(of, "base64").toString("base64") === own; // base64 has several spellings
+    // base64 has several spellings
+    const isOwn = of === undefined || Buffer.from(of, "base64").toString("base64") === own;
     const { state, messages: read } = readPrivate(value, parts, isOwn ? holder : undefined);
     if (state !== "restored" && parts?.request !== undefined) {
       notRestored.add(value.sequence);
       continue;
     }
-    // of a response that is not whole nothing can be compared, and of one that is not kept the digest is keyed
+    // a response that is not restored cannot be compared, and the digest of one that is not stored is keyed
     const isWhole = parts?.response === undefined || (state === "restored" && value.responseKept);
     const compared = isWhole ? {} : { responseKept: false, responseDigest: Buffer.alloc(0) };
     yield { ...part, message: { $case: "write", value: { ...value, ...read, ...compared } } };

@@ -1,4 +1,6 @@
-/** Sends writes to an application, through a proxy of the mesh or without one, with the very bytes that were journaled. */
+/**
+ * Sends writes to an application, through a proxy of the mesh or directly, with exactly the bytes that were journaled.
+ */
 import { type ClientHttp2Session, connect as connectHttp2, constants, type IncomingHttpHeaders } from "node:http2";
 import { connect as connectSocket } from "node:net";
 import { AshlarError, messageOf } from "../../core/errors.js";
@@ -9,25 +11,25 @@ import type { ReplayedWrite } from "../../proto/gen/ashlar/v1/admin.js";
 import { parseSvid } from "../../runtime/tls-identity.js";
 import type { AdminContext } from "../context.js";
 
-/** Where writes go. */
+/** Where writes are sent. */
 export type ReplayAddress =
-  /** A proxy, which has to prove `identity`. */
+  /** A proxy, which must prove to be `identity`. */
   | { readonly kind: "proxy"; readonly address: string; readonly identity: string }
   /** An application that speaks gRPC over plain HTTP/2: "HOST:PORT", or "unix:PATH". */
   | { readonly kind: "application"; readonly address: string };
 
-/** What the target made of a write. */
+/** The answer of the target to a write. */
 export interface Answer {
   readonly code: number;
   readonly message: string;
-  /** The response's messages as gRPC frames them. */
+  /** The response's messages with gRPC's framing. */
   readonly response: Buffer;
-  /** The proxy refused the call by its policy. */
+  /** True if the proxy refused the call by its policy. */
   readonly isRefused: boolean;
 }
 
 const responseBytesMax = 16 * 1024 * 1024;
-/** The transport's own, and what is set here. */
+/** Headers that are not copied, because the transport or this client sets them. */
 const notSent = new Set(["content-length", "connection", "te", "host", "grpc-timeout"]);
 
 export class ReplayClient {
@@ -44,7 +46,7 @@ export class ReplayClient {
     this.#timeoutMs = timeoutMs;
   }
 
-  /** Sends the write once. Fails with `unavailable` if nobody knows what became of it. */
+  /** Sends the write once. Fails with `unavailable` if its outcome is not known. */
   send(write: ReplayedWrite): Promise<Answer> {
     return new Promise((resolve, reject) => {
       const fail = (cause: unknown): void =>
@@ -109,7 +111,7 @@ export class ReplayClient {
   #connected(): ClientHttp2Session {
     if (this.#session !== undefined && !this.#session.closed && !this.#session.destroyed) return this.#session;
     const session = this.#connect();
-    session.on("error", () => {}); // its calls tell
+    session.on("error", () => {}); // each call reports the error
     this.#session = session;
     return session;
   }

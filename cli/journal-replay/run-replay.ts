@@ -1,4 +1,7 @@
-/** Replays the history of a journal: reads it from the control plane, sends it, compares, and keeps where it is. */
+/**
+ * Replays the history of a journal: reads it from the control plane, sends it, compares the answers, and stores the
+ * progress.
+ */
 import { AshlarError, isAshlarError } from "../../core/errors.js";
 import type {
   ReplayedWrite,
@@ -18,12 +21,12 @@ export interface ReplayOptions {
   readonly target: string;
   readonly checkpoint: { readonly path: string; readonly from: Checkpoint | undefined };
   readonly isDryRun: boolean;
-  /** The responses' bytes are compared, too. */
+  /** Compare the responses' bytes, too. */
   readonly isWhole: boolean;
-  /** Divergences are listed, and do not end it. */
+  /** List divergences, and continue after them. */
   readonly goesOn: boolean;
   readonly parallel: number;
-  /** Writes a second; undefined: as fast as the target answers. */
+  /** The most writes a second; undefined: as fast as the target answers. */
   readonly rate: number | undefined;
 }
 
@@ -38,9 +41,9 @@ export interface ReplayResult {
   readonly sent: number;
   readonly position: number;
   readonly diverged: number;
-  /** The first thousand of this run. */
+  /** The first thousand divergences of this run. */
   readonly divergences: readonly Divergence[];
-  /** undefined: it ended at a divergence. */
+  /** The summary of the history; undefined: the replay ended at a divergence. */
   readonly summary: ReplaySummary | undefined;
   readonly tookMs: number;
 }
@@ -49,7 +52,7 @@ const divergencesMax = 1000;
 const checkpointEveryMs = 1000;
 const progressEveryMs = 1000;
 const retry = { msMin: 50, msMax: 2000 };
-/** A target that cannot be reached is tried again for so long. */
+/** The milliseconds for which a target that cannot be reached is tried again. */
 const patienceMs = 30_000;
 const unavailable = 14;
 
@@ -75,19 +78,19 @@ export class Replay {
     this.#lanes.reach(options.checkpoint.from?.position ?? 0);
   }
 
-  /** Up to this position all is done. */
+  /** All writes up to this position are done. */
   get position(): number {
     return this.#lanes.done;
   }
 
-  /** A write failed at the target, so that no more are sent. */
+  /** True if a write failed at the target, so that no more are sent. */
   get hasFailed(): boolean {
     return this.#lanes.hasFailed;
   }
 
   /**
-   * Fails with `unavailable` if the target is not reached, and as the control plane does; where it was is kept, and what was
-   * begun is done.
+   * Replays the history. Fails with `unavailable` if the target cannot be reached, and with the errors of the control
+   * plane. The progress is stored, and writes that were begun are finished.
    */
   async run(messages: AsyncIterable<ReplayJournalResponse>): Promise<ReplayResult> {
     let summary: ReplaySummary | undefined;
@@ -139,7 +142,9 @@ export class Replay {
     this.#deps.progress(renderProgress(this.#start, this.#lanes.done, this.#sent, nowMs - this.#startedMs));
   }
 
-  /** Nothing more is there: the target is level once all that was begun is done. */
+  /**
+   * Notes that the history has no more writes for now: the target is up to date once everything that was begun is done.
+   */
   async #level(position: number): Promise<void> {
     this.#lanes.reach(position);
     await this.#lanes.drain();
@@ -161,7 +166,10 @@ export class Replay {
     if (!goesOn) throw new StoppedByDivergence();
   }
 
-  /** What cannot be reached, or answers 14 where that was not the outcome, is asked again: the application tells repeats by the sequence. */
+  /**
+   * Sends a write until it is answered. A target that cannot be reached, or answers 14 where that was not the outcome,
+   * is asked again; the application recognizes repeats by the sequence.
+   */
   async #sendUntilAnswered(write: ReplayedWrite): Promise<Answer> {
     const { clock, send } = this.#deps;
     const untilMs = clock.monotonicMs() + patienceMs;
@@ -200,7 +208,7 @@ export class Replay {
 
 const emptyStart: ReplayStart = { first: 0, last: 0, targets: [], identity: "" };
 
-/** Ends a replay that does not go on after a divergence, which is in the result. */
+/** Ends a replay that stops at the first divergence, which is in the result. */
 class StoppedByDivergence extends Error {}
 
 function renderProgress({ first, last }: ReplayStart, done: number, sent: number, tookMs: number): string {

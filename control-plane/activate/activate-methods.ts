@@ -1,4 +1,4 @@
-/** The admin API's methods that put revisions in force, and tell what is. */
+/** The admin API's methods that activate revisions and show activations. */
 import type { AdminServiceService } from "../../proto/gen/ashlar/v1/admin.js";
 import { type Implementation, serverStreaming } from "../../runtime/grpc-handlers.js";
 import { renderActivation } from "../admin/admin-messages.js";

@@ -1,4 +1,4 @@
-/** What is asked of an activation, and what carries it out works with. */
+/** The options of an activation, and the dependencies of the code that carries it out. */
 import type { RolloutGates, RolloutStage } from "../../core/rollout/rollout-model.js";
 import type { Signer } from "../../core/signature.js";
 import type { Clock } from "../../runtime/clock.js";
@@ -16,17 +16,17 @@ export interface ActivatorDeps {
   readonly signer: Signer;
   readonly audit: AuditTrail;
   readonly clock: Clock;
-  /** What rollouts change. */
+  /** Reads what rollouts change. */
   readonly affected: AffectedReader;
-  /** undefined: none are asked for. */
+  /** The approvals; undefined: none are required. */
   readonly approvals?: Pick<Approvals, "require">;
   /** Fails with `stale` while the log is behind what was signed before. */
   readonly beforeSigning?: (signal?: AbortSignal) => Promise<void>;
-  /** undefined: nobody's writes are journaled. */
+  /** Prepares the journals that policy names; undefined: no writes are journaled. */
   readonly journals?: Pick<JournalPreparer, "forRevision">;
 }
 
-/** How a revision is to be activated in stages. */
+/** How to activate a revision in stages. */
 export interface StagedOptions {
   readonly stages: readonly RolloutStage[];
   readonly holdMs: number;
@@ -36,16 +36,16 @@ export interface StagedOptions {
 export interface ActivateOptions {
   readonly revision: number;
   readonly reason: string;
-  /** Go on although proxies are not prepared or have rejected it. Recorded. */
+  /** Continue although proxies are not prepared or have rejected the revision. It is recorded. */
   readonly force: boolean;
-  /** The share of live proxies that has to be prepared, 1 to 100; 0: all. Recorded. */
+  /** The share of live proxies that must be prepared, 1 to 100 percent; 0: all. It is recorded. */
   readonly thresholdPercent: number;
-  /** 0: 30 seconds. */
+  /** How long to wait for proxies to prepare, in milliseconds; 0: 30 seconds. */
   readonly prepareTimeoutMs: number;
-  /** The epoch that has to be the head, 0 for an empty log; undefined: whatever it is. */
+  /** The epoch that must be the head, 0 for an empty log; undefined: any. */
   readonly expectedEpoch?: number | undefined;
-  /** In stages; undefined: for everyone at once. */
+  /** The stages; undefined: activate everywhere at once. */
   readonly staged?: StagedOptions | undefined;
-  /** End a rollout that runs, rather than be refused. */
+  /** End a running rollout instead of being refused because of it. */
   readonly endRollout?: boolean;
 }

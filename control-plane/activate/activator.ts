@@ -16,9 +16,9 @@ import type { PrepareOrders } from "./prepare-orders.js";
 
 export interface Activated {
   readonly activation: Signed<Activation>;
-  /** False: it was active already and nothing was appended. */
+  /** False: the revision was active already, and nothing was appended. */
   readonly created: boolean;
-  /** From the request to the commit. */
+  /** Milliseconds from the request to the commit. */
   readonly tookMs: number;
 }
 
@@ -27,17 +27,16 @@ const waitTimeoutMsMax = 3_600_000;
 
 export interface Activator {
   /**
-   * Activates a revision once the asked-for share of live proxies has prepared it. Fails with `not_found`,
-   * with `denied` for want of approvals, forced or not,
-   * with `stale` naming the proxies that rejected it or did not prepare in time, or because a rollout runs; with
-   * `conflict` if somebody else activated meanwhile, and with `invalid_argument`. In stages, it resolves when the
-   * first one is committed. Stops waiting when `signal` aborts.
+   * Activates a revision once the required share of live proxies has prepared it. With stages, it resolves when the
+   * first one is committed. Stops waiting when `signal` aborts. Fails with `not_found`; with `denied` if approvals are
+   * missing, even with `force`; with `stale`, naming the proxies that rejected the revision or did not prepare in time,
+   * or because a rollout runs; with `conflict` if somebody else activated meanwhile; and with `invalid_argument`.
    */
   activate(options: ActivateOptions, caller: OperatorCaller, signal?: AbortSignal): Promise<Activated>;
 }
 
 export interface PreparingDeps extends ActivatorDeps {
-  /** Asks proxies to prepare what is to be activated. */
+  /** Asks proxies to prepare the revision that is to be activated. */
   readonly orders: PrepareOrders;
 }
 
@@ -73,7 +72,8 @@ async function activate(
   const head = deps.ledger.activations.head();
   checkExpected(head, options.expectedEpoch);
   checkMayBegin(head, options);
-  await deps.journals?.forRevision(revision); // forced or not: without its journal no write of a service is forwarded
+  // also with `force`: without its journal, no write of a service would be forwarded
+  await deps.journals?.forRevision(revision);
   if (head?.body.revisionDigest === revision.digest && !isUnderway(head.body)) {
     return { activation: head, created: false, tookMs: sinceMs(deps.clock, startMs) };
   }

@@ -1,6 +1,6 @@
 /**
- * Approvals of revisions by operators other than their authors: signed, in the audit log, and asked for before a
- * revision becomes active where the mesh is run so.
+ * Approvals of revisions by operators other than their authors. They are signed and stored in the audit log; if the
+ * mesh requires them, a revision needs them before it can become active.
  */
 import type { Digest } from "../../core/digest.js";
 import { AshlarError } from "../../core/errors.js";
@@ -25,30 +25,30 @@ export interface ApprovalsDeps {
 }
 
 export interface Approved {
-  /** False: the caller had approved it before. */
+  /** False: the caller had approved the revision before. */
   readonly created: boolean;
   readonly approvals: readonly Approval[];
 }
 
 export interface Approvals {
-  /** How many an activation needs; 0: none. */
+  /** The number of approvals that an activation needs; 0: none. */
   readonly required: number;
   /**
-   * Notes that the caller approves. Fails with `not_found`, with `denied` for the revision's author, and with
-   * `invalid_argument`.
+   * Records that the caller approves a revision. Fails with `not_found`, with `denied` for the revision's author, and
+   * with `invalid_argument`.
    */
   approve(number: number, reason: string, caller: OperatorCaller): Promise<Approved>;
-  /** By the digest of the revision; each operator's first, oldest first. */
+  /** Returns the approvals by the digest of the revision: the first of each operator, oldest first. */
   all(): Promise<ReadonlyMap<Digest, readonly Approval[]>>;
-  /** Fails with `denied` if the revision has fewer than are required. */
+  /** Fails with `denied` if the revision has fewer approvals than are required. */
   require(revision: Signed<Revision>): Promise<void>;
 }
 
-/** What an audit log has at hand. */
+/** The number of entries that an audit log keeps in memory. */
 const entriesMax = 10_000;
 const none: readonly Approval[] = [];
 
-/** `required`: how many an activation needs. */
+/** `required`: the number of approvals that an activation needs. */
 export function createApprovals(deps: ApprovalsDeps, required: number): Approvals {
   const { mesh, signer, audit, clock } = deps;
   const all = () => readApprovals(deps);
@@ -121,7 +121,7 @@ async function readApprovals({ mesh, ledger, auditLog }: ApprovalsDeps): Promise
   return found;
 }
 
-/** One whose signature does not hold, any more, is none. */
+/** Returns an approval, or undefined if its signature does not verify any more. */
 function read(verify: () => Approval): Approval | undefined {
   try {
     return verify();

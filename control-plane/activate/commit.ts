@@ -1,4 +1,4 @@
-/** The one way in which an activation gets into the log. */
+/** The only function that appends an activation to the log. */
 import { mayActivate } from "../../core/activation.js";
 import { AshlarError } from "../../core/errors.js";
 import type { Activation, Signed } from "../../core/model.js";
@@ -14,7 +14,7 @@ export interface CommitDeps {
   readonly clock: Clock;
 }
 
-/** Signs and appends the link after `head`; fails with `conflict` if the log has gone on meanwhile. */
+/** Signs and appends the activation after `head`; fails with `conflict` if the log has advanced meanwhile. */
 export async function commitActivation(
   deps: CommitDeps,
   head: Signed<Activation> | undefined,

@@ -30,7 +30,7 @@ export interface Activating {
   stop(): Promise<void>;
 }
 
-/** Opens the parts and continues a running rollout at once, whichever control plane began it. */
+/** Opens the parts, and continues a running rollout at once, whichever control plane began it. */
 export function openActivating(base: ActivatingDeps): Activating {
   const approvals = createApprovals(base, base.approvalsRequired);
   const looking = { affected: createAffectedReader(base), times: new StageTimes(base.clock) };

@@ -1,13 +1,13 @@
 import type { SpiffeId } from "../../core/identity.js";
 
-/** An operator, authorized. */
+/** An operator whose right to call was checked. */
 export interface OperatorCaller {
   readonly id: SpiffeId;
   readonly source: string;
-  /** The serial number of the certificate that the operator came with. */
+  /** The serial number of the operator's certificate. */
   readonly certificateSerial?: string;
-  /** Unix time in milliseconds at which that certificate ends. */
+  /** When that certificate expires, in Unix milliseconds. */
   readonly certificateExpiresMs?: number;
-  /** True: it came by a session of the console. */
+  /** True if the call came through a session of the console. */
   readonly viaConsole?: boolean;
 }

@@ -1,4 +1,4 @@
-/** Asks proxies for a revision that is about to be activated and that they do not hold (decision 0060). */
+/** Asks proxies to prepare a revision that is about to be activated and that they do not hold (decision 0060). */
 import { messageOf } from "../../core/errors.js";
 import type { Revision, Signed } from "../../core/model.js";
 import { isKeptPrepared } from "../../core/rollout/kept-revisions.js";
@@ -20,14 +20,20 @@ export interface PrepareOrdersDeps {
 }
 
 export interface PrepareOrders {
-  /** Asks now and every three seconds, until `signal` aborts; a little later if proxies prepare it without being asked. */
+  /**
+   * Sends the order now and every three seconds until `signal` aborts; the first one a little later if proxies prepare
+   * the revision without being asked.
+   */
   ask(revision: Signed<Revision>, signal: AbortSignal): Promise<void>;
 }
 
-/** An order is repeated for proxies that join meanwhile, or that did not hear it. */
+/** The milliseconds between repetitions, for proxies that join meanwhile or missed the order. */
 const repeatMs = 3000;
 const validMs = 15_000;
-/** Proxies that follow the log hold a revision that was just published by then. One that was started since may not. */
+/**
+ * The milliseconds after publishing within which proxies that follow the log hold the revision by themselves. A proxy
+ * that was started later may not.
+ */
 export const unaskedMs = 500;
 
 export function createPrepareOrders(deps: PrepareOrdersDeps): PrepareOrders {

@@ -1,4 +1,4 @@
-/** Goes back to an earlier revision by a new activation of it; waits for no one to prepare. */
+/** Goes back to an earlier revision by activating it again, without waiting for proxies to prepare it. */
 import { rollbackTarget } from "../../core/activation.js";
 import { AshlarError, unreachable } from "../../core/errors.js";
 import type { Activation, Signed } from "../../core/model.js";
@@ -13,27 +13,28 @@ import { commitActivation } from "./commit.js";
 import type { OperatorCaller } from "./operator-caller.js";
 
 export interface RollbackOptions {
-  /** undefined: the revision that was active before. */
+  /** The number of the target revision; undefined: the one that was active before. */
   readonly to: number | undefined;
   readonly reason: string;
   /** Resolve only when every live proxy evaluates the new epoch, or the timeout ends. */
   readonly wait: boolean;
-  /** 0: 30 seconds. */
+  /** How long to wait, in milliseconds; 0: 30 seconds. */
   readonly waitTimeoutMs: number;
 }
 
 export interface RolledBack {
   readonly activation: Signed<Activation>;
-  /** From the request to the commit, or with `wait` to the last proxy's report. */
+  /** Milliseconds from the request to the commit, or with `wait` to the last proxy's report. */
   readonly tookMs: number;
-  /** Ids of live proxies that did not report in time; empty without `wait`. */
+  /** The ids of live proxies that did not report in time; empty without `wait`. */
   readonly behind: readonly string[];
 }
 
 export interface Rollback {
   /**
-   * Commits at once. To a revision that never was the mesh's it needs the approvals of an activation. Fails with `stale` if there is nothing to go back to or the target is active,
-   * `not_found` for a revision that was never published, `conflict` if somebody else was first.
+   * Commits at once. A revision that was never in force needs the approvals of an activation. Fails with `stale` if
+   * there is nothing to go back to or the target is active, with `not_found` for a revision that was never published,
+   * and with `conflict` if somebody else was first.
    */
   rollback(options: RollbackOptions, caller: OperatorCaller, signal?: AbortSignal): Promise<RolledBack>;
 }
@@ -89,7 +90,8 @@ async function commitRollback(
   if (target.kind === "refused") throw refusal(target.why, head?.body.revisionNumber, options.to, published);
   const revision = findRevision(deps.ledger, target.revision);
   if (!activations.list().some(({ body }) => revisionInForce(body).digest === revision.digest))
-    await deps.approvals?.require(revision); // what ran before needs no approval; this would be its first time
+    // a revision that was in force before needs no approval; this one would be in force for the first time
+    await deps.approvals?.require(revision);
   return commitActivation(deps, head, {
     revisionNumber: revision.body.number,
     revisionDigest: revision.digest,

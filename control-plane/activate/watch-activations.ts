@@ -3,8 +3,8 @@ import { onAbort } from "../../runtime/abort.js";
 import type { RecordLog } from "../store/ledger.js";
 
 /**
- * Yields the activations from `fromEpoch` on (0: from the present head), then each new one, in order and each
- * once, until `signal` aborts. Keeps no queue: a slow reader reads the log later.
+ * Yields the activations from `fromEpoch` on (0: from the present head), then each new one, in order and once each,
+ * until `signal` aborts. It keeps no queue: a slow reader reads the log later.
  */
 export async function* watchActivations(
   log: RecordLog<Activation>,
@@ -33,7 +33,7 @@ export async function* watchActivations(
   }
 }
 
-/** The first activation from `epoch` on: an epoch may be missing for ever if two records claimed it. */
+/** Returns the first activation from `epoch` on. An epoch may be missing for ever, if two records claimed it. */
 function findFrom(log: RecordLog<Activation>, epoch: number): Signed<Activation> | undefined {
   if ((log.head()?.body.epoch ?? 0) < epoch) return undefined;
   return log.find(epoch) ?? log.list().find(({ body }) => body.epoch >= epoch);

@@ -1,4 +1,4 @@
-/** The model as messages of the admin API. */
+/** Converts the model to messages of the admin API. */
 import type { Activation, Finding, Revision, Signed } from "../../core/model.js";
 import { isUnderway, revisionInForce } from "../../core/rollout/cohort.js";
 import {

@@ -1,4 +1,4 @@
-/** The admin API: each feature brings its methods, and here they are bound. */
+/** Binds the admin API from the methods of all features. */
 import { AdminServiceService } from "../../proto/gen/ashlar/v1/admin.js";
 import { type BoundService, bindService } from "../../runtime/grpc-handlers.js";
 import { activateMethods } from "../activate/activate-methods.js";

@@ -1,4 +1,4 @@
-/** Wraps every method of the admin API: it refuses callers that are not operators of this mesh. */
+/** Wraps every method of the admin API so that it refuses callers that are not operators of this mesh. */
 import { AshlarError } from "../../core/errors.js";
 import { nameIn } from "../../core/identity.js";
 import { refuseUnknownFields } from "../../core/wire/strict.js";
@@ -15,8 +15,8 @@ export interface OperatedDeps {
 }
 
 /**
- * A unary handler that only operators of this mesh reach. A field that this version does not know is refused: it may
- * be what keeps a newer client's rollback from doing more than was meant.
+ * Returns a unary handler that only operators of this mesh reach. A request with a field that this version does not
+ * know is refused: the field may restrict what a newer client's rollback does.
  */
 export const operatedBy =
   (deps: OperatedDeps) =>
@@ -29,7 +29,10 @@ export const operatedBy =
       return handle(request, caller, context.signal);
     });
 
-/** The operator who calls, which is noted now and then; anybody else is denied, and that is noted. */
+/**
+ * Returns the calling operator, whose logins are recorded at intervals. Any other caller is denied, and that is
+ * recorded.
+ */
 export async function authorize(deps: OperatedDeps, context: CallContext): Promise<OperatorCaller> {
   const id = requireCaller(context);
   const { source, certificateSerial = "", certificateExpiresMs = 0 } = context;

@@ -1,7 +1,9 @@
-/** What may be called by who may look and change nothing. */
+/** Which methods a caller may use who may look and not change anything. */
 import type { AdminServiceService } from "../../proto/gen/ashlar/v1/admin.js";
 
-/** Methods that change nothing and reveal no payload of an application. What is not named here is for operators alone. */
+/**
+ * Methods that change nothing and reveal no payload of an application. All other methods are for full operators only.
+ */
 const lookingMethods: ReadonlySet<string> = new Set<keyof typeof AdminServiceService>([
   "checkAccess",
   "diffRevisions",

@@ -1,4 +1,7 @@
-/** A control plane's own file of the audit log: what waits for its place in the chain, and what has one. */
+/**
+ * A control plane's own file of the audit log: entries that wait for their place in the chain, and entries that have
+ * one.
+ */
 import { link, rename, rm, stat } from "node:fs/promises";
 import { type AuditEntry, encodeAuditEntry, parseAuditEntry } from "../../core/wire/audit.js";
 import { replaceDurably } from "../../runtime/durable-file.js";
@@ -16,7 +19,7 @@ export interface AuditContents {
   readonly placed: readonly Uint8Array[];
   /** Entries without a place, oldest first. */
   readonly unplaced: readonly UnplacedEntry[];
-  /** The stream that was read last (its time of creation), and how far. */
+  /** The stream that was read last, by its time of creation, and the last sequence that was read. */
   readonly position: { readonly created: string; readonly sequence: number };
 }
 
@@ -28,13 +31,13 @@ export interface AuditFile {
   read(): Promise<AuditContents>;
   /** Notes that another stream is read from now on, and that it was read up to `sequence`. */
   beginStream(created: string, sequence: number): Promise<void>;
-  /** Once it resolves, `entry` survives kill -9 and power loss. */
+  /** Stores an entry without a place. Once it resolves, the entry survives kill -9 and power loss. */
   addUnplaced(entry: UnplacedEntry): Promise<void>;
-  /** An entry as it stands at `sequence` of the stream. */
+  /** Stores an entry as it is at `sequence` of the stream. */
   addPlaced(sequence: number, bytes: Uint8Array): Promise<void>;
   /**
-   * If the file is longer than `bytesMax`, replaces it by one with the unplaced entries and the newest quarter. The old
-   * file is kept as FILE.1.
+   * If the file is longer than `bytesMax`, replaces it by one with the entries without a place and the newest quarter
+   * of the others. The old file is kept as FILE.1.
    */
   compact(): Promise<void>;
   close(): Promise<void>;
@@ -59,7 +62,10 @@ function parseStream(bytes: Uint8Array): { readonly created: string; readonly se
   return { created, sequence: Number(sequence) };
 }
 
-/** An unplaced entry is written as the first of a chain: its sequence and link are not known yet. */
+/**
+ * Returns the bytes of an entry without a place. It is written as the first of a chain, because its sequence and link
+ * are not known yet.
+ */
 const frameUnplaced = (entry: UnplacedEntry): Uint8Array =>
   frame(unplacedMark, encodeAuditEntry({ ...entry, sequence: 1, previous: undefined }));
 
@@ -94,11 +100,11 @@ function readEntry(bytes: Uint8Array): AuditEntry | undefined {
   try {
     return parseAuditEntry(bytes);
   } catch {
-    return undefined; // the log tells of it when it is shown
+    return undefined; // a damaged entry is reported when the log is listed
   }
 }
 
-/** The newest of `contents` that fit into `bytesMax`, and all that waits, as records of a file. */
+/** Returns the records of a file with all entries without a place and the newest others that fit into `bytesMax`. */
 function shorten({ framed, unplaced, position }: ReturnType<typeof parse>, bytesMax: number): readonly Uint8Array[] {
   let bytes = 0;
   const kept = framed.filter((_, index) => {
@@ -120,7 +126,7 @@ function shorten({ framed, unplaced, position }: ReturnType<typeof parse>, bytes
 export async function openAuditFile(file: string, bytesMax: number): Promise<AuditFile> {
   let log: FileLog = await openFileLog(file);
   const former = `${file}.1`;
-  // appends are only begun under it, so that many share one fsync, and none gets in the way of `compact`
+  // appends only begin under this mutex, so that many share one fsync and none conflicts with `compact`
   const mutex = new Mutex();
   const append = async (record: Uint8Array): Promise<void> => {
     const begun = await mutex.run(async () => ({ done: log.append(record) }));
@@ -136,10 +142,10 @@ export async function openAuditFile(file: string, bytesMax: number): Promise<Aud
     const beside = `${former}.new`;
     await rm(beside, { force: true });
     await link(file, beside);
-    await rename(beside, former); // the one before it stays until this one has its place
+    await rename(beside, former); // the file before it stays until this one has its place
     await replaceDurably(file, encodeFileLog(records));
     const before = log;
-    log = await openFileLog(file); // what fails until here leaves the file open that was
+    log = await openFileLog(file); // a failure up to here leaves the old file open
     await before.close();
   };
   return {

@@ -1,5 +1,6 @@
 /**
- * Signs heads of the audit log, at intervals and when the control plane stops. A head is an entry of the log itself.
+ * Signs heads of the audit log at intervals and when the control plane stops. A signed head is an entry of the log
+ * itself.
  */
 import { buildSpiffeId, type SpiffeId } from "../../core/identity.js";
 import type { Signer } from "../../core/signature.js";
@@ -10,20 +11,20 @@ import type { AuditLog } from "./audit-log.js";
 
 export interface AuditHeadsDeps {
   readonly mesh: string;
-  /** The control plane's own name, as entries have it. */
+  /** The control plane's identity in entries. */
   readonly actor: SpiffeId;
   readonly log: Pick<AuditLog, "head" | "record">;
   readonly signer: Signer;
   readonly clock: Clock;
 }
 
-/** A head is signed after this many entries. */
+/** The number of entries after which a head is signed. */
 export const headEntries = 100;
-/** Milliseconds after a head at which the next one is signed, if there were entries since. */
+/** The milliseconds after a head at which the next one is signed, if there were entries since. */
 export const headEveryMs = 10 * 60_000;
 const lookEveryMs = 5000;
 
-/** Signs until `signal` aborts, and then once more; resolves when that is noted. */
+/** Signs heads until `signal` aborts, and then a last one; resolves when that is recorded. */
 export async function runAuditHeads(deps: AuditHeadsDeps, signal: AbortSignal): Promise<void> {
   const { log, clock } = deps;
   let signed = log.head()?.sequence ?? 0;

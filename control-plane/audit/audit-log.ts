@@ -1,7 +1,7 @@
 /**
  * The audit log: one hash chain that all control planes of a mesh write to. An entry is in this control plane's own
- * fsynced file before the action it notes is answered; it gets its place in the chain by compare-and-set on the
- * stream, at once where NATS is there, else when it is back.
+ * fsynced file before the recorded action is answered. It gets its place in the chain by compare-and-set on the stream,
+ * at once if NATS is there, otherwise when NATS is back.
  */
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -20,7 +20,7 @@ import { ShownEntries, shownMax } from "./shown-entries.js";
 
 export interface AuditLogOptions {
   readonly bus: Bus;
-  /** The own file is DIR/audit.log. */
+  /** The folder of the own file, DIR/audit.log. */
   readonly dir: string;
   readonly log: Logger;
   readonly clock?: Clock;
@@ -28,9 +28,9 @@ export interface AuditLogOptions {
 }
 
 export interface AuditLog extends AuditTrail {
-  /** The newest entries, own and of other control planes; at most `shownMax` (10 000) are kept at hand. */
+  /** Returns the newest entries of all control planes; at most `shownMax` (10 000) are kept in memory. */
   list(query: AuditQuery): Promise<AuditList>;
-  /** The newest entry that has its place; undefined: nothing was ever noted. */
+  /** The newest entry that has its place; undefined: there is none. */
   head(): { readonly sequence: number; readonly digest: Digest; readonly action: string } | undefined;
   /** Returns the present problems, one line each. */
   problems(): readonly string[];
@@ -38,14 +38,14 @@ export interface AuditLog extends AuditTrail {
   close(): Promise<void>;
 }
 
-const unplacedMax = 20_000; // in memory; further ones are on disk only until there is room
+const unplacedMax = 20_000; // in memory; further ones are only on disk until there is room
 const unplacedOnDiskMax = 200_000;
 const attemptsMax = 64;
 const readAhead = 16;
 const batchMax = 256;
 const fileBytesMax = 64 * 1024 * 1024;
 
-/** Opens the audit log and reads it, where NATS is there; without NATS it begins with the own file. */
+/** Opens the audit log and reads it from NATS; without NATS it begins with the own file. */
 export async function openAuditLog(options: AuditLogOptions): Promise<AuditLog> {
   await mkdir(options.dir, { recursive: true, mode: 0o700 });
   const opened = new ChainedAuditLog(options, await openAuditFile(join(options.dir, "audit.log"), fileBytesMax));
@@ -62,7 +62,7 @@ class ChainedAuditLog implements AuditLog {
   readonly #mutex = new Mutex();
   readonly #stop = new AbortController();
   readonly #shown = new ShownEntries();
-  /** Entries by id, oldest first. */
+  /** Entries without a place by id, oldest first. */
   readonly #unplaced = new Map<string, UnplacedEntry>();
   #onDiskOnly = 0;
   #created: string;
@@ -103,7 +103,7 @@ class ChainedAuditLog implements AuditLog {
     this.#log.warn("the audit log cannot be reached", { error: messageOf(error) });
   }
 
-  /** An entry that has its place, own or another control plane's. */
+  /** Shows an entry that has its place, of this or another control plane. */
   #show(bytes: Uint8Array): void {
     try {
       this.#unplaced.delete(this.#shown.add(bytes).id);
@@ -112,14 +112,14 @@ class ChainedAuditLog implements AuditLog {
     }
   }
 
-  /** Reads what is new; a stream that is another than before first gets back what the own file has and it lacks. */
+  /** Reads new entries. A stream that is not the one from before first gets back what it lacks of the own file. */
   async #sync(): Promise<void> {
     const info = await this.#bus.streamInfo(auditStream);
     if (info === undefined) throw new AshlarError("unavailable", `stream ${auditStream} is gone`);
     if (info.created !== this.#created || info.lastSequence < this.#lastSequence) {
       const lost = this.#created === "" ? [] : (await this.#file.read()).placed;
       await this.#refill(lost);
-      // only now: killed before, the next start finds the stream to be another one still, and fills it to the end
+      // only now: if the process is killed before, the next start sees another stream again and fills it completely
       await this.#file.beginStream(info.created, this.#lastSequence);
       this.#created = info.created;
     } else await this.#read(info.lastSequence, new Set());
@@ -157,7 +157,8 @@ class ChainedAuditLog implements AuditLog {
       for (const message of messages) {
         if (message === undefined) continue;
         if (message.relayed) {
-          this.#foreign += 1; // no control plane published it: somebody pointed an answer of the server at the log
+          // no control plane published it: somebody pointed an answer of the server at the log's subject
+          this.#foreign += 1;
           continue;
         }
         const digest = digestOf(message.data);
@@ -170,7 +171,7 @@ class ChainedAuditLog implements AuditLog {
     }
   }
 
-  /** A file that cannot be written is told of and ends nothing: the stream has the entry. */
+  /** Copies an entry to the own file. A failure is logged and stops nothing, because the stream has the entry. */
   async #copy(sequence: number, bytes: Uint8Array): Promise<void> {
     try {
       await this.#file.addPlaced(sequence, bytes);
@@ -191,7 +192,7 @@ class ChainedAuditLog implements AuditLog {
     }
     const id = Buffer.from(this.#random(16)).toString("hex");
     const entry = { ...draft, timeMs: this.#clock.nowMs(), id };
-    // in the order of the file: what is only there comes after what is in memory
+    // in the order of the file: entries that are only on disk come after those in memory
     if (this.#onDiskOnly > 0 || this.#unplaced.size >= unplacedMax) this.#onDiskOnly += 1;
     else this.#unplaced.set(id, entry);
     try {
@@ -234,7 +235,7 @@ class ChainedAuditLog implements AuditLog {
   /** Places one batch, oldest first, then loads entries that are only on disk if there is room. */
   async #placeSome(): Promise<void> {
     const copied: Promise<void>[] = [];
-    await this.#sync(); // may find that some have their place already: their append was never answered
+    await this.#sync(); // some may have their place already, if the answer to their append was lost
     for (const entry of [...this.#unplaced.values()].slice(0, batchMax)) {
       if (this.#unplaced.has(entry.id)) copied.push(...(await this.#placeOne(entry)));
     }
@@ -290,7 +291,8 @@ class ChainedAuditLog implements AuditLog {
     this.#stop.abort();
     await this.#placing;
     if (this.#bus.connected && this.#unplaced.size > 0) {
-      await this.#mutex.run(() => this.#placeSome()).catch(() => {}); // the entry is on disk, so the next start continues
+      // the entry is on disk, so the next start continues
+      await this.#mutex.run(() => this.#placeSome()).catch(() => {});
     }
     await this.#mutex.run(() => this.#file.close());
   }

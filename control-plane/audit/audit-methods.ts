@@ -1,4 +1,4 @@
-/** The admin API's methods that show the audit log, and export it with what it takes to verify it. */
+/** The admin API's methods that list the audit log, and export it with everything needed to verify it. */
 import { digestOf } from "../../core/digest.js";
 import type { Signer } from "../../core/signature.js";
 import type { AuditEntry } from "../../core/wire/audit.js";
@@ -39,11 +39,12 @@ export function auditMethods(deps: AuditDeps): AuditMethods {
       return { entries: entries.map(renderAuditEntry), chainHolds };
     }),
     exportAudit: operated(async ({ position }) => {
-      if (position === 0) await auditLog.list({ sinceMs: 0, limit: 1 }); // what waits for its place gets it
+      if (position === 0) await auditLog.list({ sinceMs: 0, limit: 1 }); // entries that wait for their place get it
       const page = await deps.auditPage(position);
       const head = auditLog.head();
       const last = page.entries.at(-1);
-      // only what this control plane itself took for the chain is signed; else there is more to come
+      // a head is signed only over what this control plane itself accepted into the chain; otherwise there is more to
+      // come
       const complete = page.isLast && (last === undefined || digestOf(last) === head?.digest);
       const signed =
         complete && head !== undefined

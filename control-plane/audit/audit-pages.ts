@@ -1,12 +1,12 @@
-/** The audit log as it stands in the stream, page by page, for whoever verifies it elsewhere. */
+/** The audit log as it is in the stream, page by page, for verification elsewhere. */
 import { AshlarError } from "../../core/errors.js";
 import { auditStream } from "../../core/wire/subjects.js";
 import type { Bus } from "../../runtime/bus.js";
 
 export interface AuditPage {
-  /** Oldest first. */
+  /** The entries of the page, oldest first. */
   readonly entries: readonly Uint8Array[];
-  /** The position of the next page. */
+  /** The position after which the next page begins. */
   readonly position: number;
   /** True if this was the last page when it was read. */
   readonly isLast: boolean;
@@ -16,7 +16,7 @@ const pageEntriesMax = 512;
 const pageBytesMax = 2 * 1024 * 1024;
 const readAhead = 16;
 
-/** The page after `position` (0: the first). Fails with `unavailable` while NATS is away. */
+/** Returns the page after `position` (0: the first page). Fails with `unavailable` while NATS is away. */
 export async function readAuditPage(bus: Bus, position: number): Promise<AuditPage> {
   if (!Number.isSafeInteger(position) || position < 0)
     throw new AshlarError("invalid_argument", `position: not one of a page: ${position}`);
@@ -31,7 +31,7 @@ export async function readAuditPage(bus: Bus, position: number): Promise<AuditPa
       Array.from({ length: count }, (_, i) => bus.leaderGet(auditStream, { sequence: first + i })),
     );
     for (const message of messages) {
-      if (message === undefined || message.relayed) continue; // no control plane published the latter
+      if (message === undefined || message.relayed) continue; // a relayed message was not published by a control plane
       entries.push(message.data);
       bytes += message.data.length;
     }

@@ -1,4 +1,7 @@
-/** Notes who came to the admin API: each certificate from each host once an hour, so that looking often fills nothing. */
+/**
+ * Records who used the admin API: each certificate from each host once an hour, so that frequent reading does not fill
+ * the log.
+ */
 import type { Clock } from "../../runtime/clock.js";
 import type { AuditTrail, Caller } from "./audit-trail.js";
 import { hostOf } from "./refusal-limit.js";
@@ -9,7 +12,7 @@ export interface LoginsDeps {
 }
 
 const hourMs = 3_600_000;
-/** In an hour; what comes after is noted as one. */
+/** The most logins recorded in an hour; further ones are recorded as one entry. */
 const notedMax = 1000;
 
 export class Logins {
@@ -21,7 +24,7 @@ export class Logins {
     this.#deps = deps;
   }
 
-  /** Resolves once it is noted; `serial` is of the certificate that `caller` came with. */
+  /** Resolves once the login is recorded; `serial` is the serial number of the caller's certificate. */
   async note(caller: Caller, serial: string): Promise<void> {
     const { audit, clock } = this.#deps;
     const hour = Math.floor(clock.nowMs() / hourMs);

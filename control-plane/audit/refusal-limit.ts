@@ -1,36 +1,36 @@
-/** Keeps a flood of refusals from filling the audit log: the first few of a kind are noted, the rest counted. */
+/** Keeps a flood of refusals from filling the audit log: the first few of a kind are recorded, the others counted. */
 import type { Clock } from "../../runtime/clock.js";
 import type { AuditDraft, AuditTrail } from "./audit-trail.js";
 
 export interface RefusalLimits {
-  /** So many refusals of one kind are noted in a window. */
+  /** The most refusals of one kind that are recorded in a window. */
   readonly notedMax: number;
   readonly windowMs: number;
-  /** So many kinds are told apart at once; further ones are one kind. */
+  /** The most kinds that are told apart at once; all further ones count as one kind. */
   readonly kindsMax: number;
   /**
-   * So many refusals of actors without an identity are noted in a window, whatever hosts they come from: who has many
-   * addresses would fill the log otherwise.
+   * The most refusals of actors without an identity that are recorded in a window, from all hosts together: otherwise
+   * somebody with many addresses could fill the log.
    */
   readonly anonymousMax: number;
 }
 
 const refusalLimits: RefusalLimits = { notedMax: 10, windowMs: 60_000, kindsMax: 1000, anonymousMax: 30 };
-/** Beyond that they are one kind. */
+/** The kind that counts refusals of anonymous actors above that bound. */
 const anonymousFlood = "anonymous";
 
 interface Window {
   readonly startMs: number;
   noted: number;
-  /** Refusals that were not noted, and the last of them. */
+  /** The number of refusals that were not recorded, and the last of them. */
   omitted: number;
   last: AuditDraft | undefined;
 }
 
 /**
- * Passes what succeeded on as it is. Of refusals with the same action, actor, source host and outcome the first
- * of each window are passed on; the others become one entry with their number, when the window is over and
- * another comes or `flush` is called. Those of actors without an identity share a bound of their own beside.
+ * Passes entries of successful actions on. Of the refusals with the same action, actor, source host and outcome, the
+ * first of each window are passed on; the others become one entry with their number, when the window is over and
+ * another refusal comes or `flush` is called. Refusals of actors without an identity share a further bound.
  */
 export class LimitedAuditTrail implements AuditTrail {
   readonly #trail: AuditTrail;
@@ -62,7 +62,7 @@ export class LimitedAuditTrail implements AuditTrail {
     window.last = draft;
   }
 
-  /** Notes what was only counted so far. */
+  /** Records the refusals that were only counted so far. */
   async flush(): Promise<void> {
     await this.#closeWindows(Number.POSITIVE_INFINITY);
   }
@@ -81,7 +81,7 @@ export class LimitedAuditTrail implements AuditTrail {
     return window;
   }
 
-  /** Windows are in the order of their start, so those that are over come first. */
+  /** Windows are sorted by their start, so those that are over come first. */
   async #closeWindows(nowMs: number): Promise<void> {
     for (const [kind, { startMs, omitted, last }] of this.#windows) {
       if (nowMs - startMs < this.#limits.windowMs) break;
@@ -95,7 +95,7 @@ export class LimitedAuditTrail implements AuditTrail {
   }
 }
 
-/** Without the port; what stands behind it ("via console") stays. */
+/** Removes the port from a source; a text behind it ("via console") stays. */
 export function hostOf(source: string): string {
   return source.replace(/:\d+(?= |$)/, "");
 }

@@ -1,9 +1,9 @@
-/** The newest entries of the audit log, at hand for whoever lists them. Pure. */
+/** The newest entries of the audit log, kept in memory for listing. Pure. */
 import { type Digest, digestOf } from "../../core/digest.js";
 import { type AuditEntry, parseAuditEntry } from "../../core/wire/audit.js";
 import type { AuditList, AuditQuery } from "./audit-trail.js";
 
-/** So many are kept. */
+/** The most entries that are kept. */
 export const shownMax = 10_000;
 
 interface Known {
@@ -13,9 +13,9 @@ interface Known {
 
 export class ShownEntries {
   #known: Known[] = [];
-  /** The digests of `#known`: a stream that was lost and filled again has its entries in the own file twice. */
+  /** The digests of `#known`: after a lost stream was filled again, the own file has its entries twice. */
   #digests = new Set<Digest>();
-  /** How many could not be read so far; the chain does not hold then. */
+  /** The number of entries that could not be parsed so far; the chain does not hold then. */
   unreadable = 0;
 
   /** The newest entry. */
@@ -23,7 +23,10 @@ export class ShownEntries {
     return this.#known.at(-1);
   }
 
-  /** Takes the next entry of the chain; one that is there already stays where it is. Fails with `invalid_record` if it cannot be read. */
+  /**
+   * Adds the next entry of the chain; one that is known stays in its place. Fails with `invalid_record` if it cannot be
+   * parsed.
+   */
   add(bytes: Uint8Array): AuditEntry {
     try {
       const entry = parseAuditEntry(bytes);
@@ -44,7 +47,10 @@ export class ShownEntries {
     this.#digests = new Set(this.#known.map(({ digest }) => digest));
   }
 
-  /** What `query` asks for, and whether its chain holds, its link to the entry before included. */
+  /**
+   * Returns the entries that `query` asks for, and whether their chain holds, including the link to the entry before
+   * them.
+   */
   list({ sinceMs, limit }: AuditQuery): AuditList {
     const listed = this.#known.filter(({ entry }) => entry.timeMs >= sinceMs).slice(-Math.min(limit, shownMax));
     const [first, last] = [listed[0], listed.at(-1)];
@@ -55,7 +61,7 @@ export class ShownEntries {
   }
 }
 
-/** Each entry follows the one before it. */
+/** Returns whether each entry follows the one before. */
 function holds(known: readonly Known[]): boolean {
   return known.every(({ entry }, index) => {
     const before = known[index - 1];

@@ -1,4 +1,7 @@
-/** Messages of the admin API as JSON (proto3 JSON, with numbers as numbers), from their descriptors: none has code of its own. */
+/**
+ * Messages of the admin API as JSON (proto3 JSON, with 64-bit numbers as numbers). It works from their descriptors, so
+ * that no message needs code of its own.
+ */
 import {
   createFileRegistry,
   type DescMessage,
@@ -22,13 +25,16 @@ export interface JsonMethod {
   /** The name of its handler: "getStatus". */
   readonly handlerName: string;
   readonly streams: boolean;
-  /** Reads a request; fails with `invalid_argument` for what is none, and for a field that this version does not know. */
+  /**
+   * Encodes a request; fails with `invalid_argument` on a malformed one, or one with a field that this version does not
+   * know.
+   */
   encodeRequest(json: unknown): Uint8Array;
-  /** Renders a response; every field that has a default is there. */
+  /** Renders a response as JSON, including fields with their default value. */
   renderResponse(bytes: Uint8Array): JsonValue;
 }
 
-/** The methods of AdminService by name, except those with streams of requests. */
+/** Returns the methods of AdminService by name, except those with streamed requests. */
 export function createAdminJson(): ReadonlyMap<string, JsonMethod> {
   const set = fromBinary(FileDescriptorSetSchema, Buffer.from(descriptorSet, "base64"));
   const service = createFileRegistry(set).getService("ashlar.v1.AdminService");
@@ -68,8 +74,8 @@ const bigTypes: ReadonlySet<ScalarType> = new Set([
 const bigWrappers: ReadonlySet<string> = new Set(["google.protobuf.UInt64Value", "google.protobuf.Int64Value"]);
 
 /**
- * 64-bit numbers, which JSON of protobuf has as text, as numbers: all of ours are read into numbers by every part of the
- * mesh and are safe integers.
+ * Turns 64-bit numbers, which protobuf's JSON writes as text, into numbers: every part of the mesh treats them as
+ * numbers, and they are safe integers.
  */
 function withNumbers(message: DescMessage, json: JsonValue): JsonValue {
   if (bigWrappers.has(message.typeName)) return Number(json);

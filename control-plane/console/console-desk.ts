@@ -1,16 +1,16 @@
-/** What the admin API and the console share: links, sessions, and where the console is once it serves. */
+/** What the admin API and the console share: login links, sessions, and the address of the console once it serves. */
 import type { Revocation } from "../../core/model.js";
 import type { Clock } from "../../runtime/clock.js";
 import { LoginLinks } from "./login-links.js";
 import { Sessions } from "./sessions.js";
 
-/** Where the console serves. */
+/** The address and certificate of a console that serves. */
 export interface ServedConsole {
-  /** Without a slash at its end: "https://console.example.org:7422". */
+  /** The URL without a slash at its end, such as "https://console.example.org:7422". */
   readonly url: string;
-  /** SHA-256 of the certificate that it shows now, lower-case hexadecimal; empty: plain HTTP. */
+  /** The SHA-256 in lower-case hexadecimal of the certificate that it uses now; empty: plain HTTP. */
   certificateSha256(): string;
-  /** True: that certificate is of the mesh's own CA. */
+  /** True if the mesh's own CA issued that certificate. */
   readonly certificateOfMesh: boolean;
 }
 

@@ -1,4 +1,4 @@
-/** The admin API's method that lets an operator into the console. */
+/** The admin API's method that makes a login link for the console. */
 import { AshlarError } from "../../core/errors.js";
 import type { AdminServiceService } from "../../proto/gen/ashlar/v1/admin.js";
 import type { CreateConsoleLinkRequest, CreateConsoleLinkResponse } from "../../proto/gen/ashlar/v1/console.js";

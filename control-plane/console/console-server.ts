@@ -23,19 +23,23 @@ export interface ConsoleServerDeps {
   readonly calls: MethodCalls;
   readonly streams: EventStreams;
   readonly files: StaticFiles;
-  /** Tells the listener that a connection is of a session; false: there are too many, and it was dropped. */
+  /**
+   * Tells the listener that a connection belongs to a session. Returns false if there are too many and it was dropped.
+   */
   readonly prove: (socket: Socket, name: string) => boolean;
-  /** Hears of faults of our own. */
+  /** Receives faults of our own code. */
   readonly onFault: (error: unknown, path: string) => void;
 }
 
-/** 8 MiB of policy files as JSON, which escapes what the wire does not. */
+/**
+ * The most bytes of a request: 8 MiB of policy files as JSON, whose escapes take more room than the protobuf encoding.
+ */
 const callBytesMax = 12 * 1024 * 1024;
 const callsOfSessionMax = 16;
 const loginBytesMax = 4096;
 const requestTextMax = 16 * 1024;
 
-/** A server that is given connections with `emit("connection", socket)`; bounded in time and in headers. */
+/** Returns a server that receives connections by `emit("connection", socket)`; its times and headers are bounded. */
 export function createConsoleServer(deps: ConsoleServerDeps): Server {
   const server = new ConsoleServer(deps);
   const bounds = { headersTimeout: 10_000, requestTimeout: 30_000, keepAliveTimeout: 15_000, maxHeaderSize: 16_384 };
@@ -50,7 +54,7 @@ export function createConsoleServer(deps: ConsoleServerDeps): Server {
 class ConsoleServer {
   readonly #deps: ConsoleServerDeps;
   readonly #bodies = new RequestBodies();
-  /** Calls that run, by session. */
+  /** The number of running calls, by session. */
   readonly #running = new WeakMap<Session, number>();
 
   constructor(deps: ConsoleServerDeps) {
@@ -65,7 +69,7 @@ class ConsoleServer {
       await this.#route(request, response);
     } catch (error) {
       if (!isAshlarError(error)) this.#deps.onFault(error, String(request.url).slice(0, 200));
-      if (!request.complete) response.setHeader("connection", "close"); // a body that nobody reads
+      if (!request.complete) response.setHeader("connection", "close"); // its body is not read
       sendError(response, tellable(error));
     }
   }
@@ -110,7 +114,7 @@ class ConsoleServer {
     throw new AshlarError("not_found", "GET session, watch or stream/METHOD; methods of the admin API are POSTed");
   }
 
-  /** Fails with `unauthenticated`. */
+  /** Returns the session of a request. Fails with `unauthenticated`. */
   #sessionOf(request: IncomingMessage): Session {
     const cookie = cookieOf(request, this.#deps.cookieName);
     const session = cookie === undefined ? undefined : this.#deps.sessions.find(cookie);

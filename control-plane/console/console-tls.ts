@@ -1,4 +1,4 @@
-/** The certificate that the console shows: files of the operator, read again when they change, or one of the mesh. */
+/** The certificate of the console: files of the operator, read again when they change, or one that the mesh issues. */
 import { createHash, createPrivateKey, X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import type { TlsOptions } from "node:tls";
@@ -21,7 +21,10 @@ interface Shown {
 
 const lookAgainMs = 60_000;
 
-/** An operator's certificate may be shown to it: it is asked for, not required, and verified against the mesh's CA. */
+/**
+ * Returns the TLS options. An operator may present a certificate: it is requested, not required, and verified against
+ * the mesh's CA.
+ */
 function optionsOf(caPem: string, { chainPem, privateKeyPem }: Shown): TlsOptions {
   const asked = { requestCert: true, rejectUnauthorized: false };
   return { ca: caPem, cert: chainPem, key: privateKeyPem, minVersion: "TLSv1.2", ...asked };
@@ -50,18 +53,20 @@ export class ConsoleTls {
     this.#onRenew(this.options);
   }
 
-  /** Lower-case hexadecimal. */
+  /** Returns the SHA-256 of the certificate in lower-case hexadecimal. */
   sha256(): string {
     return createHash("sha256").update(new X509Certificate(this.#shown.chainPem).raw).digest("hex");
   }
 
-  /** The DNS names of the certificate, in lower case; the first may begin with "*.". */
+  /** Returns the DNS names of the certificate in lower case; one may begin with "*.". */
   names(): readonly string[] {
     const listed = new X509Certificate(this.#shown.chainPem).subjectAltName ?? "";
     return [...listed.matchAll(/DNS:([^,"\s]+)/g)].map(([, name = ""]) => name.toLowerCase());
   }
 
-  /** Reads the files again every minute; ones that cannot be used are said once, and what was shown is shown on. */
+  /**
+   * Reads the files again every minute. Files that cannot be used are reported once, and the certificate in use stays.
+   */
   follow(files: CertificateFiles, log: Logger): () => void {
     let said = "";
     const timer = setInterval(async () => {
@@ -83,7 +88,7 @@ export class ConsoleTls {
   }
 }
 
-/** Fails with `invalid_argument` and one line. */
+/** Reads the files. Fails with `invalid_argument` and one line. */
 export async function readCertificateFiles({ certificateFile, keyFile }: CertificateFiles): Promise<Shown> {
   const [chainPem, privateKeyPem] = [await readPem(certificateFile), await readPem(keyFile)];
   try {

@@ -1,8 +1,8 @@
-/** One open stream of server-sent events. It keeps no queue: a reader that does not keep up misses what is newer, or is dropped. */
+/** One open stream of server-sent events. It keeps no queue: a slow reader misses events, or is dropped. */
 import type { ServerResponse } from "node:http";
 import { onAbort } from "../../runtime/abort.js";
 
-/** What a connection may leave unread before it is dropped. */
+/** The most bytes that a connection may leave unread before it is dropped. */
 const unreadBytesMax = 4 * 1024 * 1024;
 const behindBytesMin = 256 * 1024;
 
@@ -31,7 +31,7 @@ export class EventStream {
     return this.#response.writableLength;
   }
 
-  /** True: much of what was sent is still on its way; a further event would only wait. */
+  /** True if much of what was sent is still unread, so that a further event would only wait. */
   get isBehind(): boolean {
     return this.#response.writableLength >= behindBytesMin;
   }
@@ -43,7 +43,7 @@ export class EventStream {
     if (this.#response.writableLength > unreadBytesMax) this.drop();
   }
 
-  /** Resolves when what was sent has been taken, or the stream is over. */
+  /** Resolves when everything that was sent has been read, or the stream has ended. */
   async taken(): Promise<void> {
     if (!this.#response.writableNeedDrain || this.#gone.signal.aborted) return;
     await new Promise<void>((resolve) => {
@@ -55,7 +55,10 @@ export class EventStream {
     });
   }
 
-  /** Must be called now and then: keeps the connection from looking dead, and drops a reader that took nothing since. */
+  /**
+   * Sends a comment that keeps the connection from looking dead, and drops a reader that has read nothing since the
+   * last call. Must be called at intervals.
+   */
   beat(): void {
     const unread = this.#response.writableLength;
     if (unread > 0 && unread >= this.#unreadBefore && this.#unreadBefore > 0) {
@@ -66,7 +69,7 @@ export class EventStream {
     this.#unreadBefore = unread === 0 ? 0 : this.#response.writableLength;
   }
 
-  /** The last event, and the end. */
+  /** Sends a last event and ends the stream. */
   end(event: string, data: object): void {
     this.send(event, JSON.stringify(data));
     this.#gone.abort();

@@ -1,9 +1,9 @@
-/** How the console answers: the headers that every answer has, and errors as JSON. */
+/** The answers of the console: the headers of every answer, and errors as JSON. */
 import type { ServerResponse } from "node:http";
 import type { AshlarError, ErrorCode } from "../../core/errors.js";
 import { violationsOf } from "../../runtime/grpc-status.js";
 
-/** What a page may load, and who may frame it: nothing and nobody but the console itself. */
+/** What a page may load and who may frame it: only the console itself. */
 const contentSecurityPolicy = [
   "default-src 'none'",
   "script-src 'self'",
@@ -19,7 +19,8 @@ const contentSecurityPolicy = [
 ].join("; ");
 
 /**
- * Referrers stay within the console; none at all would make browsers say "Origin: null" when a form is posted. No Strict-Transport-Security: with a certificate of the mesh's CA nobody could get past the browser's warning.
+ * Referrers stay within the console; without any, browsers would send "Origin: null" with a form. There is no
+ * Strict-Transport-Security: with a certificate of the mesh's CA, nobody could then get past the browser's warning.
  */
 const everywhere: Readonly<Record<string, string>> = {
   "content-security-policy": contentSecurityPolicy,
@@ -54,7 +55,7 @@ const httpStatusOf = {
   internal: 500,
 } as const satisfies Record<ErrorCode, number>;
 
-/** What the pages get of an error. */
+/** An error, as the pages receive it. */
 export interface ErrorAnswer {
   readonly code: ErrorCode;
   readonly message: string;

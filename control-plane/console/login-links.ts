@@ -3,17 +3,17 @@ import { createHash } from "node:crypto";
 import type { SpiffeId } from "../../core/identity.js";
 import type { Clock } from "../../runtime/clock.js";
 
-/** Who a link or a session stands for. */
+/** The operator that a link or a session stands for. */
 export interface SessionOperator {
   readonly id: SpiffeId;
-  /** The serial number of the certificate that the operator came with; revoked, the session ends. */
+  /** The serial number of the operator's certificate; if it is revoked, the session ends. */
   readonly certificateSerial: string;
   readonly certificateExpiresMs: number;
-  /** True: may look and change nothing. */
+  /** True if the session may read and not change anything. */
   readonly readOnly: boolean;
 }
 
-/** What is known of a link: whom it logs in, or that it was used before. */
+/** The state of a link: whom it logs in, or that it was used before. */
 export type LinkState =
   | { readonly kind: "open"; readonly operator: SessionOperator }
   | { readonly kind: "used"; readonly timeMs: number; readonly source: string }
@@ -32,11 +32,11 @@ export interface LoginLinksDeps {
 
 export const linkMs = 120_000;
 const tokenBytes = 32;
-/** Used and open ones together; the oldest goes. */
+/** The most links, used and open together; above it the oldest is dropped. */
 const linksMax = 256;
 const linksOfOperatorMax = 16;
 
-/** What is kept of a secret: whoever reads the memory of it later cannot use it. */
+/** Returns the hash that is kept of a secret, so that somebody who reads the memory later cannot use the secret. */
 export function hashOf(secret: string): string {
   return createHash("sha256").update(secret).digest("base64url");
 }
@@ -47,7 +47,7 @@ export function newSecret(random: LoginLinksDeps["random"]): string {
 
 export class LoginLinks {
   readonly #deps: LoginLinksDeps;
-  /** By the hash of the token; oldest first. */
+  /** The links by the hash of their token, oldest first. */
   readonly #links = new Map<string, Link>();
 
   constructor(deps: LoginLinksDeps) {
@@ -65,7 +65,7 @@ export class LoginLinks {
     return { token, expiresMs };
   }
 
-  /** Looks without using it. */
+  /** Looks a link up without using it. */
   find(token: string): LinkState {
     const link = this.#links.get(hashOf(token));
     if (link?.used !== undefined) return { kind: "used", ...link.used };
@@ -73,7 +73,7 @@ export class LoginLinks {
     return { kind: "open", operator: link.operator };
   }
 
-  /** Uses an open link: no second call gets it as open. */
+  /** Uses an open link: a second call does not get it as open. */
   take(token: string, source: string): LinkState {
     const state = this.find(token);
     const link = this.#links.get(hashOf(token));
@@ -81,7 +81,7 @@ export class LoginLinks {
     return state;
   }
 
-  /** Forgets the links of an operator. */
+  /** Drops the links of an operator. */
   endOf(id: SpiffeId): void {
     for (const [hash, { operator }] of this.#links) if (operator.id === id) this.#links.delete(hash);
   }

@@ -1,4 +1,4 @@
-/** The few pages that are there before anybody is logged in. They work without scripts. */
+/** The few pages that are shown before a login. They work without scripts. */
 import type { LinkState, SessionOperator } from "./login-links.js";
 
 export const loginStylePath = "/login.css";
@@ -16,10 +16,10 @@ button { font: inherit; font-weight: 600; padding: 10px 20px; border: 0; border-
 button:focus-visible { outline: 3px solid var(--strong); outline-offset: 3px; }
 `;
 
-/** What the login page is about. */
+/** The mesh and the console that the login page names. */
 export interface LoginPlace {
   readonly mesh: string;
-  /** True: browsers may show an operator's certificate. */
+  /** True if browsers may present an operator's certificate. */
   readonly isTls: boolean;
 }
 
@@ -50,7 +50,9 @@ ${body}
 `;
 }
 
-/** A link that works: one click logs in. A program that only looks at links, for a preview, does not click. */
+/**
+ * Renders the page of a valid link, where one click logs in. A program that fetches links for a preview does not click.
+ */
 export function renderOpenLink({ mesh }: LoginPlace, operator: SessionOperator, token: string): string {
   const may = operator.readOnly ? "It may look and change nothing." : "It may do what this operator may do.";
   return page(
@@ -63,7 +65,7 @@ export function renderOpenLink({ mesh }: LoginPlace, operator: SessionOperator, 
   );
 }
 
-/** Without a link, or with one that does not work any more. */
+/** Renders the page without a link, or with one that is no longer valid. */
 export function renderLogin(
   { mesh, isTls }: LoginPlace,
   state: Exclude<LinkState, { kind: "open" }> | undefined,
@@ -89,7 +91,7 @@ ${how}`,
   );
 }
 
-/** A login by certificate that was refused. */
+/** Renders the page for a refused login by certificate. */
 export function renderNoCertificate(why: string): string {
   return page(
     "No certificate of an operator",

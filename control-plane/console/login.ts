@@ -1,4 +1,4 @@
-/** Logging in and out: by a link that `ashlar console` printed, or by an operator's certificate. */
+/** Login and logout: by a link that `ashlar console` printed, or by an operator's certificate. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { TLSSocket } from "node:tls";
 import { AshlarError, isAshlarError } from "../../core/errors.js";
@@ -24,7 +24,7 @@ export interface LoginDeps {
   readonly judge: (certificate: Uint8Array, nowMs: number) => Svid;
 }
 
-/** 32 bytes in base64url. */
+/** A token: 32 bytes in base64url. */
 const tokenForm = /^[A-Za-z0-9_-]{43}$/;
 
 export class Login {
@@ -34,7 +34,7 @@ export class Login {
     this.#deps = deps;
   }
 
-  /** Shows what a link would do. Looking at it does not use it. */
+  /** Shows what a link would do, without using it. */
   show(token: string | null, response: ServerResponse): void {
     const { links } = this.#deps;
     const isToken = token !== null && tokenForm.test(token);
@@ -44,7 +44,7 @@ export class Login {
     else sendPage(response, 410, renderLogin(this.#deps, state));
   }
 
-  /** Uses a link; `form` is the body of the POST. */
+  /** Logs in by a link; `form` is the body of the POST. */
   async byLink(form: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
     const token = new URLSearchParams(form).get("token") ?? "";
     const source = sourceOf(request);
@@ -60,7 +60,7 @@ export class Login {
     sendPage(response, 410, renderLogin(this.#deps, state));
   }
 
-  /** Uses the certificate that the browser showed in its handshake. */
+  /** Logs in by the certificate that the browser presented in its handshake. */
   async byCertificate(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
       await this.#begin(this.#operatorOf(request), "by certificate", request, response);

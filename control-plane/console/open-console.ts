@@ -1,4 +1,4 @@
-/** Opens the console: its listener, its certificate, and what belongs to them. */
+/** Opens the console: its listener, its certificate, and everything that belongs to them. */
 import type { Server } from "node:http";
 import type { Socket } from "node:net";
 import { messageOf } from "../../core/errors.js";
@@ -27,7 +27,7 @@ export interface ConsoleDeps {
   readonly service: BoundService;
   readonly audit: AuditTrail;
   readonly judge: (certificate: Uint8Array, nowMs: number) => Svid;
-  /** undefined: plain HTTP, on loopback. */
+  /** The TLS certificate; undefined: plain HTTP, on loopback. */
   readonly tls: ConsoleTls | undefined;
   readonly limits: GateLimits;
   readonly clock: Clock;
@@ -36,7 +36,7 @@ export interface ConsoleDeps {
 
 export interface OpenedConsole {
   readonly port: number;
-  /** "https://HOST:PORT", as others reach it. */
+  /** The URL under which others reach it, "https://HOST:PORT". */
   readonly url: string;
   readonly streams: Pick<EventStreams, "size" | "unreadBytes" | "beat">;
   close(): void;
@@ -59,7 +59,7 @@ export async function openConsole(deps: ConsoleDeps, config: ConsoleConfig, port
     ...{ host, port, clock, log, judgeAgainMs, limits: deps.limits },
     tls: tls?.options,
     protocol: "http/1.1",
-    isKnown: () => false, // a session shows with the first request
+    isKnown: () => false, // a session shows with its first request
     serve: (socket) => void opened.http?.emit("connection", socket),
   }).catch((cause: unknown) => {
     streams.close();
@@ -101,7 +101,10 @@ function answersTo(name: string, { hosts, listen, certificate }: ConsoleConfig, 
   return tls.names().some((own) => own === name || own === `*${above}`);
 }
 
-/** The name in links: one that was given, else of the certificate that was given, else the address that it listens on. */
+/**
+ * Returns the host name for links: a given name, else a name of the given certificate, else the address of the
+ * listener.
+ */
 function nameOf({ hosts, listen, certificate }: ConsoleConfig, tls: ConsoleTls | undefined): string {
   const [given] = hosts;
   if (given !== undefined) return given;

@@ -1,4 +1,4 @@
-/** Asks one unary method now and then, once for everybody who follows it. */
+/** Polls one unary method at intervals, once for all its followers. */
 import { isAshlarError } from "../../core/errors.js";
 import { onAbort } from "../../runtime/abort.js";
 import type { Clock } from "../../runtime/clock.js";
@@ -15,7 +15,7 @@ export interface PolledTopicDeps {
 interface Follower {
   readonly stream: EventStream;
   readonly call: SessionCall;
-  /** The last answer that it was sent. */
+  /** The last answer that the follower was sent. */
   told: string;
 }
 
@@ -32,7 +32,7 @@ export class PolledTopic {
     this.#topic = topic;
   }
 
-  /** Follows until the stream is over. The first answer is asked for as this session, which may be refused. */
+  /** Follows until the stream ends. The first answer is requested as this session, which may be refused. */
   async follow(stream: EventStream, call: SessionCall): Promise<void> {
     const follower: Follower = { stream, call, told: "" };
     if (!(await this.#ask(follower, [follower]))) return;
@@ -68,7 +68,7 @@ export class PolledTopic {
   }
 }
 
-/** One that has not taken what came before gets a later answer instead. */
+/** Sends an answer to a follower. One that has not read the event before gets a later answer instead. */
 function tell(follower: Follower, event: string, text: string): void {
   if (follower.told === text || follower.stream.isBehind) return;
   follower.told = text;

@@ -2,13 +2,13 @@
 import type { IncomingMessage } from "node:http";
 import { AshlarError } from "../../core/errors.js";
 
-/** Bodies that are being read, and their JSON, at once; in bytes. */
+/** The most bytes of bodies that are being read, and of their JSON, at one time. */
 const heldBytesMax = 64 * 1024 * 1024;
 
 export class RequestBodies {
   #heldBytes = 0;
 
-  /** Fails with `limit`, or with `unavailable` while others' bodies use up what there is. */
+  /** Reads a body. Fails with `limit`, and with `unavailable` while other bodies use up the room. */
   async read(request: IncomingMessage, bytesMax: number): Promise<string> {
     const announced = Number(request.headers["content-length"] ?? 0);
     if (announced > bytesMax) throw tooLong(bytesMax);

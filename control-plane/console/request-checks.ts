@@ -1,9 +1,11 @@
-/** What a request must be before anything is done for it: of a name that is ours, and not made by another site. */
+/**
+ * Checks of a request before anything is done for it: it must use one of our names, and no other site may have made it.
+ */
 import type { IncomingMessage } from "node:http";
 import { isIP } from "node:net";
 import { AshlarError } from "../../core/errors.js";
 
-/** Where the console is, as far as requests show it. */
+/** The console's own names and scheme, which requests must match. */
 export interface ConsolePlace {
   readonly isTls: boolean;
   /** Returns whether the console answers to a host name, in lower case and without a port. */
@@ -11,8 +13,8 @@ export interface ConsolePlace {
 }
 
 /**
- * Returns the host of the Host field, without its port. An address cannot be rebound to another site's name, so every
- * address will do; of names only those that the console is known by. Fails with `denied`.
+ * Returns the host in the Host field, without its port. Any address is accepted, because an address cannot be rebound
+ * to another site's name; of names, only those of the console. Fails with `denied`.
  */
 export function requireHost({ headers }: IncomingMessage, place: ConsolePlace): string {
   const host = hostNameOf(headers.host ?? "");
@@ -30,7 +32,7 @@ function hostNameOf(field: string): string | undefined {
   return plain?.toLowerCase();
 }
 
-/** Browsers say with every POST where it comes from; what does not say so is not for us. Fails with `denied`. */
+/** Checks the Origin that browsers send with every POST; a request without one is refused. Fails with `denied`. */
 export function requireOwnOrigin({ headers }: IncomingMessage, { isTls }: ConsolePlace): void {
   const own = `${isTls ? "https" : "http"}://${headers.host?.toLowerCase()}`;
   if (headers.origin?.toLowerCase() !== own)
@@ -38,7 +40,7 @@ export function requireOwnOrigin({ headers }: IncomingMessage, { isTls }: Consol
   requireSameSite(headers["sec-fetch-site"], ["same-origin"]);
 }
 
-/** For what answers with data: other sites may not load it, whatever for. Fails with `denied`. */
+/** Checks requests for data, which other sites may not load for any purpose. Fails with `denied`. */
 export function requireOwnFetch({ headers }: IncomingMessage): void {
   requireSameSite(headers["sec-fetch-site"], ["same-origin", "none"]);
 }
@@ -48,7 +50,7 @@ function requireSameSite(site: string | string[] | undefined, accepted: readonly
   throw new AshlarError("denied", "this request was made by another site");
 }
 
-/** The value of a cookie; undefined if there is none, or more than one. */
+/** Returns the value of a cookie, or undefined if there is none or more than one. */
 export function cookieOf({ headers }: IncomingMessage, name: string): string | undefined {
   const found = (headers.cookie ?? "")
     .split(";")

@@ -1,4 +1,4 @@
-/** Sessions of the console: short, few, and over as soon as the operator's certificate is revoked. */
+/** Sessions of the console: short and few. They end as soon as the operator's certificate is revoked. */
 import type { SpiffeId } from "../../core/identity.js";
 import type { Revocation } from "../../core/model.js";
 import type { Clock } from "../../runtime/clock.js";
@@ -23,14 +23,14 @@ export interface SessionsDeps {
 }
 
 export const sessionMsMax = 8 * 3_600_000;
-/** Without a request or an open page. */
+/** The longest time without a request or an open page, in milliseconds. */
 export const idleMsMax = 15 * 60_000;
 const sessionsMax = 256;
 const sessionsOfOperatorMax = 16;
 
 export class Sessions {
   readonly #deps: SessionsDeps;
-  /** By the hash of the cookie's value; oldest first. */
+  /** The sessions by the hash of the cookie's value, oldest first. */
   readonly #sessions = new Map<string, Held>();
 
   constructor(deps: SessionsDeps) {
@@ -41,7 +41,7 @@ export class Sessions {
     return this.#sessions.size;
   }
 
-  /** Begins a session; where there are too many, the operator's oldest ends, else the oldest of all. */
+  /** Begins a session. If there are too many, the operator's oldest session ends, or else the oldest of all. */
   begin(operator: SessionOperator): { readonly cookie: string; readonly session: Session } {
     this.sweep();
     const own = [...this.#sessions].filter(([, session]) => session.operator.id === operator.id);
@@ -56,7 +56,7 @@ export class Sessions {
     return { cookie, session };
   }
 
-  /** The session of a cookie, which counts as used now; undefined if it has ended. */
+  /** Returns the session of a cookie and counts it as used now; undefined if it has ended. */
   find(cookie: string): Session | undefined {
     const hash = hashOf(cookie);
     const session = this.#sessions.get(hash);
@@ -69,7 +69,7 @@ export class Sessions {
     return session;
   }
 
-  /** An open page counts as use. */
+  /** Counts an open page as use. */
   touch(session: Session): void {
     (session as Held).lastUsedMs = this.#deps.clock.nowMs();
   }
@@ -78,14 +78,14 @@ export class Sessions {
     this.#end(hashOf(cookie));
   }
 
-  /** Ends all of an operator's; returns how many. */
+  /** Ends all sessions of an operator. Returns their number. */
   endOf(id: SpiffeId): number {
     const own = [...this.#sessions].filter(([, session]) => session.operator.id === id);
     for (const [hash] of own) this.#end(hash);
     return own.length;
   }
 
-  /** Ends what is over. Must be called every few seconds, and when certificates were revoked. */
+  /** Ends the sessions that are over. Must be called every few seconds, and when certificates were revoked. */
   sweep(): void {
     for (const [hash, session] of this.#sessions) if (this.#isOver(session)) this.#end(hash);
   }

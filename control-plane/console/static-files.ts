@@ -10,7 +10,7 @@ import { sendText } from "./http-answers.js";
 interface StaticFile {
   readonly type: string;
   readonly plain: Buffer;
-  /** Its name has a hash of its content: whoever has it need not ask again. */
+  /** True if the file's name contains a hash of its content, so that browsers need not ask for it again. */
   readonly isHashed: boolean;
   brotli: Buffer | undefined;
   gzip: Buffer | undefined;
@@ -31,7 +31,7 @@ const hashed = /-[A-Za-z0-9_-]{8,}\.[a-z0-9]+$/;
 const indexPath = "/index.html";
 const notBuilt = "the pages of the console are not there: `npm run build` makes them\n";
 
-/** The folder that the build writes, beside proto in the package and in the sources. */
+/** Returns the folder that the build writes, which is beside proto in the package and in the sources. */
 export function findPagesFolder(): string {
   return join(findProtoFolder(), "..", "console", "dist");
 }
@@ -52,7 +52,7 @@ export class StaticFiles {
     }
   }
 
-  /** Compresses what can be, once; what is asked for before is sent as it is. */
+  /** Compresses the files once. A file that is requested before that is sent uncompressed. */
   async compress(): Promise<void> {
     for (const [name, file] of this.#files) {
       if (!compressible.has(extname(name))) continue;
@@ -62,7 +62,7 @@ export class StaticFiles {
     }
   }
 
-  /** Answers GET and HEAD: a file, else for a path without an ending the index, whose script knows the pages. */
+  /** Answers GET and HEAD with a file; for a path without an extension with the index, whose script knows the pages. */
   send(path: string, request: IncomingMessage, response: ServerResponse): void {
     const file = this.#files.get(path) ?? (extname(path) === "" ? this.#files.get(indexPath) : undefined);
     if (file === undefined) {

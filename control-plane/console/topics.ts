@@ -1,9 +1,12 @@
-/** What the pages can follow live: methods of the admin API that stream, and some that are asked again and again. */
+/** What the pages can follow live: streaming methods of the admin API, and some unary ones that are polled. */
 
 export interface Topic {
   readonly method: string;
   readonly request: object;
-  /** Set: the method is unary, is asked so often once for all who follow, and its answer is an event where it differs. */
+  /**
+   * If set, the method is unary: it is called at this interval once for all followers, and an answer that differs from
+   * the last is an event.
+   */
   readonly everyMs?: number;
 }
 

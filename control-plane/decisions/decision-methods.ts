@@ -1,4 +1,4 @@
-/** The admin API's methods about what proxies decided. */
+/** The admin API's methods about decisions that proxies recorded. */
 import {
   type DecisionBatch,
   isRefusal,
@@ -45,7 +45,7 @@ export function decisionMethods(deps: DecisionDeps): DecisionMethods {
   };
 }
 
-/** What was asked for of a batch; undefined: nothing of it. */
+/** Returns the part of a batch that was asked for, or undefined if nothing of it was. */
 function select(batch: DecisionBatch, asked: ListDecisionsRequest): DecisionBatch | undefined {
   const { sinceMs, service, refused } = asked;
   const untilMs = asked.untilMs === 0 ? Number.POSITIVE_INFINITY : asked.untilMs;

@@ -1,4 +1,4 @@
-/** Reads what proxies recorded, from the stream, whenever somebody asks: nothing of it is kept here. */
+/** Reads recorded decisions from the stream on request; nothing is kept here. */
 import { type DecisionBatch, type DecisionRecord, timeOfDecisionId } from "../../core/decision/decision-record.js";
 import { AshlarError, messageOf } from "../../core/errors.js";
 import { parseBatch } from "../../core/wire/decisions.js";
@@ -22,19 +22,22 @@ export interface FoundDecision {
 
 export interface DecisionReader {
   /**
-   * What was stored from `sinceMs` on (0: all), oldest first, up to what is there now. A batch that its proxy did
-   * not sign about when it was stored, that is there twice, or that is no batch, is left out. Fails with `unavailable`.
+   * Yields the batches that were stored from `sinceMs` on (0: all), oldest first, up to those that are there now. Left
+   * out are batches that their proxy signed at another time than they were stored, copies, and messages that are no
+   * batch. Fails with `unavailable`.
    */
   list(sinceMs: number, signal?: AbortSignal): AsyncGenerator<DecisionBatch, void, undefined>;
-  /** The decision with this id; undefined: there is none, or it is not kept any more. Fails with `unavailable`. */
+  /**
+   * Returns the decision with this id, or undefined if there is none or it is no longer kept. Fails with `unavailable`.
+   */
   find(id: string, signal?: AbortSignal): Promise<FoundDecision | undefined>;
 }
 
-/** Messages that are asked for at once. */
+/** The most messages that are requested at once. */
 const atOnceMax = 16;
-/** Clocks of proxies and of NATS differ by less. */
+/** The most milliseconds by which the clocks of proxies and of NATS may differ. */
 const skewMs = 60_000;
-/** One search goes through at most so many batches: a proxy that NATS was away from stores late. */
+/** The most batches that one search reads: a proxy that could not reach NATS stores its batches late. */
 const searchedMax = 50_000;
 
 export function createDecisionReader({ bus, log, reader }: DecisionReaderDeps): DecisionReader {
@@ -78,7 +81,7 @@ export function createDecisionReader({ bus, log, reader }: DecisionReaderDeps): 
   };
 }
 
-/** Whoever kept a batch could store it again later: what was signed long before it was stored does not count. */
+/** Refuses a batch that was signed long before it was stored: somebody who kept it could store it again later. */
 function checkTime({ signed }: Stated, storedMs: number): void {
   if (signed === undefined) return;
   if (signed.revoked !== undefined) throw new AshlarError("unauthenticated", "its proxy was revoked before");
@@ -93,7 +96,7 @@ function isAgain({ writer, signed }: Stated, seen: Set<string>): boolean {
   if (signed === undefined) return false;
   const id = `${writer.proxyId} ${signed.counter}`;
   if (seen.has(id)) return true;
-  if (seen.size >= seenMax) seen.clear(); // copies come within the skew, so the last ones are what matters
+  if (seen.size >= seenMax) seen.clear(); // copies come within the skew, so only the last ones matter
   seen.add(id);
   return false;
 }
@@ -103,7 +106,10 @@ interface Range {
   readonly lastSequence: number;
 }
 
-/** The first message that was stored at `timeMs` or later. The stream loses messages at its beginning, and a proxy's oldest anywhere. */
+/**
+ * Returns the sequence of the first message that was stored at `timeMs` or later. The stream loses messages at its
+ * beginning, and the oldest of a proxy anywhere.
+ */
 async function firstFrom(bus: Pick<Bus, "directGet">, range: Range, timeMs: number): Promise<number> {
   let [low, high] = [range.firstSequence, range.lastSequence + 1];
   while (low < high) {
@@ -115,7 +121,7 @@ async function firstFrom(bus: Pick<Bus, "directGet">, range: Range, timeMs: numb
   return low;
 }
 
-/** The messages of a range, several asked for at once; those that are gone meanwhile are left out. */
+/** Yields the messages of a range, requesting several at once; those that are gone meanwhile are skipped. */
 async function* readOn(
   bus: Pick<Bus, "directGet">,
   first: number,

@@ -1,4 +1,4 @@
-/** The admin API's methods about where egresses are. */
+/** The admin API's methods about the addresses of egresses. */
 import type { TrustedEgress } from "../../core/egress/trusted-egress.js";
 import { AshlarError } from "../../core/errors.js";
 import type { AdminServiceService, EgressInfo } from "../../proto/gen/ashlar/v1/admin.js";
@@ -30,7 +30,7 @@ export function egressMethods(deps: EgressMethodsDeps): EgressMethods {
   };
 }
 
-/** Exactly the fields of a record, in one order: two that say the same are the same. */
+/** Returns exactly the fields of a record in a fixed order, so that equal records compare as equal. */
 function read(info: EgressInfo): TrustedEgress {
   const { name, address, serverName, ca, clientKeyName, clientCert, allowAddresses, through } = info;
   return { name, address, serverName, ca, clientKeyName, clientCert, allowAddresses, through };

@@ -1,4 +1,4 @@
-/** Where egresses are, in the trust log: set and removed by operators. */
+/** Sets and removes the addresses of egresses in the trust log, for operators. */
 import { X509Certificate } from "node:crypto";
 import { type TrustedEgress, whyNotEgress } from "../../core/egress/trusted-egress.js";
 import { AshlarError, messageOf } from "../../core/errors.js";
@@ -20,11 +20,11 @@ export interface EgressesDeps {
 
 export interface Egresses {
   /**
-   * Says where an egress is. Resolves to false if the trust log says the same already. Fails with `denied` where the
-   * root key is not held, with `invalid_argument` or `limit` on what it says.
+   * Sets the address of an egress. Returns false if the trust log states the same already. Fails with `denied` if this
+   * control plane does not hold the root key, and with `invalid_argument` or `limit` for invalid content.
    */
   set(egress: TrustedEgress, caller: Caller): Promise<boolean>;
-  /** Fails with `not_found`, and as `set` does. */
+  /** Removes an egress. Fails with `not_found`, and as `set` does. */
   remove(name: string, caller: Caller): Promise<void>;
   list(): readonly TrustedEgress[];
 }
@@ -55,7 +55,7 @@ function requireRoot({ holdsRoot }: EgressesDeps["authority"]): void {
   throw new AshlarError("denied", "only the control plane that began the mesh changes trust: ask that one");
 }
 
-/** What proxies could not use is refused here, where somebody reads why. */
+/** Refuses what proxies could not use, because here somebody reads the reason. */
 function check(egress: TrustedEgress): void {
   const refuse = (message: string): never => {
     throw new AshlarError("invalid_argument", message);

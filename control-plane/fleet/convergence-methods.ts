@@ -1,4 +1,4 @@
-/** The admin API's method about how far the fleet is. */
+/** The admin API's method about the convergence of the fleet. */
 import { epochThatRuns, revisionFor } from "../../core/rollout/cohort.js";
 import type { AdminServiceService, ProxyConvergence as ConvergenceMessage } from "../../proto/gen/ashlar/v1/admin.js";
 import type { Clock } from "../../runtime/clock.js";

@@ -1,4 +1,4 @@
-/** The convergence ledger: how far each proxy of the roster is with a revision, and why no further. Pure. */
+/** The convergence ledger: how far each proxy of the roster is with a revision, and why it is not further. Pure. */
 import type { Digest } from "../../core/digest.js";
 import type { Heartbeat } from "../../core/model.js";
 import { epochThatRuns, revisionFor } from "../../core/rollout/cohort.js";
@@ -7,17 +7,17 @@ import { type FleetEntry, type FleetHead, isActive, isPrepared, rejectionOf } fr
 import { renderAgo, renderRevoked } from "./fleet-status.js";
 
 export type ConvergenceState =
-  | "converged" // it is live and evaluates the revision
-  | "prepared" // the revision is not active; it holds it compiled
-  | "not-evaluating" // it has seen the epoch and holds the revision, and still decides with another
-  | "not-seen" // it holds the revision and has not heard of the epoch
+  | "converged" // the proxy is live and evaluates the revision
+  | "prepared" // the revision is not active; the proxy holds it compiled
+  | "not-evaluating" // the proxy has seen the epoch and holds the revision, and still decides by another
+  | "not-seen" // the proxy holds the revision and has not heard of the epoch
   | "not-prepared"
   | "rejected"
-  | "silent" // its heartbeats stopped and it did not leave
-  | "unknown" // it got an identity and was never heard of
+  | "silent" // its heartbeats stopped without a message that it leaves
+  | "unknown" // it got an identity, and was never heard from
   | "revoked"; // its certificate is revoked: nothing is expected of it
 
-/** What proxies are compared with. */
+/** The revision and head that proxies are compared with. */
 export interface ConvergenceTarget {
   readonly number: number;
   readonly digest: Digest;
@@ -30,18 +30,18 @@ export interface ProxyConvergence {
   readonly service: string;
   readonly version: string;
   readonly state: ConvergenceState;
-  /** One sentence; "" where there is nothing to say. */
+  /** The reason in one sentence; "": there is nothing to say. */
   readonly reason: string;
-  /** undefined: it was never heard of. */
+  /** The last heartbeat; undefined: the proxy was never heard from. */
   readonly heartbeat: Heartbeat | undefined;
   readonly prepared: boolean;
-  /** It is live and evaluates the head. */
+  /** True if the proxy is live and evaluates the head. */
   readonly active: boolean;
   readonly lastSeenMs: number;
   readonly live: boolean;
 }
 
-/** Every proxy that is known or expected, sorted by service, then id. */
+/** Returns the state of every proxy that is known or expected, sorted by service, then id. */
 export function judgeConvergence(
   entries: readonly FleetEntry[],
   missing: readonly ExpectedProxy[],
@@ -79,7 +79,10 @@ function judge(
   return { ...about, state: "silent", reason: `last heard of ${ago} ago, evaluating ${evaluated}; it did not leave` };
 }
 
-/** While a rollout runs a proxy is compared with what the head says for it, whichever of the two was asked about. */
+/**
+ * Judges a live proxy. While a rollout runs it is compared with the revision that the head gives it, whichever of the
+ * two was asked about.
+ */
 function judgeLive(
   heartbeat: Heartbeat,
   { number, digest, head }: ConvergenceTarget,
@@ -117,7 +120,10 @@ function judgeLive(
   };
 }
 
-/** How old its knowledge of the heads is: a proxy that hears nothing is behind for another reason than a slow one. */
+/**
+ * Says how old the proxy's knowledge of the heads is: a proxy that hears nothing is behind for another reason than a
+ * slow one.
+ */
 function renderNews({ freshnessAgeMs }: Heartbeat): string {
   if (freshnessAgeMs >= Number.MAX_SAFE_INTEGER) return "it has heard no statement about the heads of the logs";
   return `last news of the logs ${renderAgo(freshnessAgeMs)} ago`;

@@ -1,19 +1,19 @@
-/** Rules of routes that lead nowhere now, or whose targets have no instance that takes calls. Pure. */
+/** Finds rules of routes whose targets have no instance that takes calls now. Pure. */
 import { renderTarget } from "../../core/kinds/route/targets.js";
 import type { Endpoint, Unit, WeightedVersion } from "../../core/model.js";
 import { isOfTarget, type PlacedEndpoint } from "../../core/route/choose-target.js";
 import type { Problem, ProblemCode } from "./problems.js";
 
-/** The targets that one rule of a route gives calls to. */
+/** The targets of one rule of a route. */
 export interface RoutedTargets {
   readonly service: string;
-  /** The rule as operators know it: "payments/rules[0]". */
+  /** The rule's name for operators, such as "payments/rules[0]". */
   readonly rule: string;
-  /** The targets with a weight above 0, or where copies of its calls go; not empty. */
+  /** The targets with a weight above 0, or the target of copies; not empty. */
   readonly targets: readonly Pick<WeightedVersion, "version" | "labels">[];
   /**
-   * What becomes of the calls for a target without instances: they go to the others, are answered 14, are not copied, or (reads
-   * of a journaled service) go to the primary.
+   * What happens to the calls for a target without instances: they go to the others, are answered 14, are not copied,
+   * or (reads of a journaled service) go to the primary.
    */
   readonly whenEmpty: "spill" | "fail" | "no copies" | "primary";
 }
@@ -42,8 +42,9 @@ export function routedTargets(units: readonly Unit[]): readonly RoutedTargets[] 
 }
 
 /**
- * Returns a problem for each rule of which a target has no instance: the calls of that share go elsewhere or are answered
- * 14, or all calls of the rule are, or they are not copied. Only the first few are told in full. `served`: healthy instances, by service.
+ * Returns a problem for each rule with a target that has no instance. It says what happens to its calls: that share
+ * goes elsewhere, or is answered 14; or all calls of the rule are; or calls are not copied. Only the first few problems
+ * are described in full. `served`: the healthy instances, by service.
  */
 export function emptyRoutes(
   routed: readonly RoutedTargets[],
@@ -69,7 +70,7 @@ function problemOf(routed: RoutedTargets, there: readonly Instance[]): Problem[]
   return [{ code, message, subject: `${service} ${names.join(",")}` }];
 }
 
-/** Instances of the replica whose applications do not report what they have applied. */
+/** Returns a problem for each instance of the replica whose application does not report what it has applied. */
 function silentReplicas({ service, rule, targets }: RoutedTargets, there: readonly Instance[]): Problem[] {
   return there
     .filter((one) => one.reportsApplied !== true && targets.some((target) => isOfTarget(target, one)))

@@ -1,6 +1,6 @@
 /**
- * Proxies that were given an identity and were not heard of since: the part of the leased roster that heartbeats
- * cannot tell. Kept in memory: after a restart of the control plane a proxy is expected from its next renewal on.
+ * Proxies that were given an identity and were not heard from since: the part of the leased roster that heartbeats
+ * cannot tell. It is kept in memory: after a restart of the control plane a proxy is expected from its next renewal on.
  * Pure: time is handed in.
  */
 
@@ -10,14 +10,14 @@ export interface ExpectedProxy {
   readonly proxyId: string;
   readonly service: string;
   readonly version: string;
-  /** When it got its identity, Unix time in milliseconds. */
+  /** When the proxy got its identity, in Unix milliseconds. */
   readonly sinceMs: number;
 }
 
 export interface ExpectedOptions {
-  /** So long after it got its identity nothing is said about a proxy. */
+  /** The milliseconds after it got its identity during which a proxy is not reported. */
   readonly graceMs: number;
-  /** So long it is expected: a certificate's life. */
+  /** The milliseconds for which a proxy is expected: the life of a certificate. */
   readonly forgetMs: number;
   readonly proxiesMax: number;
 }
@@ -26,7 +26,7 @@ const defaults: ExpectedOptions = { graceMs: 10_000, forgetMs: 24 * 3_600_000, p
 
 export class ExpectedProxies {
   readonly #options: ExpectedOptions;
-  /** In the order they were expected. */
+  /** In the order in which they were added. */
   readonly #expected: BoundedMap<string, ExpectedProxy>;
 
   constructor(options: ExpectedOptions = defaults) {
@@ -34,7 +34,7 @@ export class ExpectedProxies {
     this.#expected = new BoundedMap(options.proxiesMax);
   }
 
-  /** It got an identity and was not heard of yet; of too many the oldest are forgotten. */
+  /** Notes that a proxy got an identity and was not heard from yet. If there are too many, the oldest is forgotten. */
   expect(proxy: ExpectedProxy): void {
     this.#expected.set(proxy.proxyId, proxy);
   }
@@ -43,7 +43,7 @@ export class ExpectedProxies {
     this.#expected.delete(proxyId);
   }
 
-  /** The proxies that should have been heard of by now, oldest first. */
+  /** Returns the proxies that should have been heard from by now, oldest first. */
   missing(nowMs: number): readonly ExpectedProxy[] {
     const { graceMs, forgetMs } = this.#options;
     for (const [id, { sinceMs }] of this.#expected) if (nowMs - sinceMs > forgetMs) this.#expected.delete(id);

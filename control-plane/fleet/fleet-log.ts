@@ -2,7 +2,10 @@
 import type { Heartbeat } from "../../core/model.js";
 import type { Logger } from "../../runtime/log.js";
 
-/** A fleet that starts is a line each; a proxy that comes and goes without end fills no log. */
+/**
+ * The most lines: each proxy of a starting fleet gets one, and a proxy that comes and goes endlessly does not fill the
+ * log.
+ */
 const linesMax = 1000;
 const refillMs = 60_000;
 

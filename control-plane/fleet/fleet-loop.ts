@@ -1,4 +1,4 @@
-/** Keeps the fleet view up to date from heartbeats, and wakes whoever waits for it to change. */
+/** Keeps the fleet view up to date from heartbeats, and wakes those who wait for it to change. */
 
 import { isAshlarError, messageOf } from "../../core/errors.js";
 import type { Heartbeat } from "../../core/model.js";
@@ -12,23 +12,23 @@ import { steadyTime } from "../../runtime/steady-time.js";
 import { FleetLog } from "./fleet-log.js";
 import type { FleetEntry, FleetState } from "./fleet-state.js";
 
-/** The fleet for those who only look at it and wait. */
+/** The fleet, for code that only reads it and waits for changes. */
 export interface FleetView {
   list(): readonly FleetEntry[];
   live(): readonly FleetEntry[];
   /**
-   * Calls `listener` with a proxy whose heartbeat changed something, and with nothing when proxies fell silent
-   * or left, so that whoever counts has to look at all of them. Returns the way to stop it.
+   * Calls `listener` with a proxy whose heartbeat changed something, and with undefined when proxies fell silent or
+   * left, so that a reader who counts must look at all of them. Returns a function that removes the listener.
    */
   onChange(listener: (entry: FleetEntry | undefined) => void): () => void;
 }
 
 export interface FleetLoop extends FleetView {
-  /** Takes a heartbeat as it arrived: it counts if its proxy signed it. */
+  /** Receives a heartbeat. It counts if its proxy signed it. */
   hear(message: BusMessage): void;
-  /** Proxies of which nothing counts because their clock, or this one, is far off; one line each. */
+  /** Returns the proxies whose heartbeats do not count because their clock, or this one, is far off; one line each. */
   clockProblems(): readonly string[];
-  /** Looks again who is revoked. */
+  /** Looks up again which certificates are revoked. */
   trustChanged(): void;
   close(): void;
 }
@@ -41,7 +41,7 @@ export interface FleetLoopDeps {
   readonly reader: Pick<StatementReader, "hear" | "revocationOf">;
 }
 
-const queuedMax = 40_000; // a burst of two heartbeats from every proxy there may be
+const queuedMax = 40_000; // room for two heartbeats from every proxy at once
 const sweepMs = 1000;
 const warnEveryMs = 10_000;
 
@@ -50,8 +50,8 @@ export function runFleetLoop(deps: FleetLoopDeps): FleetLoop {
   const { state, clock, log, reader } = deps;
   const listeners = new Set<(entry: FleetEntry | undefined) => void>();
   const stop = new AbortController();
-  const steadyMs = steadyTime(clock); // a clock that is set must make nobody silent, and keep nobody alive
-  /** For people and for whoever compares with the clock, moments are told by the clock as it is now. */
+  const steadyMs = steadyTime(clock); // setting the clock must neither make a proxy silent nor keep one alive
+  /** Converts times to the present wall clock, for people and for comparisons with that clock. */
   const toldByClock = (entries: readonly FleetEntry[]): readonly FleetEntry[] => {
     const setMs = clock.nowMs() - steadyMs();
     return Math.abs(setMs) < 1
@@ -59,14 +59,14 @@ export function runFleetLoop(deps: FleetLoopDeps): FleetLoop {
       : entries.map((entry) => ({ ...entry, lastSeenMs: Math.max(0, entry.lastSeenMs + setMs) }));
   };
   let warnedMs = Number.NEGATIVE_INFINITY;
-  /** Words that were refused for their time, and when: held, so that people are told whose clock it is. */
+  /** Heartbeats that were refused because of their time, so that people are told whose clock is off. */
   const late = new LateWords();
   const told = new FleetLog(log, () => clock.monotonicMs());
   const changed = (entry: FleetEntry | undefined) => {
     for (const listener of [...listeners]) listener(entry);
   };
   const refuse = (subject: string, why: string) => {
-    if (clock.monotonicMs() - warnedMs < warnEveryMs) return; // a flood of bad heartbeats must not flood the log
+    if (clock.monotonicMs() - warnedMs < warnEveryMs) return; // a flood of invalid heartbeats must not flood the log
     warnedMs = clock.monotonicMs();
     log.warn("a heartbeat was refused", { subject: subject.slice(0, 200), why });
   };
@@ -121,7 +121,7 @@ const lateMs = 15_000;
 const lateMax = 20;
 
 class LateWords {
-  /** By proxy: the last line, and when it came. */
+  /** By proxy: the last line, and when it was logged. */
   readonly #lines = new Map<string, { readonly line: string; readonly atMs: number }>();
 
   set(proxy: string, line: string, atMs: number): void {
@@ -135,7 +135,7 @@ class LateWords {
   }
 }
 
-/** Silence is the one change that no message brings. */
+/** Watches for proxies that fall silent, the one change that no message announces. */
 async function sweep(
   deps: FleetLoopDeps,
   steadyMs: () => number,

@@ -1,17 +1,17 @@
 /**
- * What the control plane knows of each proxy: its last heartbeat and when it arrived.
- * Pure: time is handed in, and nothing here performs I/O.
+ * What the control plane knows about each proxy: its last heartbeat and when it arrived. Pure: time is handed in, and
+ * nothing here performs I/O.
  */
 import type { Digest } from "../../core/digest.js";
 import type { Activation, Heartbeat, Revocation } from "../../core/model.js";
 import { type ActivatedRevisions, revisionFor } from "../../core/rollout/cohort.js";
 
 export interface FleetOptions {
-  /** A proxy is live for this long after a heartbeat. */
+  /** The milliseconds after a heartbeat during which a proxy counts as live. */
   readonly liveMs: number;
-  /** A silent proxy counts as behind for this long, then it is forgotten. */
+  /** The milliseconds for which a silent proxy counts as behind; then it is forgotten. */
   readonly forgetMs: number;
-  /** At most so many proxies are remembered. */
+  /** The most proxies that are remembered. */
   readonly proxiesMax: number;
 }
 
@@ -22,37 +22,40 @@ const doubtMsMax = 60_000;
 /** A proxy as the fleet view shows it. */
 export interface FleetEntry {
   readonly heartbeat: Heartbeat;
-  /** When the heartbeat arrived, Unix time in milliseconds. */
+  /** When the heartbeat arrived, in Unix milliseconds. */
   readonly lastSeenMs: number;
-  /** It is heard of, and its certificate is not revoked. */
+  /** True if the proxy is heard from and its certificate is not revoked. */
   readonly live: boolean;
   /**
-   * How far the proxy's clock was ahead of this control plane's, in milliseconds, by the heartbeats that arrived;
-   * undefined: none arrived since this control plane began.
+   * How far the proxy's clock was ahead of this control plane's, in milliseconds, judged by the heartbeats that
+   * arrived; undefined: none has arrived since this control plane began.
    */
   readonly clockAheadMs?: number | undefined;
-  /** The serial number of the certificate that it signed with; undefined: its version does not sign. */
+  /** The serial number of the certificate that signed the heartbeat; undefined: the proxy's version does not sign. */
   readonly serial: string | undefined;
-  /** Set: its certificate is revoked. It counts for nothing, and people see why. */
+  /** Set if the proxy's certificate is revoked. The proxy counts for nothing, and people see the reason. */
   readonly revoked: Revocation | undefined;
 }
 
-/** Who a heartbeat is of, as its signature says. */
+/** The signer of a heartbeat. */
 export interface HeardBy {
   readonly serial: string;
   readonly revoked: Revocation | undefined;
 }
 
-/** The head of the activation log, which proxies are compared with; undefined: nothing is active. */
+/** The head of the activation log, with which proxies are compared; undefined: nothing is active. */
 export type FleetHead = (ActivatedRevisions & Pick<Activation, "epoch">) | undefined;
 
 interface Known extends Omit<FleetEntry, "live"> {
   readonly liveUntilMs: number;
-  /** How far its clock was ahead at the last two heartbeats. One that was held up on its way makes the clock seem behind. */
+  /**
+   * How far the proxy's clock was ahead at the last two heartbeats. A heartbeat that was delayed makes the clock seem
+   * behind.
+   */
   readonly aheadMs: readonly number[];
 }
 
-/** A roster as it is kept on disk. */
+/** A roster as it is stored on disk. */
 export type SavedRoster = readonly {
   readonly heartbeat: Heartbeat;
   readonly lastSeenMs: number;
@@ -62,7 +65,7 @@ export type SavedRoster = readonly {
 
 export class FleetState {
   readonly #options: FleetOptions;
-  /** In order of last arrival: whoever was silent longest comes first. */
+  /** Sorted by last arrival, the proxy that was silent longest first. */
   readonly #known = new Map<string, Known>();
   #turnedAway = 0;
 
@@ -70,14 +73,14 @@ export class FleetState {
     this.#options = options;
   }
 
-  /** How many heartbeats found no room because the roster was full of live proxies. */
+  /** The number of heartbeats that were turned away because the roster was full of live proxies. */
   get turnedAway(): number {
     return this.#turnedAway;
   }
 
   /**
-   * Takes a heartbeat; the last one of a proxy that leaves removes it. `nowMs` goes on evenly, and `wallMs` is what
-   * this machine's clock says, which the heartbeat's time is compared with.
+   * Receives a heartbeat; the last one of a leaving proxy removes it. `nowMs` advances evenly; `wallMs` is this
+   * machine's clock, with which the heartbeat's time is compared.
    */
   hear(heartbeat: Heartbeat, nowMs: number, wallMs = nowMs, by?: HeardBy): void {
     const before = this.#known.get(heartbeat.proxyId);
@@ -91,8 +94,8 @@ export class FleetState {
   }
 
   /**
-   * Something in this proxy's name was not looked at, because there was too much of it: its silence says nothing, for a
-   * minute after it was heard of last.
+   * Notes that messages in this proxy's name were not verified because there were too many, so that its silence proves
+   * nothing, up to a minute after it was last heard from.
    */
   doubt(proxyId: string, nowMs: number): void {
     const known = this.#known.get(proxyId);
@@ -100,7 +103,7 @@ export class FleetState {
     this.#known.set(proxyId, { ...known, liveUntilMs: nowMs + this.#options.liveMs });
   }
 
-  /** Looks up the certificate of each proxy; says whether one is revoked now that was not. */
+  /** Looks up the certificate of each proxy. Returns whether one is newly revoked. */
   revoke(revocationOf: (serial: string) => Revocation | undefined): boolean {
     let changed = false;
     for (const [id, known] of this.#known) {
@@ -115,12 +118,12 @@ export class FleetState {
   /** Forgets proxies that have been silent for `forgetMs`. */
   forget(nowMs: number): void {
     for (const [id, known] of this.#known) {
-      if (nowMs - known.lastSeenMs <= this.#options.forgetMs) break; // the rest was heard of later
+      if (nowMs - known.lastSeenMs <= this.#options.forgetMs) break; // the others were heard from later
       this.#known.delete(id);
     }
   }
 
-  /** Every proxy that is known, sorted by service, then id. */
+  /** Returns all known proxies, sorted by service, then id. */
   list(nowMs: number): readonly FleetEntry[] {
     return [...this.#known.values()]
       .map((known) => entryOf(known, nowMs))
@@ -131,7 +134,7 @@ export class FleetState {
       );
   }
 
-  /** The live proxies, sorted likewise. */
+  /** Returns the live proxies, in the same order. */
   live(nowMs: number): readonly FleetEntry[] {
     return this.list(nowMs).filter((entry) => entry.live);
   }
@@ -141,14 +144,17 @@ export class FleetState {
     return known && entryOf(known, nowMs);
   }
 
-  /** The proxies that were live at `afterMs` and, unheard, are not at `untilMs`. */
+  /** Returns the proxies that were live at `afterMs` and, for lack of heartbeats, are not at `untilMs`. */
   silentSince(afterMs: number, untilMs: number): readonly Heartbeat[] {
     return [...this.#known.values()]
       .filter(({ liveUntilMs }) => liveUntilMs > afterMs && liveUntilMs <= untilMs)
       .map(({ heartbeat }) => heartbeat);
   }
 
-  /** Until when nothing becomes silent: the earliest end of a live proxy's time; undefined if none is live. */
+  /**
+   * Returns the time until which no proxy can fall silent: the earliest end of a live proxy's time; undefined if none
+   * is live.
+   */
   nextSilenceMs(nowMs: number): number | undefined {
     let next: number | undefined;
     for (const { liveUntilMs } of this.#known.values()) {
@@ -162,14 +168,14 @@ export class FleetState {
   }
 
   /**
-   * Takes over the roster of an earlier run. Proxies that were live then get `liveMs` from now to be heard of:
-   * the control plane was away, not they, so an activation right after a restart still waits for them.
+   * Takes over the roster of an earlier run. Proxies that were live then get `liveMs` from now to be heard from: the
+   * control plane was away, not they, so an activation right after a restart still waits for them.
    */
   restore(roster: SavedRoster, nowMs: number): void {
     const byTime = [...roster].sort((a, b) => a.lastSeenMs - b.lastSeenMs);
     for (const { heartbeat, lastSeenMs, live, serial } of byTime.slice(-this.#options.proxiesMax)) {
       const liveUntilMs = live ? nowMs + this.#options.liveMs : 0;
-      // a clock that was ahead then would keep the proxy in the future
+      // otherwise a clock that was ahead at that time would keep the proxy's heartbeat in the future
       this.#known.set(heartbeat.proxyId, {
         heartbeat,
         lastSeenMs: Math.min(lastSeenMs, nowMs),
@@ -206,7 +212,7 @@ function compareText(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-/** I7: a proxy is active by what it evaluates with, which has to be what the head says for it. */
+/** I7: a proxy is active if what it evaluates is what the head states for it. */
 export function isActive(heartbeat: Heartbeat, head: FleetHead): boolean {
   if (head === undefined || heartbeat.evaluatingEpoch > head.epoch) return true;
   return (
@@ -215,12 +221,12 @@ export function isActive(heartbeat: Heartbeat, head: FleetHead): boolean {
   );
 }
 
-/** Returns whether the proxy holds this revision compiled (evaluating it counts). */
+/** Returns whether the proxy holds this revision compiled; evaluating it counts. */
 export function isPrepared(heartbeat: Heartbeat, revision: Digest): boolean {
   return heartbeat.evaluatingDigest === revision || heartbeat.prepared.some(({ digest }) => digest === revision);
 }
 
-/** Why the proxy refused this revision; undefined if it did not. */
+/** Returns why the proxy rejected this revision, or undefined if it did not. */
 export function rejectionOf(heartbeat: Heartbeat, revision: Digest): string | undefined {
   return heartbeat.rejected?.digest === revision ? heartbeat.rejected.reason : undefined;
 }

@@ -1,4 +1,4 @@
-/** The mesh in numbers and sentences, from the fleet and the heads of the logs. Pure. */
+/** The state of the mesh in numbers and sentences, from the fleet and the heads of the logs. Pure. */
 import type { Digest } from "../../core/digest.js";
 import type { Revocation } from "../../core/model.js";
 import { revisionFor } from "../../core/rollout/cohort.js";
@@ -7,29 +7,32 @@ import { type FleetEntry, type FleetHead, isActive, isPrepared, rejectionOf } fr
 import type { Problem, ProblemCode } from "./problems.js";
 
 export interface FleetStatus {
-  /** Live proxies. */
+  /** The number of live proxies. */
   readonly total: number;
-  /** Live proxies that hold compiled what the head says that they evaluate. */
+  /** The number of live proxies that hold compiled what the head states for them. */
   readonly prepared: number;
-  /** Live proxies that evaluate the head. */
+  /** The number of live proxies that evaluate the head. */
   readonly active: number;
-  /** Live proxies that do not, proxies that went silent without leaving, and those that were never heard of. */
+  /**
+   * The number of live proxies that do not, proxies that went silent without leaving, and proxies that were never heard
+   * from.
+   */
   readonly behind: number;
-  /** Live proxies that refused the newest revision. */
+  /** The number of live proxies that rejected the newest revision. */
   readonly rejected: number;
-  /** What is wrong. */
+  /** The problems of the fleet. */
   readonly problems: readonly Problem[];
-  /** Ways around proxies that their flags opened, one line each. */
+  /** Ways around proxies that their flags open, one line each. */
   readonly bypassable: readonly string[];
 }
 
-/** A certificate that lives 24 hours and is renewed hourly is in trouble when it has this little left. */
+/** A certificate lives 24 hours and is renewed hourly; with less than this left, renewal does not work. */
 const certificateWarningMs = 6 * 3_600_000;
 const namedMax = 20;
-/** A revoked proxy that was heard of within this still runs. */
+/** A revoked proxy that was heard from within this time still runs. */
 const heardMs = 15_000;
 
-/** `newest`: the digest of the head of the revision log. */
+/** Builds the status. `newest`: the digest of the head of the revision log. */
 export function buildFleetStatus(
   { entries, missing }: { readonly entries: readonly FleetEntry[]; readonly missing: readonly ExpectedProxy[] },
   head: FleetHead,
@@ -100,10 +103,10 @@ export function buildFleetStatus(
   };
 }
 
-/** Clocks that are further apart are a problem, long before anything fails for it. */
+/** A greater difference between clocks is reported, long before anything fails because of it. */
 const clockSkewMsMax = 5000;
 
-/** If most of the fleet is off the same way, it is this machine's clock that is wrong. */
+/** Reports clocks that are off. If most of the fleet is off the same way, this machine's clock is wrong. */
 function judgeClocks(live: readonly FleetEntry[]): readonly Problem[] {
   const ahead = live.filter(({ clockAheadMs }) => (clockAheadMs ?? 0) > clockSkewMsMax);
   const behind = live.filter(({ clockAheadMs }) => (clockAheadMs ?? 0) < -clockSkewMsMax);
@@ -127,7 +130,7 @@ function nameOf(heartbeat: { readonly proxyId: string; readonly service: string 
 
 type Named = FleetEntry | ExpectedProxy;
 
-/** One problem an entry, the first few in full and the rest as a number. */
+/** Returns one problem for each entry: the first few in full, and the others as a number. */
 function named<Entry extends Named>(
   code: ProblemCode,
   entries: readonly Entry[],
@@ -149,12 +152,12 @@ function renderExpiry(leftMs: number): string {
   return leftMs <= 0 ? "its certificate has expired" : `its certificate expires in ${renderAgo(leftMs)}`;
 }
 
-/** Since when a certificate is revoked, and why. */
+/** Says since when a certificate is revoked, and why. */
 export function renderRevoked({ reason, timeMs }: Revocation, nowMs: number): string {
   return `was revoked ${renderAgo(Math.max(0, nowMs - timeMs))} ago${reason === "" ? "" : ` (${reason})`}`;
 }
 
-/** A duration for people: the largest unit only. */
+/** Renders a duration for people in its largest unit only. */
 export function renderAgo(ms: number): string {
   if (ms < 60_000) return `${Math.round(ms / 1000)} s`;
   if (ms < 3_600_000) return `${Math.round(ms / 60_000)} min`;

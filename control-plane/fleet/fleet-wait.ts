@@ -1,14 +1,17 @@
-/** Waits for live proxies to get somewhere, woken by their heartbeats and never by polling. */
+/** Waits until live proxies have reached a state, woken by their heartbeats and never by polling. */
 import type { Clock } from "../../runtime/clock.js";
 import type { FleetView } from "./fleet-loop.js";
 import type { FleetEntry } from "./fleet-state.js";
 
 export interface FleetWaitOptions {
-  /** Whether this proxy is where it should be. */
+  /** Returns whether this proxy has reached the state. */
   readonly isThere: (entry: FleetEntry) => boolean;
-  /** The share of live proxies that has to be there, in percent. */
+  /** The share of live proxies that must have reached it, in percent. */
   readonly percent: number;
-  /** Whether this proxy will never be there; once they are too many for the share, the wait ends at once. */
+  /**
+   * Returns whether this proxy will never reach it. Once there are too many of these for the share, the wait ends at
+   * once.
+   */
   readonly isHopeless?: (entry: FleetEntry) => boolean;
   readonly timeoutMs: number;
   readonly signal?: AbortSignal;
@@ -16,18 +19,18 @@ export interface FleetWaitOptions {
 
 export interface FleetWaitResult {
   readonly outcome: "met" | "timeout" | "hopeless" | "stopped";
-  /** Live proxies that are not there, sorted by service, then id. */
+  /** The live proxies that have not reached it, sorted by service, then id. */
   readonly missing: readonly FleetEntry[];
 }
 
-/** How many of `total` proxies `percent` asks for; never fewer than it says. */
+/** Returns how many of `total` proxies are at least `percent` percent. */
 function shareOf(total: number, percent: number): number {
   return Math.ceil((total * percent) / 100);
 }
 
 /**
- * Resolves as soon as the share of live proxies is there (at once if none is live), one is hopeless,
- * the time is over, or `signal` aborts. Proxies that join or fall silent meanwhile count or stop counting.
+ * Resolves as soon as the share of live proxies has reached the state (at once if none is live), or too many never
+ * will, the time is over, or `signal` aborts. Proxies that join or fall silent meanwhile begin or stop to count.
  */
 export async function waitForFleet(
   fleet: FleetView,
@@ -60,7 +63,7 @@ export async function waitForFleet(
 
 type Progress = "there" | "hopeless" | "underway";
 
-/** Counts proxies by how far they are, so that a heartbeat costs no look at the whole fleet. */
+/** Counts proxies by their state, so that a heartbeat needs no pass over the whole fleet. */
 class Tally {
   readonly #options: FleetWaitOptions;
   readonly #progress = new Map<string, Progress>();

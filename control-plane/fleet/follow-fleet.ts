@@ -1,4 +1,4 @@
-/** Starts the loops that follow the fleet and that tell it the heads of the logs. */
+/** Starts the loops that follow the fleet and publish the heads of the logs. */
 import type { Bus } from "../../runtime/bus.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";

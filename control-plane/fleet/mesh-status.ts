@@ -1,4 +1,4 @@
-/** The state of the mesh as the admin API tells it. */
+/** The state of the mesh for the admin API. */
 import { revisionInForce } from "../../core/rollout/cohort.js";
 import type { GetStatusResponse } from "../../proto/gen/ashlar/v1/admin.js";
 import type { PolicyReader } from "../publish/policy-reader.js";
@@ -18,10 +18,10 @@ export interface MeshStatusDeps {
   readonly policy: Pick<PolicyReader, "activeRoutes">;
   readonly rollouts: Pick<Rollouts, "running">;
   readonly fleet: FleetView;
-  /** Proxies with an identity that were never heard of. */
+  /** Proxies with an identity that were never heard from. */
   readonly expected: ExpectedProxies;
   readonly registry: Pick<RegistryState, "served" | "avoided" | "hung">;
-  /** What is wrong with this control plane itself. */
+  /** Returns the problems of this control plane itself. */
   readonly problems: () => readonly Problem[];
 }
 
@@ -38,7 +38,7 @@ export async function meshStatus(deps: MeshStatusDeps, nowMs: number): Promise<G
     newest?.digest,
     nowMs,
   );
-  // before any proxy runs there is nobody whose calls could lead nowhere
+  // before any proxy runs, no calls can be lost on an empty route
   const empty = routed.length === 0 || counts.total === 0 ? [] : emptyRoutes(routed, deps.registry.served(entries));
   const avoided = deps.registry.avoided(entries, nowMs);
   const hung = deps.registry.hung(entries, nowMs);

@@ -1,6 +1,6 @@
-/** What is wrong with the mesh, as `status` tells it. */
+/** The problems of the mesh that `status` shows. */
 
-/** Stable names that scripts may branch on; a further kind of problem gets a further name. */
+/** Stable names that scripts may branch on. A new kind of problem gets a new name. */
 export type ProblemCode =
   | "proxy-behind"
   | "proxy-rejecting"
@@ -36,11 +36,13 @@ export interface Problem {
   readonly code: ProblemCode;
   /** One line for people. */
   readonly message: string;
-  /** What it is about: a proxy's id, "SERVICE VERSION", or a part of the control plane; "" for none in particular. */
+  /**
+   * The object of the problem: a proxy's id, "SERVICE VERSION", or a part of the control plane; "": none in particular.
+   */
   readonly subject: string;
 }
 
-/** Lines that one part of the control plane says, each as a problem. */
+/** Returns one problem for each line that a part of the control plane reports. */
 export function problemsAbout(code: ProblemCode, lines: readonly string[], subject = ""): readonly Problem[] {
   return lines.map((message) => ({ code, message, subject }));
 }

@@ -1,4 +1,4 @@
-/** Says in the log, once each, which instances callers cannot connect to or have ejected, and when that is over. */
+/** Logs, once each, which instances callers cannot connect to or have ejected, and when that is over. */
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
 import type { Problem } from "./problems.js";
@@ -6,12 +6,12 @@ import type { Problem } from "./problems.js";
 export interface ReachLogDeps {
   readonly clock: Clock;
   readonly log: Logger;
-  /** Returns what callers say now; the subject is the proxy of the instance. */
+  /** Returns what callers report now; the subject is the proxy of the instance. */
   problems(): readonly Problem[];
 }
 
 const everyMs = 3000;
-/** A caller that says now this and now that fills no log. */
+/** The most lines, so that a caller whose reports change again and again does not fill the log. */
 const linesMax = 100;
 const refillMs = 3_600_000;
 
@@ -19,7 +19,7 @@ type Told = Map<string, Pick<Problem, "code" | "subject">>;
 
 export class ReachLog {
   readonly #log: Logger;
-  /** The proxies of the instances, by problem. */
+  /** The proxies of the reported instances, by problem. */
   #told: Told = new Map();
   #lines = 0;
   #beganMs = Number.NEGATIVE_INFINITY;

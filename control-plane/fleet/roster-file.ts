@@ -1,4 +1,4 @@
-/** The roster on disk, so that a control plane that was away knows whom to wait for. */
+/** The roster on disk, so that a restarted control plane knows which proxies to wait for. */
 import { join } from "node:path";
 import { messageOf } from "../../core/errors.js";
 import { encodeHeartbeat, parseHeartbeat } from "../../core/wire/fleet.js";
@@ -19,7 +19,7 @@ interface SavedLine {
   readonly serial?: string | undefined;
 }
 
-/** The roster of the last run; what cannot be read of it is left out, since heartbeats bring it back. */
+/** Returns the roster of the last run. Parts that cannot be read are left out, because heartbeats bring them back. */
 export function readRoster(dir: string, log: Logger): SavedRoster {
   try {
     const text = readIfThere(join(dir, fileName));
@@ -49,7 +49,7 @@ export function saveRoster(dir: string, roster: SavedRoster): void {
   writeDurably(join(dir, fileName), JSON.stringify(lines));
 }
 
-/** Saves every few seconds while somebody is known, and at the end. */
+/** Saves the roster every few seconds while it is not empty, and at the end. */
 export async function runRosterSaver(
   deps: { readonly dir: string; readonly roster: () => SavedRoster; readonly clock: Clock; readonly log: Logger },
   signal: AbortSignal,

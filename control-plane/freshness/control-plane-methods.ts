@@ -9,7 +9,7 @@ import type { ControlPlanes } from "./control-planes.js";
 export interface ControlPlaneMethodsDeps extends OperatedDeps {
   readonly planes: Pick<ControlPlanes, "list">;
   readonly bus: Pick<Bus, "connected" | "place">;
-  /** `servers`: the URLs of NATS that this control plane was told. */
+  /** `servers`: the URLs of the NATS servers that this control plane was given. */
   readonly access: { readonly servers: readonly string[] };
 }
 
@@ -34,7 +34,7 @@ function serversOf(told: readonly string[], place: Bus["place"]): readonly strin
   return [...new Set(all)].slice(0, serversMax);
 }
 
-/** Dials the server: whether it is there is what it says itself, and not what another one said. */
+/** Dials the server to find out whether it is there, instead of trusting what another server says. */
 async function look(address: string, connectedTo: string | undefined): Promise<NatsServerInfo> {
   return { address, name: (await greetAt(address)) ?? "", connected: address === connectedTo };
 }

@@ -1,6 +1,7 @@
 /**
- * Which control planes of the mesh are there: each signs a statement about the heads of the logs every three seconds, and
- * the others hear it. One whose key is trusted and that says nothing is gone, or cut off from NATS.
+ * Finds out which control planes of the mesh are up: each signs a statement about the heads of the logs every three
+ * seconds, and the others hear it. A control plane whose key is trusted and that says nothing is down, or cut off from
+ * NATS.
  */
 import type { KeySet } from "../../core/signature.js";
 import { keySetOf, verifyFreshness } from "../../core/wire/records.js";
@@ -20,27 +21,30 @@ export interface ControlPlanesDeps {
   readonly self: string;
 }
 
-/** Five statements were missed. */
+/** The milliseconds after which five statements were missed. */
 const silentMs = 15_000;
-/** One that was taken out of service cannot be told from one that is broken: after a day it is a problem no more. */
+/**
+ * The milliseconds after which a silent control plane is no longer a problem: one that was taken out of service looks
+ * like one that is broken.
+ */
 const forgottenMs = 24 * 3_600_000;
 const queuedMax = 256;
 const keysMax = 256;
 
 export interface KnownControlPlane {
   readonly name: string;
-  /** It is this one. */
+  /** True for this control plane itself. */
   readonly self: boolean;
-  /** It has said nothing for 15 s, while this one heard everything. */
+  /** True if it has said nothing for 15 s while this control plane heard everything. */
   readonly silent: boolean;
-  /** Milliseconds since its last statement, or since this one listens. */
+  /** Milliseconds since its last statement, or since this control plane began to listen. */
   readonly heardAgoMs: number;
 }
 
 export class ControlPlanes {
   readonly #deps: ControlPlanesDeps;
   readonly #startedMs: number;
-  /** When a statement under each key came last. */
+  /** When the last statement under each key arrived. */
   readonly #heard = new Map<string, number>();
   /** Since when this control plane has heard everything; undefined: NATS is away. */
   #hearingMs: number | undefined;
@@ -62,12 +66,12 @@ export class ControlPlanes {
     })();
   }
 
-  /** How many are there, this one among them. */
+  /** The number of control planes that are up, this one included. */
   get there(): number {
     return this.#holders().size - this.#gone().length;
   }
 
-  /** How many have said nothing for a while. */
+  /** The number of control planes that have said nothing for a while. */
   get gone(): number {
     return this.#gone().length;
   }
@@ -104,7 +108,7 @@ export class ControlPlanes {
       if (this.#heard.size >= keysMax) this.#heard.clear();
       this.#heard.set(kid, clock.monotonicMs());
     } catch {
-      // proxies refuse it as well, and say so
+      // proxies refuse such a statement as well, and report it
     }
   }
 
@@ -120,7 +124,7 @@ export class ControlPlanes {
     });
   }
 
-  /** Who holds a key that is trusted, and when a statement of it came last, or since when none did. */
+  /** Returns the holders of trusted keys, with the time of the last statement of each, or since when there was none. */
   #holders(): ReadonlyMap<string, number> {
     const holders = new Map<string, number>();
     for (const { kid, holder } of this.#deps.ledger.trust.head()?.body.signingKeys ?? []) {

@@ -1,4 +1,4 @@
-/** Publishes signed freshness statements: the heads of the logs, so that a proxy notices when news is kept from it. */
+/** Publishes signed statements about the heads of the logs, so that a proxy notices if records are kept from it. */
 import { messageOf } from "../../core/errors.js";
 import type { Freshness, Signed } from "../../core/model.js";
 import type { Signer } from "../../core/signature.js";
@@ -13,7 +13,10 @@ export interface FreshnessDeps {
   readonly mesh: string;
   readonly ledger: Pick<Ledger, "revisions" | "activations" | "trust">;
   readonly signer: Signer;
-  /** Fails while NATS is away; that is logged and the next statement is tried in its time. */
+  /**
+   * Publishes a statement. It fails while NATS is away; that is logged, and the next statement is published in its
+   * turn.
+   */
   readonly publish: (subject: string, bytes: Uint8Array) => void | Promise<void>;
   readonly clock: Clock;
   readonly log: Logger;
@@ -22,12 +25,12 @@ export interface FreshnessDeps {
 export const freshnessEveryMs = 3000;
 const freshnessValidMs = 15_000;
 /**
- * A statement follows a new record by this much: whoever got the record is switching to it just then, and checking a
- * second signature would delay that; the statement is for those who missed it.
+ * The milliseconds by which a statement follows a new record. A proxy that got the record is switching to it at that
+ * moment, and checking a second signature would delay that; the statement is for proxies that missed the record.
  */
 export const freshnessAfterMs = 200;
 
-/** A statement about the heads as they are now. */
+/** Signs a statement about the present heads. */
 export function buildFreshness(deps: Pick<FreshnessDeps, "mesh" | "ledger" | "signer" | "clock">): Signed<Freshness> {
   const { ledger, clock } = deps;
   const activation = ledger.activations.head();
@@ -43,7 +46,10 @@ export function buildFreshness(deps: Pick<FreshnessDeps, "mesh" | "ledger" | "si
   return signFreshness(body, deps.mesh, deps.signer);
 }
 
-/** Publishes a statement every three seconds, and one soon after an activation or trust record; several may share it. */
+/**
+ * Publishes a statement every three seconds, and one soon after an activation or trust record; several records may
+ * share it.
+ */
 export async function runFreshness(deps: FreshnessDeps, signal: AbortSignal): Promise<void> {
   let wake = new AbortController();
   const news = () => wake.abort();

@@ -1,4 +1,4 @@
-/** DIR/identity/authority.json: the secret keys of a control plane, read strictly and written as a whole. */
+/** DIR/identity/authority.json: the secret keys of a control plane, parsed strictly and always written as a whole. */
 import { createPrivateKey, type KeyObject } from "node:crypto";
 import { join } from "node:path";
 import { AshlarError, messageOf } from "../../core/errors.js";
@@ -13,28 +13,28 @@ export interface CertificateAuthority {
   readonly notAfterMs: number;
 }
 
-/** The keys that only the control plane that began the mesh has. */
+/** The keys that only the control plane has that began the mesh. */
 export interface RootKeys {
-  /** Ed25519: signs trust records. */
+  /** The Ed25519 key that signs trust records. */
   readonly trustKey: KeyObject;
-  /** Signs intermediate CAs. */
+  /** The key that signs intermediate CAs. */
   readonly caKey: KeyObject;
 }
 
 export interface AuthorityKeys {
   /** The control plane's name. */
   readonly name: string;
-  /** Ed25519, 32 bytes: verifies trust records. */
+  /** The Ed25519 key, 32 bytes, that verifies trust records. */
   readonly rootPublicKey: Uint8Array;
-  /** Ed25519: signs the other records. */
+  /** The Ed25519 key that signs all other records. */
   readonly signingKey: KeyObject;
-  /** The key that takes its place once trust names it; absent: none is about to. */
+  /** The key that will replace it once a trust record names it; absent: there is none. */
   readonly nextSigningKey?: KeyObject | undefined;
-  /** The X.509 root, DER. */
+  /** The X.509 root in DER. */
   readonly caCertificate: Uint8Array;
-  /** The newest comes first. */
+  /** The intermediate CAs, newest first. */
   readonly intermediates: readonly CertificateAuthority[];
-  /** undefined if another control plane began the mesh. */
+  /** undefined: another control plane began the mesh. */
   readonly root: RootKeys | undefined;
 }
 
@@ -46,7 +46,7 @@ export interface AuthorityFile {
 
 const authorityPath = (dir: string): string => join(dir, "identity", "authority.json");
 
-/** The mesh that a data folder has keys of; undefined: it has none yet. */
+/** Returns the mesh whose keys are in a data folder, or undefined if it has none yet. */
 export function readMeshOf(dir: string): string | undefined {
   const mesh = readJsonIfThere(authorityPath(dir))?.mesh;
   return typeof mesh === "string" ? mesh : undefined;
@@ -143,7 +143,7 @@ function readCa(value: unknown): CertificateAuthority {
   return authorityOf(fromBase64(certificate), readKey(privateKey, "ec"));
 }
 
-/** A certificate that signs, with its key and its end. */
+/** Returns a CA certificate with its key and its expiry. */
 export function authorityOf(certificate: Uint8Array, privateKey: KeyObject): CertificateAuthority {
   return { certificate, privateKey, notAfterMs: readCertificate(certificate).notAfterMs };
 }

@@ -6,7 +6,10 @@ import { issueCertificate } from "../../runtime/tls-identity-issue.js";
 import { generatePrivateKeyPem, publicKeyDer } from "../../runtime/tls-identity-keys.js";
 
 export const dayMs = 86_400_000;
-/** Certificates begin this long before they are issued: clocks of those who look at them may be behind by five minutes. */
+/**
+ * Certificates are valid from this many milliseconds before they are issued, because verifiers' clocks may be behind by
+ * five minutes.
+ */
 export const skewMs = 300_000;
 const rootTtlMs = 3650 * dayMs;
 const intermediateTtlMs = 365 * dayMs;
@@ -19,14 +22,17 @@ export interface KeyedCertificate {
   readonly privateKey: KeyObject;
 }
 
-/** 126 random bits in 16 bytes; the first is neither 0 nor above 7f, so the number is positive and of one length. */
+/**
+ * Returns 126 random bits in 16 bytes. The first byte is neither 0 nor above 7f, so the number is positive and always
+ * of the same length.
+ */
 export function serialFrom(random: Random): Uint8Array {
   const serial = Uint8Array.from(random(16));
   serial[0] = ((serial[0] ?? 0) & 0x3f) | 0x40;
   return serial;
 }
 
-/** A new self-signed root for `mesh`, for ten years. */
+/** Creates a new self-signed root for `mesh`, valid for ten years. */
 export function createRoot(mesh: string, nowMs: number, random: Random): KeyedCertificate {
   const privateKey = createPrivateKey(generatePrivateKeyPem());
   const contents = {
@@ -42,7 +48,10 @@ export function createRoot(mesh: string, nowMs: number, random: Random): KeyedCe
   return { certificate: issueCertificate(contents, { selfKey: privateKey }), privateKey };
 }
 
-/** An intermediate CA for the key `publicKey` (DER), for a year: it signs leaves only (path length 0), of this mesh only. */
+/**
+ * Issues an intermediate CA for the key `publicKey` (DER), valid for a year. It may sign only leaves (path length 0) of
+ * this mesh.
+ */
 export function issueIntermediate(
   { mesh, publicKey, notAfterMsMax }: { mesh: string; publicKey: Uint8Array; notAfterMsMax: number },
   root: KeyedCertificate,
@@ -63,7 +72,7 @@ export function issueIntermediate(
   return issueCertificate(contents, root);
 }
 
-/** Verifies a certificate by the first of `chains` under which it holds; fails with `invalid_identity` as the last did. */
+/** Verifies a certificate by the first of `chains` that verifies; fails with `invalid_identity` as the last one did. */
 export function verifyAny(
   certificate: Uint8Array,
   chains: readonly (readonly Uint8Array[])[],

@@ -29,15 +29,15 @@ export interface CertificateHolder {
   readonly serial: string;
 }
 
-/** Fails with `unauthenticated` if the nonce is not good. */
+/** Uses up a nonce. Fails with `unauthenticated` if the nonce is not valid. */
 export function useNonce(nonces: Nonces, nonce: Uint8Array): void {
   if (nonces.take(nonce)) return;
   throw new AshlarError("unauthenticated", "the nonce is unknown, was used already or is older than a minute");
 }
 
 /**
- * Returns the holder of the certificate. Fails with `unauthenticated` unless it was issued in this mesh, is not
- * revoked, has expired for at most `graceMs`, and its key signed `signed`.
+ * Returns the holder of the certificate. Fails with `unauthenticated` unless this mesh issued it, it is not revoked, it
+ * expired at most `graceMs` ago, and its key signed `signed`.
  */
 export function readHolder(
   proof: HolderProof,

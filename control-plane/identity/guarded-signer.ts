@@ -1,7 +1,7 @@
 import type { KeyObject } from "node:crypto";
 import { createSigner, type Signer } from "../../core/signature.js";
 
-/** A signer that asks `before` each time: what that throws keeps the bytes from being signed. */
+/** Returns a signer that calls `before` each time; if `before` throws, nothing is signed. */
 export function createGuardedSigner(key: KeyObject, before: (bytes: Uint8Array) => void = () => {}): Signer {
   const signer = createSigner(key);
   return {

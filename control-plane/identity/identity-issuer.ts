@@ -1,4 +1,4 @@
-/** Builds what a proxy gets when it joins and renews: a certificate, NATS credentials and the heads of the logs. */
+/** Builds what a proxy gets when it joins or renews: a certificate, NATS credentials and the heads of the logs. */
 
 import type { Digest } from "../../core/digest.js";
 import { AshlarError } from "../../core/errors.js";
@@ -12,14 +12,14 @@ export interface IdentityIssuerDeps {
   readonly authority: Authority;
   readonly issued: IssuedCertificates;
   readonly ledger: Pick<Ledger, "trust" | "activations" | "revisions">;
-  /** A signed freshness statement about the heads as they are now. */
+  /** Returns a signed freshness statement about the present heads. */
   readonly freshness: () => Uint8Array;
-  /** The JWT of the NATS user with this public nkey, good until `expiresMs`. */
+  /** Returns the JWT of the NATS user with this public nkey, valid until `expiresMs`. */
   readonly natsUserJwt: (user: string, service: string, proxyId: string, expiresMs: number) => Promise<string>;
   readonly natsServers: () => readonly string[];
-  /** Empty if NATS uses no TLS. */
+  /** The CA certificate of NATS in PEM; empty if NATS uses no TLS. */
   readonly natsCaPem: string;
-  /** Unix milliseconds until which unsigned statements are believed. Default: never. */
+  /** Returns until when unsigned statements are accepted, in Unix milliseconds. Default: never. */
   readonly unsignedUntilMs?: () => number;
   readonly log: Logger;
 }
@@ -41,7 +41,7 @@ export interface IssuedProxy {
 
 export type IdentityIssuer = (request: IssueRequest) => Promise<IssuedProxy>;
 
-/** Fails with `unavailable` while there is no trust record yet. */
+/** Creates the issuer, which fails with `unavailable` while there is no trust record. */
 export function createIdentityIssuer(deps: IdentityIssuerDeps): IdentityIssuer {
   const { authority, ledger } = deps;
   return async (request) => {
@@ -80,9 +80,9 @@ export interface SeenHeads {
   readonly trustSequence: number;
 }
 
-const alphabet = "abcdefghijklmnopqrstuvwxyz234567"; // RFC 4648 base32, lower case
+const alphabet = "abcdefghijklmnopqrstuvwxyz234567"; // the alphabet of base32 (RFC 4648) in lower case
 
-/** A new proxy's id: SERVICE-XXXXXXXX, a label whatever the service's length. */
+/** Returns a new proxy's id, SERVICE-XXXXXXXX, which is a valid label whatever the service's length. */
 export function createProxyId(service: string, random: (count: number) => Uint8Array): string {
   const tail = [...random(8)].map((byte) => alphabet[byte & 31]).join("");
   return `${service.replace("/", "-").slice(0, 54).replace(/-+$/, "")}-${tail}`;

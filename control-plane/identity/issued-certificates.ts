@@ -1,4 +1,4 @@
-/** Keeps which proxy holds which certificate, by serial number, for revocation and for `ashlar` commands. */
+/** Records which proxy holds which certificate, by serial number, for revocation and for `ashlar` commands. */
 import { appendFileSync } from "node:fs";
 import { join } from "node:path";
 import { isAshlarError } from "../../core/errors.js";
@@ -12,17 +12,20 @@ export interface IssuedEntry {
   readonly proxyId: string;
   readonly service: string;
   readonly notAfterMs: number;
-  /** The public nkey of the NATS user that came with it; undefined in entries of earlier versions. */
+  /** The public nkey of the NATS user that was issued with it; undefined in entries of earlier versions. */
   readonly natsUser?: string;
 }
 
 export interface IssuedCertificates {
-  /** Notes a certificate, on disk when it returns; those that expired a week ago are forgotten. Fails with `unavailable`. */
+  /**
+   * Records a certificate; it is on disk when this returns. Certificates that expired a week ago are forgotten. Fails
+   * with `unavailable`.
+   */
   add(entry: IssuedEntry): void;
   find(serial: string): IssuedEntry | undefined;
-  /** Serials of a proxy that have not expired. */
+  /** Returns the serial numbers of a proxy's certificates that have not expired. */
   serialsOf(proxyId: string): readonly string[];
-  /** NATS users of a proxy that have not expired. */
+  /** Returns the NATS users of a proxy that have not expired. */
   usersOf(proxyId: string): readonly string[];
 }
 
@@ -30,8 +33,8 @@ const keepMs = 7 * 86_400_000;
 const countMax = 200_000;
 
 /**
- * Opens DIR/identity/issued.jsonl. An entry that a crash cut off is skipped: the certificate itself
- * carries its proxy's id, signed by the mesh.
+ * Opens DIR/identity/issued.jsonl. An entry that a crash cut off is skipped: the certificate itself names its proxy,
+ * signed by the mesh.
  */
 export function openIssuedCertificates({
   dir,
@@ -54,7 +57,10 @@ export function openIssuedCertificates({
   };
 
   const text = readIfThere(path)?.toString("utf8") ?? "";
-  /** A line that was cut off (a crash, a full disk) is ended, so that it does not take the next one along. */
+  /**
+   * True if the file ends in the middle of a line (a crash, a full disk), which must be ended before the next line is
+   * written.
+   */
   let torn = !text.endsWith("\n") && text !== "";
   const append = (entry: IssuedEntry): void => {
     const begin = torn ? "\n" : "";
@@ -66,7 +72,7 @@ export function openIssuedCertificates({
     }
     torn = false;
   };
-  /** If the shorter file cannot be written, the longer one stays in use. */
+  /** Shortens the file. If the shorter file cannot be written, the longer one stays in use. */
   const tryCompact = (): void => {
     try {
       compact();

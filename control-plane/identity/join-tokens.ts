@@ -1,6 +1,6 @@
 /**
- * Join tokens: minted for a service and version or for one more control plane, kept as a hash of their secret only, on disk before
- * they are given out or honoured, bounded in number and time.
+ * Join tokens for a service and version, or for one more control plane. Only a hash of their secret is stored. They are
+ * on disk before they are given out or accepted, and their number and lifetime are bounded.
  */
 import { join } from "node:path";
 import { AshlarError } from "../../core/errors.js";
@@ -10,11 +10,11 @@ import { makePrivateFolder, readJsonIfThere, writeDurably } from "../../runtime/
 import { formatJoinToken, hashOfSecret, parseJoinToken, tokenSecretBytes } from "../../runtime/join-token.js";
 
 export interface TokenRequest {
-  /** The service of the proxies that may join by it; or `controlPlane` is given. */
+  /** The service whose proxies may join by the token; otherwise `controlPlane` must be given. */
   readonly service?: string | undefined;
-  /** The name of one more control plane. */
+  /** The name of the control plane that may join by it. */
   readonly controlPlane?: string | undefined;
-  /** Default: "v1". */
+  /** The version of the proxies. Default: "v1". */
   readonly version?: string | undefined;
   /** Lifetime in milliseconds, at most 30 days. Default: 10 minutes. */
   readonly ttlMs?: number | undefined;
@@ -33,9 +33,9 @@ export interface MintedToken {
 
 /** The identity that a redeemed token gives its holder. */
 export interface TokenGrant {
-  /** A proxy of this service; empty: a control plane. */
+  /** The service of the proxy; empty: the holder is a control plane. */
   readonly service: string;
-  /** The control plane's name; undefined: a proxy. */
+  /** The control plane's name; undefined: the holder is a proxy. */
   readonly controlPlane: string | undefined;
   readonly version: string;
   /**
@@ -45,11 +45,12 @@ export interface TokenGrant {
 }
 
 export interface JoinTokens {
-  /** Fails with `invalid_argument`, or `limit` when too many tokens are outstanding. */
+  /** Mints a token. Fails with `invalid_argument`, and with `limit` if too many tokens are unused. */
   createToken(request: TokenRequest): MintedToken;
   /**
-   * Honours `token` for the key with this thumbprint, and again for the same key until it expires. `nameProxy`
-   * gives the id that is stored with the use. Fails with `unauthenticated`: unknown, used already, or expired.
+   * Accepts `token` for the key with this thumbprint, and again for the same key until it expires. `nameProxy` returns
+   * the id that is stored with the use. Fails with `unauthenticated` if the token is unknown, was used by another key,
+   * or has expired.
    */
   redeem(token: string, thumbprint: string, nameProxy: (service: string) => string): TokenGrant & { proxyId: string };
   /** Returns what `redeem` would return, without using the token. */
@@ -66,13 +67,13 @@ export interface JoinTokensOptions {
 }
 
 interface StoredToken {
-  /** Empty if the token is for a control plane. */
+  /** The service; empty if the token is for a control plane. */
   readonly service: string;
   readonly controlPlane?: string;
   readonly version: string;
   readonly expiresMs: number;
   readonly uses: number;
-  /** Proxy id by the thumbprint of the key that joined. */
+  /** The proxy's id, by the thumbprint of the key that joined. */
   readonly redeemed: Readonly<Record<string, string>>;
 }
 
@@ -80,7 +81,7 @@ const ttlDefaultMs = 600_000;
 const ttlMaxMs = 30 * 86_400_000;
 const usesMax = 1000;
 const tokensMax = 10_000;
-const rememberMs = 86_400_000; // for a day the message says that the token has expired, then that it is unknown
+const rememberMs = 86_400_000; // for a day the message says that the token has expired, afterwards that it is unknown
 
 /** Opens the tokens that are stored in `dir`. */
 export function openJoinTokens({ dir, mesh, rootHash, clock, random }: JoinTokensOptions): JoinTokens {

@@ -28,7 +28,7 @@ export class Nonces {
     return nonce;
   }
 
-  /** Returns whether `nonce` is good, and uses it up. */
+  /** Returns whether `nonce` is valid, and uses it up. */
   take(nonce: Uint8Array): boolean {
     const key = Buffer.from(nonce).toString("hex");
     const expiresMs = this.#live.get(key);

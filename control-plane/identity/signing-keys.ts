@@ -1,4 +1,4 @@
-/** The key that a control plane signs records with, and the one that takes its place. */
+/** The key with which a control plane signs records, and the key that will replace it. */
 import type { KeyObject } from "node:crypto";
 import { AshlarError } from "../../core/errors.js";
 import type { SigningKey } from "../../core/model.js";
@@ -7,19 +7,21 @@ import type { AuthorityFile } from "./authority-file.js";
 import { generateSigningKey } from "./generate-signing-key.js";
 
 export interface SigningKeys {
-  /** Signs with the key in use at the time of the call. */
+  /** Signs with the key that is in use at the time of the call. */
   readonly signer: Signer;
-  /** The public half of the key in use. */
+  /** Returns the public half of the key in use. */
   current(): SigningKey;
-  /** A successor was made and is not in use yet: a rotation that was begun goes on with it. */
+  /** True if a successor was created and is not in use yet: a rotation that was begun continues with it. */
   readonly hasSuccessor: boolean;
-  /** The public half of the successor, which is on disk when this returns; the same one until it is used. */
+  /**
+   * Returns the public half of the successor, which is on disk when this returns. It stays the same until it is used.
+   */
   successor(): SigningKey;
   /** Switches to the successor and deletes the former key. Fails with `internal` if there is no successor. */
   useSuccessor(): void;
 }
 
-/** `create` makes the signer of a key. */
+/** Opens the keys. `create` makes the signer of a key. */
 export function openSigningKeys(file: AuthorityFile, create: (key: KeyObject) => Signer = createSigner): SigningKeys {
   const publicHalf = (key: KeyObject): SigningKey => {
     const publicKey = publicKeyToBytes(key);

@@ -1,6 +1,6 @@
 /**
- * Decides until when unsigned statements of older proxies are believed (decision 0026): in a mesh that an older version
- * began, for a time from the first start of this version; in a new mesh never.
+ * Decides until when unsigned statements of older proxies are accepted (decision 0026): in a mesh that an older version
+ * began, for a time after the first start of this version; in a new mesh never.
  */
 import { join } from "node:path";
 import { messageOf } from "../../core/errors.js";
@@ -13,14 +13,14 @@ export interface UnsignedWindowDeps {
   /** The data folder. */
   readonly folder: { readonly path: string };
   readonly config: { readonly unsignedForMs: number };
-  /** The data folder was made by this start. */
+  /** True if this start created the data folder. */
   readonly isNew: boolean;
   readonly clock: Pick<Clock, "nowMs">;
   readonly log: Logger;
 }
 
 export interface UnsignedWindow {
-  /** Unix milliseconds until which unsigned statements are believed; 0: never. */
+  /** Returns until when unsigned statements are accepted, in Unix milliseconds; 0: never. */
   readonly unsignedUntilMs: () => number;
   /** Returns one line while unsigned statements are believed, or while proxies that do not sign are live. */
   problems(live: readonly FleetEntry[]): readonly string[];
@@ -29,7 +29,10 @@ export interface UnsignedWindow {
 const fileName = "unsigned-since.json";
 const namedMax = 5;
 
-/** Opens DIR/identity/unsigned-since.json: when this version was first started here; 0: the mesh began with it. */
+/**
+ * Opens DIR/identity/unsigned-since.json, which stores when this version was first started here; 0: the mesh began with
+ * it.
+ */
 export function openUnsignedWindow({ folder, config, isNew, clock, log }: UnsignedWindowDeps): UnsignedWindow {
   const path = join(folder.path, "identity", fileName);
   const stored = readSince(path, log);

@@ -22,9 +22,9 @@ const traces = [
 const remedy = "put it back from a backup (docs/recovery.md), or begin anew with another --data";
 
 /**
- * Fails with `invalid_record` if keys are missing in `dir` that were there before, naming them, what was found beside
- * them, and what to do. A start or a join that was cut short is none of that. Returns what is missing and can be lived
- * without, for people.
+ * Fails with `invalid_record` if keys are missing in `dir` that were there before; the message names them, the files
+ * that were found, and what to do. An interrupted start or join is no such case. Returns the missing files that are not
+ * needed, for people.
  */
 export function checkWholeFolder(dir: string): readonly string[] {
   const has = (name: string): boolean => existsSync(join(dir, name));

@@ -11,17 +11,17 @@ import { isPublicAddress } from "../../runtime/public-address.js";
 export interface JwksSource {
   readonly url: string;
   readonly allowPrivateAddress: boolean;
-  /** PEM that the server is verified by; "": the public certificates. */
+  /** The CA certificates, in PEM, that the server is verified by; "": the public CAs. */
   readonly ca: string;
 }
 
-/** All addresses of a name. */
+/** Resolves all addresses of a host name. */
 export type Resolve = (host: string) => Promise<readonly LookupAddress[]>;
 
 const timeoutMs = 5000;
 const urlLengthMax = 2048;
 
-/** The URL of a key set. Fails with `invalid_argument` on one that is not plain https. */
+/** Parses the URL of a key set. Fails with `invalid_argument` unless it is plain https. */
 export function parseJwksUrl(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (
@@ -39,9 +39,9 @@ export function parseJwksUrl(text: string): URL {
 }
 
 /**
- * The key set's text as it was answered. Every address of the host has to be public (or allowed), and the connection
- * goes to one that was checked. Fails with `invalid_argument` on such an address, with `unavailable` on anything but a
- * 200 within 5 s, with `limit` above 64 KiB.
+ * Fetches the text of a key set. Every address of the host must be public (or allowed), and the connection goes to one
+ * that was checked. Fails with `invalid_argument` on a forbidden address, with `unavailable` on anything but a 200
+ * within 5 s, and with `limit` above 64 KiB.
  */
 export async function fetchJwks(source: JwksSource, resolve: Resolve, signal: AbortSignal): Promise<string> {
   const url = parseJwksUrl(source.url);
@@ -78,7 +78,7 @@ function get(url: URL, { address, family }: LookupAddress, ca: string, signal: A
         signal,
         agent: false,
         headers: { accept: "application/jwk-set+json, application/json", "accept-encoding": "identity" },
-        // the name is resolved once: what was checked is what is dialled
+        // the name is resolved once, so that the checked address is the one that is dialled
         lookup: (_host, options, found) => {
           if (options.all === true) found(null, [{ address, family }]);
           else found(null, address, family);

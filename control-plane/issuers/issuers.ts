@@ -1,4 +1,6 @@
-/** Issuers of tokens in the trust log: set and removed by operators, their keys read again in the background. */
+/**
+ * Issuers of tokens in the trust log: operators set and remove them, and their keys are refreshed in the background.
+ */
 import { AshlarError, messageOf } from "../../core/errors.js";
 import { isLabel } from "../../core/identity.js";
 import { readJwks } from "../../core/token/jwks.js";
@@ -21,7 +23,7 @@ export interface IssuersDeps {
   readonly log: Logger;
 }
 
-/** What an operator says of an issuer; either `jwks` or `jwksUrl` is not "". */
+/** An issuer as an operator states it; `jwks` or `jwksUrl` is not empty. */
 export interface IssuerDraft {
   readonly name: string;
   readonly issuer: string;
@@ -31,35 +33,35 @@ export interface IssuerDraft {
   readonly jwksCa: string;
 }
 
-/** An issuer, and how reading its keys went last here. */
+/** An issuer, with the result of the last refresh of its keys by this control plane. */
 export interface IssuerView {
   readonly issuer: TrustedIssuer;
   readonly keyIds: readonly string[];
-  /** Why its keys could not be read again; "": they could. */
+  /** Why its keys could not be refreshed; "": they could. */
   readonly problem: string;
 }
 
 export interface Issuers {
   /**
-   * Sets an issuer, reading its keys. `created`: false if the trust log says the same already; `ignored`: keys that
-   * were left out. Fails with `denied` where the root key is not held, with `invalid_argument`, `exists`, `limit` or
-   * `unavailable` on what it says.
+   * Sets an issuer after reading its keys. `created`: false if the trust log states the same already; `ignored`: the
+   * keys that were left out. Fails with `denied` if this control plane does not hold the root key, and with
+   * `invalid_argument`, `exists`, `limit` or `unavailable` for what it states.
    */
   set(
     draft: IssuerDraft,
     caller: Caller,
     signal: AbortSignal,
   ): Promise<{ created: boolean; ignored: readonly string[] }>;
-  /** Fails with `not_found`, and as `set` does. */
+  /** Removes an issuer. Fails with `not_found`, and as `set` does. */
   remove(name: string, caller: Caller): Promise<void>;
   list(): readonly IssuerView[];
   /** Reads the keys of an issuer again; a new trust record only if they have changed. Never fails. */
   refresh(name: string, signal: AbortSignal): Promise<boolean>;
-  /** One line each. */
+  /** Returns problems with the refresh of keys, one line each. */
   problems(): readonly string[];
 }
 
-/** So many failures in a row are worth an alarm. */
+/** The number of failures in a row that raises a problem. */
 const failuresAlarm = 3;
 const controlPlane: Caller = { id: "control-plane", source: "background" };
 
@@ -143,7 +145,7 @@ class LedgerIssuers implements Issuers {
     await audited(audit, { action: "issuer", ...what }, () =>
       appendTrust(this.#deps, (head) => {
         const current = head.body.issuers.find((issuer) => issuer.name === name);
-        // Removed, or set anew, meanwhile: what was read before may have keys that were taken back since.
+        // The issuer was removed or set again meanwhile: the keys that were just read may have been withdrawn since.
         if (current === undefined || !saysTheSame(current, known)) return undefined;
         return setIssuer(head, { ...current, jwks, fetchedMs: clock.nowMs() }, clock.nowMs());
       }),

@@ -2,9 +2,9 @@
 import type { Clock } from "../../runtime/clock.js";
 import type { Issuers } from "./issuers.js";
 
-/** Half of the ten minutes that keys are commonly kept. */
+/** The milliseconds between refreshes: half of the ten minutes for which keys are commonly cached. */
 const refreshEveryMs = 5 * 60_000;
-/** After a failure; then twice as long each time, up to the interval above. */
+/** The milliseconds after a failure until the next try. They double with each failure, up to the interval above. */
 export const retryMsMin = 30_000;
 const tickMs = 5000;
 

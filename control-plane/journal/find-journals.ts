@@ -1,4 +1,4 @@
-/** Which journals there are, whatever the policy says today: what was written stays. */
+/** Finds the journals that exist, whatever policy says now: what was written stays. */
 import { journalKeysStream, journalStream } from "../../core/wire/subjects.js";
 import type { Bus, StreamInfo } from "../../runtime/bus.js";
 import type { JournalUse } from "./journal-room.js";
@@ -21,7 +21,7 @@ export async function findJournals(bus: Pick<Bus, "streamNames" | "streamInfo">)
   return found;
 }
 
-/** What the streams of data keys hold, and may hold: journals share what is left. Fails with `unavailable`. */
+/** Returns what the streams of data keys hold and may hold; journals share the rest. Fails with `unavailable`. */
 export async function keyStreamUses(bus: Pick<Bus, "streamNames" | "streamInfo">): Promise<readonly JournalUse[]> {
   const keysPrefix = journalKeysStream("");
   const uses: JournalUse[] = [];

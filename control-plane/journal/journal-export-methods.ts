@@ -1,4 +1,4 @@
-/** The admin API's method that gives a journal as it is stored, so that it is verified elsewhere. */
+/** The admin API's method that exports a journal as it is stored, for verification elsewhere. */
 import { AshlarError } from "../../core/errors.js";
 import type { KeySet } from "../../core/signature.js";
 import { journalStream } from "../../core/wire/subjects.js";

@@ -1,4 +1,4 @@
-/** The history of a journal for a replay: its writes in the order in which their outcomes were known. */
+/** The history of a journal for a replay: its writes in the order in which their outcomes became known. */
 import type { Digest } from "../../core/digest.js";
 import { AshlarError } from "../../core/errors.js";
 import { JournalLog, type LetGo } from "../../core/journal/journal-log.js";
@@ -25,27 +25,27 @@ export interface HistoryDeps {
 
 export interface HistoryRange {
   readonly service: string;
-  /** Sequences of entries; `to` 0: up to what is there now. */
+  /** The range of entries by sequence; `to` 0: up to what is there now. */
   readonly from: number;
   readonly to: number;
-  /** It goes on with what is stored later, until it is told to stop. */
+  /** Continue with what is stored later, until told to stop. */
   readonly follows?: boolean;
 }
 
-/** What a journal has now. */
+/** What a journal contains now. */
 export interface HistoryExtent {
   readonly first: number;
   readonly last: number;
-  /** What was let go, before `first`; undefined: nothing was. */
+  /** What was removed before `first`; undefined: nothing was. */
   readonly letGo: LetGo | undefined;
 }
 
 export type HistoryPart =
-  /** What settled the entry at `position`. */
+  /** The record `by` settled the entry; `position` is the position of that record. */
   | { readonly kind: "settled"; readonly position: number; readonly entry: EntryRecord; readonly by: JournalRecord }
-  /** All messages up to `position` were looked at. */
+  /** All messages up to `position` were read. */
   | { readonly kind: "read"; readonly position: number }
-  /** There is nothing after `position` now; it is told again at each look, while following. */
+  /** There is nothing after `position` now. It is repeated at each look, while following. */
   | { readonly kind: "level"; readonly position: number };
 
 export interface HistoryCounts {
@@ -56,10 +56,13 @@ export interface HistoryCounts {
 }
 
 const messagesMax = 1_000_000;
-/** How often what is followed is looked at where nothing was stored. */
+/** The milliseconds between two looks at a followed journal to which nothing was stored. */
 const lookEveryMs = 200;
 
-/** Fails with `not_found` if there is no journal, and with `limit` if it is too long to be judged as a whole. */
+/**
+ * Returns the extent of a journal. Fails with `not_found` if there is no journal, and with `limit` if it is too long to
+ * be judged as a whole.
+ */
 export async function extentOf({ bus, mesh, ledger }: HistoryDeps, service: string): Promise<HistoryExtent> {
   const info = await bus.streamInfo(journalStream(service));
   if (info === undefined) throw new AshlarError("not_found", `service ${service} has no journal`);
@@ -75,13 +78,16 @@ function tooLong(service: string, messages: number): AshlarError {
   return new AshlarError("limit", `${why}: let the first go (\`ashlar journal retain\`)`);
 }
 
-/** One reading of a journal from its first entry on, because that decides what is valid. */
+/** One reading of a journal from its first entry on, because all earlier entries decide what is valid. */
 export class JournalHistory {
   readonly #deps: HistoryDeps;
   readonly #range: HistoryRange;
   readonly #extent: HistoryExtent;
   readonly #log: JournalLog;
-  /** Entries with their outcome, of mode "after": no writer makes two of the same bytes, so the second is somebody's copy. */
+  /**
+   * Entries of mode "after", which contain their outcome. No writer makes two with the same bytes, so a second one is
+   * somebody's copy.
+   */
   readonly #whole = new Set<Digest>();
   #refused = 0;
 
@@ -132,7 +138,7 @@ export class JournalHistory {
     throw new AshlarError("unavailable", "the call was cancelled");
   }
 
-  /** What is known once all was read. */
+  /** Returns the counts, once everything was read. */
   get counts(): HistoryCounts {
     const asked = [...this.#log.entries].filter(({ sequence }) => this.#isAsked(sequence));
     const unresolved = asked.filter(({ isValid, settledBy }) => isValid && settledBy === 0);
@@ -174,7 +180,7 @@ export class JournalHistory {
   }
 }
 
-/** Seals, and what was let go, are not written by proxies, nor are they about a single entry. */
+/** Returns whether a message is a record that a proxy wrote about a single entry, which seals and removals are not. */
 function isRecord({ subject, origin }: StoredMessage): boolean {
   const kind = parseJournalSubject(origin?.subject ?? subject)?.kind;
   return kind !== "seal" && kind !== "letgo";

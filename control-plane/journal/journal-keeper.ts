@@ -1,4 +1,4 @@
-/** Makes the journals ready that a policy names, and gives them what the disk has room for. */
+/** Prepares the journals that a policy names, and gives them what the disk has room for. */
 import { AshlarError, messageOf } from "../../core/errors.js";
 import { journalStream } from "../../core/wire/subjects.js";
 import type { Bus, StreamSpec } from "../../runtime/bus.js";
@@ -20,25 +20,25 @@ import {
 export interface JournalKeeperDeps {
   readonly access: Pick<NatsAccess, "bus" | "once">;
   readonly log: Logger;
-  /** Bytes that the disk of Ashlar's own server has free; undefined: NATS is a cluster. */
+  /** Returns the bytes that are free on the disk of Ashlar's own server; undefined: NATS is a cluster. */
   readonly freeBytes?: (() => Promise<number>) | undefined;
-  /** `--journal-bytes`. */
+  /** The value of `--journal-bytes`. */
   readonly journalBytes?: number | undefined;
 }
 
 export interface JournalKeeper {
-  /** The configuration of a new journal that is imported. Fails with `limit` if the disk has no room for it. */
+  /** Returns the configuration of a new journal for an import. Fails with `limit` if the disk has no room for it. */
   specOf(service: string, rememberMs: number): Promise<StreamSpec>;
   /**
-   * Resolves when each of these journals has its stream, with a credential for those that lack it. Fails with
-   * `unavailable`, which says what to do: the policy that names them must not be published or activated.
+   * Creates the missing streams of these journals, with a credential for that alone. Resolves when all exist. Fails
+   * with `unavailable` and says what to do; policy that names them must then not be published or activated.
    */
   prepare(wanted: readonly WantedJournal[], signal: AbortSignal): Promise<void>;
-  /** Gives journals of Ashlar's own server bounds that fit its disk. Does nothing in a cluster. */
+  /** Adapts the bounds of journals on Ashlar's own server to its disk. Does nothing on a cluster. */
   fit(signal: AbortSignal): Promise<void>;
 }
 
-/** How much a journal keeps: on Ashlar's own server at most, where the disk has room; in a cluster always. */
+/** The bytes of a journal: on Ashlar's own server the most, where the disk has room; on a cluster always. */
 const journalBytesDefault = { own: 8 * 1024 ** 3, cluster: clusterJournalBytes } as const;
 const replicasMax = 3;
 
@@ -100,7 +100,7 @@ export function createJournalKeeper(deps: JournalKeeperDeps): JournalKeeper {
   };
 }
 
-/** What new journals may keep. Fails with `limit` if a disk has no room for them. */
+/** Returns what new journals may store. Fails with `limit` if a disk has no room for them. */
 async function boundsFor(
   { access, freeBytes, journalBytes }: JournalKeeperDeps,
   missing: readonly WantedJournal[],

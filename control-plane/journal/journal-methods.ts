@@ -72,7 +72,7 @@ export function journalMethods(deps: JournalMethodsDeps): JournalMethods {
   };
 }
 
-/** The last `most` entries of several journals by the time when they were stored, oldest first. */
+/** Returns the last `most` entries of several journals by the time at which they were stored, oldest first. */
 export function newestOf(entries: readonly ReadEntry[], most: number): readonly ReadEntry[] {
   return [...entries].sort((one, other) => one.storedMs - other.storedMs).slice(-most);
 }

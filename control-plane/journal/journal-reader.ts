@@ -24,71 +24,80 @@ export interface JournalReaderDeps {
   readonly bus: Pick<Bus, "streamNames" | "streamInfo" | "leaderGet">;
   readonly reader: Pick<StatementReader, "readJournal">;
   readonly mesh: string;
-  /** Every key that ever was one of the mesh's verifies what control planes said; only those of the last record settle. */
+  /**
+   * The trust log. Every signing key that the mesh has ever had verifies what control planes said; only resolutions
+   * under the keys of its last record settle a write.
+   */
   readonly trust: Pick<Ledger["trust"], "list">;
 }
 
-/** What is kept of an entry: not the messages and metadata, of which a journal may have more bytes than there is memory. */
+/**
+ * What is kept of an entry. Messages and metadata are left out, because a journal may have more bytes of them than
+ * there is memory.
+ */
 type EntryHead = Pick<
   JournalEntry,
   | ("service" | "proxyId" | "caller" | "user" | "method" | "revision" | "epoch" | "decision")
   | ("key" | "order" | "expected" | "deadlineMs")
 > & {
-  /** The sequences of the first record with messages of a streamed request, and how many there are; 0: it is not streamed. */
+  /**
+   * The sequence of the first record with messages of a streamed request, and the number of these records; 0: the
+   * request is not streamed.
+   */
   readonly firstMessages: number;
   readonly messagesRecords: number;
 };
 
-/** An entry with what came of it. */
+/** An entry with its outcome. */
 export interface ReadEntry {
   readonly entry: EntryHead;
   readonly requestBytes: number;
-  /** Private fields were cut out of the request. */
+  /** True if private fields were cut out of the request. */
   readonly isPrivate: boolean;
-  /** The digest of its bytes as they are stored. */
+  /** The digest of the entry's stored bytes. */
   readonly digest: Digest;
   readonly judged: JudgedEntry;
   readonly storedMs: number;
-  /** Since when it is in this stream: later, of an imported one. */
+  /** Since when the entry is in this stream; for an imported entry later than it was first stored. */
   readonly keptSinceMs: number;
   readonly outcome: Pick<JournalOutcome, "code"> | undefined;
-  /** Where the entry is not settled: what was said under a signing key that was dropped, which no proxy takes any more. */
+  /** For an unsettled entry: a resolution under a signing key that was dropped, which no proxy accepts any more. */
   readonly resolution: JournalResolution | undefined;
-  /** The messages of the entry that was asked for whole; empty for every other one. */
+  /** The messages of the entry that was requested in full; empty for all others. */
   readonly request: Uint8Array;
   readonly response: Uint8Array;
-  /** The private parts that were cut out of the entry that was asked for whole; undefined for every other one. */
+  /** The private parts of the entry that was requested in full; undefined for all others. */
   readonly parts: PrivateParts | undefined;
 }
 
 export interface ReadJournal {
   readonly service: string;
-  /** In the order of the log. */
+  /** The entries in the order of the log. */
   readonly entries: readonly ReadEntry[];
-  /** Messages that are no record or that their writer did not sign: they count for nothing. */
+  /** The number of messages that are no record, or that their writer did not sign; they are ignored. */
   readonly refused: number;
-  /** What was let go before: everything up to a sequence (0: nothing), and the heads of order keys there. */
+  /** The last sequence that was removed (0: none), and the heads of order keys there. */
   readonly letGoThrough: number;
   readonly letGoHeads: ReadonlyMap<string, number>;
-  /** The last message. */
+  /** The sequence of the last message. */
   readonly lastSequence: number;
-  /** Streams without a valid closing record: their first record, and when the last one was stored. */
+  /** Streams that no valid entry has closed: the sequence of their first record, and when the last one was stored. */
   readonly unclosed: readonly { readonly first: number; readonly storedMs: number }[];
 }
 
 export interface JournalReader {
-  /** The services that have a journal, whatever the policy says today. Fails with `unavailable`. */
+  /** Returns the services that have a journal, whatever policy says now. Fails with `unavailable`. */
   services(): Promise<readonly string[]>;
   /**
-   * Every entry up to what is there now; `whole`: the sequence of the one whose messages are kept. Fails with `not_found`,
-   * `unavailable`, and `limit` if the journal is too long.
+   * Reads every entry up to what is there now; `whole`: the sequence of the entry whose messages are kept. Fails with
+   * `not_found`, `unavailable`, and with `limit` if the journal is too long.
    */
   read(service: string, signal?: AbortSignal, whole?: number): Promise<ReadJournal>;
 }
 
-/** Messages that are asked for at once. */
+/** The most messages that are requested at once. */
 const atOnceMax = 16;
-/** A longer journal is not read whole: validity needs it from its first entry on. */
+/** The most messages of a journal that is read as a whole: validity depends on all entries from the first on. */
 const messagesMax = 1_000_000;
 
 export function createJournalReader(deps: JournalReaderDeps): JournalReader {
@@ -136,14 +145,17 @@ class Walk {
   #lastSequence = 0;
   readonly #whole: number;
   readonly #found = new Map<number, Parts>();
-  /** Resolutions under dropped keys, by their entries. */
+  /** Resolutions under dropped keys, by entry. */
   readonly #former = new Map<number, JournalResolution>();
-  /** Entries with their outcome, of mode "after": no writer makes two of the same bytes, so the second is somebody's copy. */
+  /**
+   * Entries of mode "after", which contain their outcome. No writer makes two with the same bytes, so a second one is
+   * somebody's copy.
+   */
   readonly #withOutcome = new Set<Digest>();
   #refused = 0;
-  /** The entry that was asked for whole, once it was read. */
+  /** The entry that was requested in full, once it was read. */
   whole: JournalEntry | undefined;
-  /** When messages of streams were stored. */
+  /** When the messages of streamed requests were stored. */
   readonly #storedMs = new Map<number, number>();
 
   constructor(deps: JournalReaderDeps, service: string, letGo: LetGo | undefined, whole: number) {
@@ -159,7 +171,8 @@ class Walk {
 
   take(message: StoredMessage): void {
     this.#lastSequence = message.sequence;
-    if (message.sequence <= this.#letGo.through) return; // it came back, as after a kill -9 of a server
+    // a removed message came back, as after a kill -9 of a NATS server
+    if (message.sequence <= this.#letGo.through) return;
     try {
       this.#take(message);
     } catch {
@@ -234,7 +247,10 @@ class Walk {
     return { outcome: outcome && { code: outcome.code }, response, parts };
   }
 
-  /** `proxyId`: who says it, where it is an outcome: the entry's own writer alone knows. Fails with `invalid_record`. */
+  /**
+   * Settles an entry. `proxyId`: for an outcome, who wrote it, which must be the entry's writer. Fails with
+   * `invalid_record`.
+   */
   #settle(
     sequence: number,
     { entry, entryDigest }: Pick<JournalOutcome, "entry" | "entryDigest">,
@@ -247,7 +263,7 @@ class Walk {
     return this.#log.addOutcome({ sequence, entry }) === undefined ? undefined : found;
   }
 
-  /** `request`: the messages of the entry that was asked for whole, where they are a stream's. */
+  /** Ends the reading. `request`: the streamed messages of the entry that was requested in full. */
   end(request?: Uint8Array): ReadJournal {
     const entries: ReadEntry[] = [];
     for (const judged of this.#log.entries) {
@@ -274,7 +290,7 @@ class Walk {
   }
 }
 
-/** A copy without bytes: each of them would hold the message that it was read from. */
+/** Copies the fields that are kept, without byte arrays: each of these would keep the whole message in memory. */
 function headOf(entry: JournalEntry): EntryHead {
   const { service, proxyId, caller, user, method, revision, epoch, decision, key, order, expected, deadlineMs } = entry;
   const about = { service, proxyId, caller, user, method, revision, epoch, decision, key, order, expected, deadlineMs };

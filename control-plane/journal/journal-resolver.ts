@@ -1,4 +1,4 @@
-/** An operator's word about a write whose outcome nobody knows. */
+/** Records an operator's statement about a write whose outcome is not known. */
 import { AshlarError } from "../../core/errors.js";
 import { journalKey } from "../../core/journal/journal-key.js";
 import type { Signer } from "../../core/signature.js";
@@ -20,16 +20,17 @@ export interface JournalResolverDeps {
 }
 
 export interface ResolveOptions extends Pick<JournalResolution, "service" | "outcome" | "code" | "message" | "reason"> {
-  /** Which entry of the journal it is about. */
+  /** The sequence of the entry that the statement is about. */
   readonly sequence: number;
 }
 
-/** A write that was stored less than so long ago, or whose caller still waits, may be under way. */
+/** The milliseconds after which a stored write is no longer under way, unless its caller still waits. */
 export const underWayMs = 60_000;
 
 /**
- * Appends a resolution and returns its sequence; noted in the audit log. Fails with `not_found`, and with `stale` if the
- * entry is void, settled, or may be under way. Where an outcome comes first after all, that one counts.
+ * Appends a resolution, records it in the audit log, and returns its sequence. Fails with `not_found`, and with `stale`
+ * if the entry is void, settled, or may still be under way. If an outcome reaches the log first after all, the outcome
+ * counts.
  */
 export function resolveEntry(
   deps: JournalResolverDeps,

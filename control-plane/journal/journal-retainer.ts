@@ -1,6 +1,6 @@
 /**
- * Lets go of the beginning of a journal: the only way in which what is kept shrinks. The journal is closed for a moment, the
- * heads of its order keys are written into it, every replica has them, and only then the beginning is removed.
+ * Removes the beginning of a journal, the only way in which a journal gets shorter. The journal is closed for a moment,
+ * the heads of its order keys are written into it, all replicas receive them, and only then the beginning is removed.
  */
 import { AshlarError, messageOf } from "../../core/errors.js";
 import type { Signer } from "../../core/signature.js";
@@ -30,36 +30,39 @@ export interface JournalRetainerDeps {
 
 export interface RetainOptions {
   readonly service: string;
-  /** Nothing above this sequence is let go, and nothing that was stored after this time; 0: by the other one alone. */
+  /** Nothing above this sequence, and nothing stored after `untilMs`, is removed; 0: only the other bound applies. */
   readonly through: number;
   readonly untilMs: number;
   readonly reason: string;
-  /** Says what would be let go, and does nothing. */
+  /** Only report what would be removed. */
   readonly dryRun: boolean;
 }
 
 export interface LetGoPlan {
   readonly through: number;
-  /** Entries that are let go. */
+  /** The number of entries that are removed. */
   readonly entries: number;
-  /** Why it is less than was asked for; empty: it is not. */
+  /** Why less is removed than was asked for; empty: it is not less. */
   readonly why: string;
 }
 
 /**
- * Ids of messages are remembered for the stream's window, and by servers a little longer. What they point to must stay: a
- * repeat that found nothing there would be another write.
+ * Message ids are remembered for the stream's window, and by servers a little longer. The messages that they point to
+ * must stay: a repeat that found nothing there would be another write.
  */
 const windowsKept = 2;
-/** Clocks of the mesh differ by five minutes at most (decision 0032). */
+/** The most milliseconds by which the clocks of the mesh may differ (decision 0032). */
 const marginMs = 5 * 60_000;
-/** Proxies close no stream so long after its last messages. */
+/** The milliseconds after its last messages from which on no proxy closes a stream any more. */
 const openStreamMs = 24 * 3_600_000;
-/** Replicas are waited for so long while the journal is closed. */
+/** The milliseconds to wait for replicas while the journal is closed. */
 const closedMsMax = 15_000;
 const lookMs = 50;
 
-/** Fails with `not_found`, `stale` if there is nothing to let go, and `unavailable`: then the journal is as it was. */
+/**
+ * Removes the beginning of a journal. Fails with `not_found`, with `stale` if there is nothing to remove, and with
+ * `unavailable`; the journal is then unchanged.
+ */
 export function retainJournal(
   deps: JournalRetainerDeps,
   options: RetainOptions,
@@ -92,7 +95,7 @@ async function plan(deps: JournalRetainerDeps, options: RetainOptions, signal: A
   const bounded = bound(journal, options, info, deps.clock.nowMs());
   let { why } = bounded;
   let seal = await deps.journalSealer.sealBefore(service, bounded.through);
-  // a seal may end within a stream, of which all or nothing is let go
+  // a seal may end within a streamed request, which is removed completely or not at all
   for (let split = seal && splitBy(journal, seal.through); split !== undefined; ) {
     why = split.why;
     seal = await deps.journalSealer.sealBefore(service, split.before);
@@ -110,7 +113,10 @@ async function plan(deps: JournalRetainerDeps, options: RetainOptions, signal: A
   return { plan: { through: seal.through, entries: gone.length, why }, seal, heads, info };
 }
 
-/** How far may be let go: less than is asked where a write is open, or where an id of a message is remembered. */
+/**
+ * Returns how far the journal may be removed: less than asked for where a write is unsettled, or where a message id is
+ * still remembered.
+ */
 function bound(
   { entries, lastSequence, unclosed }: ReadJournal,
   { through, untilMs }: RetainOptions,
@@ -137,7 +143,7 @@ function bound(
   return { through: most, why };
 }
 
-/** A stream of which a part would be let go and a part stay; undefined: there is none. */
+/** Returns a streamed request of which a part would be removed and a part stay, or undefined. */
 function splitBy(
   { entries }: ReadJournal,
   through: number,
@@ -181,7 +187,10 @@ async function letGo(
   log.info("the beginning of a journal was let go", { service, through, heads: heads.size });
 }
 
-/** The heads by bucket, and then the record that says that they are all there. Fails with `limit`. */
+/**
+ * Returns the records with the heads, one for each bucket, and then the record that summarizes them. Fails with
+ * `limit`.
+ */
 function recordsOf(
   about: Omit<JournalLetGo, "bucket" | "heads" | "buckets">,
   heads: ReadonlyMap<string, number>,
@@ -200,7 +209,10 @@ function recordsOf(
   return [...each, { ...about, bucket: everyBucket, heads: new Map(), buckets: [...buckets.keys()].sort() }];
 }
 
-/** Nobody appends but what is said of the letting go: writes wait, or are answered 14. */
+/**
+ * Returns the configuration of the closed journal: only records of the removal can be appended; writes wait or are
+ * answered 14.
+ */
 export function closedSpec(spec: StreamSpec): StreamSpec {
   return { ...spec, subjects: [journalSubject(spec.name.slice(journalStream("").length), "letgo", "*")] };
 }

@@ -1,29 +1,32 @@
-/** How much of a disk the journals of a private NATS may take. Pure. */
+/** Computes how much of a disk the journals of a private NATS may take. Pure. */
 
 const mebibyte = 1024 * 1024;
-/** A journal may keep at least so many bytes, however small the disk is. */
+/** The least bytes that a journal may keep, however small the disk is. */
 export const journalBytesMin = 4 * mebibyte;
-/** A stream's files take up to this times what its messages do, while blocks are rewritten. */
+/** A stream's files take up to this factor times the bytes of its messages, while blocks are rewritten. */
 const overhead = 1.25;
-/** Journals share this part of what the reserve of the logs leaves free; the rest is for what is bounded beside them. */
+/** The share for journals of what the reserve of the logs leaves free; the rest is for other bounded streams. */
 const share = 1 / 2;
 const reserveBytes = { min: 16 * mebibyte, max: 1024 * mebibyte, share: 1 / 10 };
 /**
- * nats-server 2.9 drops the oldest messages of a stream whose bound becomes less than what it holds, and a journal grows
- * while its bound is changed. So a bound is made smaller only as far as this above what the journal held when it was looked at.
+ * nats-server 2.9 drops the oldest messages of a stream whose bound becomes lower than what it holds, and a journal may
+ * grow while its bound is changed. So a bound is lowered at most to this many bytes above what the journal held.
  */
 const marginBytes = 256 * mebibyte;
-/** A bound is changed when it is off by this share. */
+/** A bound is changed if it is off by at least this share. */
 const changeShare = 1 / 5;
 
 export interface JournalUse {
   readonly service: string;
   readonly storedBytes: number;
-  /** 0: the journal is not there yet. */
+  /** The present bound; 0: the journal does not exist yet. */
   readonly boundBytes: number;
 }
 
-/** What a journal may keep, by its service: equal shares of the room, at most `wantedBytes`, and never less than it holds. */
+/**
+ * Returns the bytes that each journal may keep, by service: equal shares of the room, at most `wantedBytes`, and never
+ * less than it holds.
+ */
 export function fitJournals(
   freeBytes: number,
   journals: readonly JournalUse[],
@@ -44,14 +47,14 @@ export function fitJournals(
 
 const round = (bytes: number): number => Math.ceil(bytes / mebibyte) * mebibyte;
 
-/** What journals may still take of the disk. */
+/** Returns the bytes that journals may still take of the disk. */
 export function promisedBytes(journals: readonly JournalUse[]): number {
   return (
     journals.reduce((sum, { boundBytes, storedBytes }) => sum + Math.max(0, boundBytes - storedBytes), 0) * overhead
   );
 }
 
-/** Whether a bound is far enough off what fits to be changed. */
+/** Returns whether a bound is far enough from what fits to be changed. */
 export function isJournalOff(boundBytes: number, fitting: number): boolean {
   return Math.abs(boundBytes - fitting) > boundBytes * changeShare;
 }

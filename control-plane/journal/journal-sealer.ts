@@ -1,6 +1,7 @@
 /**
- * Seals journals: signs, at intervals, a chain over what is stored, so that nobody who reaches the broker's disk can change,
- * remove, move or insert a message unseen. Every control plane looks; the one that sealed last goes on.
+ * Seals journals: signs a hash chain over the stored messages at intervals, so that nobody who can write to the
+ * broker's disk can change, remove, move or insert a message unnoticed. Every control plane looks; the one that sealed
+ * last continues.
  */
 import { type Digest, digestOf } from "../../core/digest.js";
 import { isAshlarError, messageOf } from "../../core/errors.js";
@@ -16,7 +17,7 @@ export interface JournalSealerDeps {
   readonly bus: Pick<Bus, "append" | "leaderGet" | "directGet">;
   readonly mesh: string;
   readonly signer: Signer;
-  /** Every key that ever was one of the mesh's. */
+  /** Returns every signing key that the mesh has ever had. */
   readonly keys: () => KeySet;
   readonly clock: Pick<Clock, "nowMs">;
 }
@@ -27,30 +28,30 @@ interface Sealed {
   readonly digest: Digest | undefined;
   readonly through: number;
   readonly chain: Digest | undefined;
-  /** When the last seal was stored, and by which key it was signed; 0 and "": there is none. */
+  /** When the last seal was stored, and the key that signed it; 0 and "": there is none. */
   readonly storedMs: number;
   readonly kid: string;
 }
 
-/** What is stored is sealed after so many milliseconds, and at once where there are so many messages. */
+/** Messages are sealed after this many milliseconds, or at once if there are many. */
 export const sealEveryMs = 30_000;
 const sealMessages = 2000;
-/** One look reads no more of a journal than this; the next goes on. */
+/** The most messages that one look reads; the next look continues. */
 const readMax = 20_000;
 const atOnceMax = 64;
-/** Another control plane's seal is waited for so many times as long. */
+/** The factor by which another control plane waits longer for the seal of the one that sealed last. */
 const othersPatience = 4;
 
 export class JournalSealer {
   readonly #deps: JournalSealerDeps;
-  /** Messages that were stored and not sealed when a journal was last looked at. */
+  /** The number of messages that were not sealed when a journal was last looked at, by service. */
   readonly #behind = new Map<string, number>();
 
   constructor(deps: JournalSealerDeps) {
     this.#deps = deps;
   }
 
-  /** Messages that no seal covers yet, as of the last look. */
+  /** Returns the number of messages that no seal covered at the last look. */
   behind(service: string): number {
     return this.#behind.get(service) ?? 0;
   }
@@ -72,14 +73,14 @@ export class JournalSealer {
     this.#behind.set(service, info.lastSequence - through);
   }
 
-  /** A seal over everything up to `through`, which is stored nowhere: the end of what somebody verifies or exports. */
+  /** Returns a seal over everything up to the last message. It is not stored: it ends a verification or an export. */
   async endOf({ service, info }: FoundJournal, signal: AbortSignal): Promise<Uint8Array> {
     const last = await this.#last(service, info.firstSequence);
     const seal = await this.#sealOf(service, last, info.lastSequence, signal, true);
     return seal === undefined ? new Uint8Array() : signSeal(seal, this.#deps.mesh, this.#deps.signer).bytes;
   }
 
-  /** The last seal whose messages all are at `through` or before; undefined: there is none. */
+  /** Returns the last seal whose messages are all at or before `through`, or undefined. */
   async sealBefore(service: string, through: number): Promise<JournalSeal | undefined> {
     const { bus, mesh, keys } = this.#deps;
     let found: JournalSeal | undefined;
@@ -91,13 +92,13 @@ export class JournalSealer {
         if (body.through > through) return found;
         found = body;
       } catch (error) {
-        if (!isAshlarError(error) || error.code === "internal") throw error; // what does not hold seals nothing
+        if (!isAshlarError(error) || error.code === "internal") throw error; // a seal that does not verify is ignored
       }
       from = message.sequence + 1;
     }
   }
 
-  /** undefined: nothing but seals was stored since. */
+  /** Returns the next seal, or undefined if nothing but seals was stored since the last. */
   async #sealOf(
     service: string,
     last: Sealed,
@@ -118,7 +119,7 @@ export class JournalSealer {
     return { service, number: number + 1, previous, from: last.through + 1, through, chain, messages, timeMs };
   }
 
-  /** The last seal that holds. Without one everything is sealed anew, from the first message on. */
+  /** Returns the last seal that verifies. Without one, everything is sealed again from the first message on. */
   async #last(service: string, firstSequence: number): Promise<Sealed> {
     const { bus, mesh, keys } = this.#deps;
     const none = {
@@ -148,8 +149,8 @@ export function sealedOf(message: StoredMessage) {
 }
 
 /**
- * A message, by a direct get, which costs the broker and this process a fraction of what its API does. A replica may lack it: then
- * the leader says whether it is there. A header block that is malformed is read as the leader has it.
+ * Reads a message by direct get, which costs the broker and this process a fraction of its API. A replica may lack the
+ * message; then the leader says whether it exists. A malformed header block is read from the leader.
  */
 export async function messageAt(
   bus: Pick<Bus, "leaderGet" | "directGet">,
@@ -163,7 +164,7 @@ export async function messageAt(
   return found === undefined || found.relayed ? bus.leaderGet(stream, { sequence }) : found;
 }
 
-/** The messages of a journal in their order. What is missing is passed over. Fails with `unavailable`. */
+/** Yields the messages of a journal in order; missing ones are skipped. Fails with `unavailable`. */
 export async function* readJournal(
   bus: Pick<Bus, "leaderGet" | "directGet">,
   service: string,

@@ -1,4 +1,4 @@
-/** Shreds a subject: erases its data keys, so that nobody reads again what journals keep of it in private parts. */
+/** Shreds a subject: erases its data keys, so that nobody can read the private parts about it in journals again. */
 import { AshlarError } from "../../core/errors.js";
 import { subjectTokenOf } from "../../core/journal/journal-key.js";
 import { journalKeyBytesMax } from "../../core/wire/journal/entry.js";
@@ -18,14 +18,14 @@ export interface ShredOptions {
   readonly service: string;
   readonly subject: string;
   readonly reason: string;
-  /** Says how many keys there are, and erases none. */
+  /** Only count the keys, and erase none. */
   readonly dryRun: boolean;
 }
 
 /**
- * Returns how many data keys were erased. The audit log has the subject's token, not the subject, which it would keep for
- * good. Fails with `not_found` if nothing of the subject is there, and with `unavailable`: then some may be erased, and it is
- * to be done again.
+ * Erases the data keys of a subject and returns their number. The audit log gets the subject's token and not the
+ * subject, which it would keep for ever. Fails with `not_found` if there is no key, and with `unavailable`: some keys
+ * may then be erased, and the call must be repeated.
  */
 export async function shredSubject(
   deps: JournalShredderDeps,
@@ -46,7 +46,7 @@ export async function shredSubject(
       (inbox) => shredPermissions(service, inbox),
       signal,
       async (bus) => {
-        // a proxy may have stored a further one meanwhile
+        // a proxy may have stored another key meanwhile
         for (let found = await keysOf(deps.access.bus, service, token); found.length > 0; ) {
           for (const sequence of found) await bus.eraseMessage(journalKeysStream(service), sequence);
           erased += found.length;
@@ -61,7 +61,7 @@ export async function shredSubject(
   });
 }
 
-/** The sequences of a subject's data keys. Fails with `not_found` if there are none. */
+/** Returns the sequences of a subject's data keys. Fails with `not_found` if there are none. */
 async function keysOf(bus: Pick<Bus, "streamInfo" | "leaderGet">, service: string, token: string) {
   const stream = journalKeysStream(service);
   if ((await bus.streamInfo(stream)) === undefined)

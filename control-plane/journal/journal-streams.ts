@@ -1,4 +1,4 @@
-/** The streams of journals: one a service, created with a credential for that alone, never deleted. */
+/** The streams of journals: one for each service, created with a credential for that alone, and never deleted. */
 import { AshlarError, isAshlarError, messageOf } from "../../core/errors.js";
 import { idsKnownMsMin } from "../../core/kinds/journal/journal.js";
 import { journaledPrefix, journalKeysStream, journalPrefix, journalStream } from "../../core/wire/subjects.js";
@@ -8,14 +8,17 @@ import { specFaults } from "./spec-faults.js";
 
 /** A journal as a policy wants it. */
 export interface WantedJournal extends WantedKeys {
-  /** For so long a repeat of an idempotency key is known; 0: the service's writes have no keys. */
+  /** The milliseconds for which a repeated idempotency key is recognized; 0: the service's writes have no keys. */
   readonly rememberMs: number;
 }
 
-/** A record and its headers: what a proxy's user may send at most. */
+/** The most bytes of a record with its headers, which is the most that a proxy's user may send. */
 const messageBytesMax = (512 + 16) * 1024;
 
-/** What the stream of a journal must be: nothing goes by age, number or size, and a full one refuses. */
+/**
+ * Returns the required configuration of a journal's stream: nothing is dropped by age, number or size, and a full
+ * stream refuses.
+ */
 export function journalSpec(
   { service, rememberMs }: WantedJournal,
   { maxBytes, replicas }: { readonly maxBytes: number; readonly replicas: number },
@@ -37,27 +40,27 @@ export function journalSpec(
   };
 }
 
-/** Why a stream must not be used as the journal of `wanted`, for people; empty: it may. */
+/** Returns why a stream must not be used as the journal of `wanted`, in words for people; empty: it may be used. */
 function journalFaults(wanted: WantedJournal, found: StreamInfo): readonly string[] {
   const unbounded = found.spec.maxBytes === undefined ? ["it has no bound"] : [];
   return [...specFaults(journalSpec(wanted, { maxBytes: 1, replicas: 1 }), found), ...unbounded];
 }
 
-/** A journal whose import did not end: its messages may be purged. */
+/** Returns whether an import into this journal has not ended: its messages may be purged. */
 export const isImporting = ({ spec }: Pick<StreamInfo, "spec">): boolean => !spec.denyPurge;
 
 const windowOf = (spec: StreamSpec): number => spec.duplicateWindowMs ?? idsKnownMsMin;
 
-/** Whether a stream is there that the journal of `wanted` can go on with as it is. */
+/** Returns whether the journal of `wanted` can use an existing stream as it is. */
 export function isReady(wanted: WantedJournal, found: StreamInfo | undefined): boolean {
   if (found === undefined || journalFaults(wanted, found).length > 0) return false;
   return windowOf(found.spec) >= wanted.rememberMs;
 }
 
 /**
- * Creates the journal's stream if it is not there, and lengthens the time for which its keys are remembered. Needs a
- * credential for that stream (`journalPermissions`); doing it again is harmless. Fails with `unavailable` when NATS does
- * not answer or cannot hold it, and with `invalid_argument` if the stream that is there loses or rewrites what is in it.
+ * Creates the journal's stream if it does not exist, and lengthens the time for which its keys are remembered. Needs a
+ * credential for that stream (`journalPermissions`) and may be repeated. Fails with `unavailable` if NATS does not
+ * answer or cannot store it, and with `invalid_argument` if an existing stream loses or rewrites its messages.
  */
 export async function ensureJournal(
   bus: Bus,
@@ -69,7 +72,8 @@ export async function ensureJournal(
   const found = await bus.streamInfo(name);
   if (found === undefined) {
     await bus.createStream(journalSpec(wanted, options)).catch((error: unknown) => {
-      if (!isAshlarError(error, "exists")) throw error; // another control plane has just made it: it is checked below
+      // another control plane has just created it; it is checked below
+      if (!isAshlarError(error, "exists")) throw error;
     });
   } else if (windowOf(found.spec) < wanted.rememberMs && journalFaults(wanted, found).length === 0) {
     await bus.updateStream({ ...found.spec, duplicateWindowMs: wanted.rememberMs });
@@ -91,7 +95,7 @@ export async function ensureJournal(
     throw new AshlarError("unavailable", `stream ${name} does not remember keys for ${wanted.rememberMs} ms`);
 }
 
-/** Looks by the daily credential which of these journals are not ready. Fails with `unavailable`. */
+/** Returns the journals that are not ready, using the everyday credential. Fails with `unavailable`. */
 export async function missingJournals(
   bus: Pick<Bus, "streamInfo">,
   wanted: readonly WantedJournal[],
@@ -105,7 +109,7 @@ export async function missingJournals(
   return missing;
 }
 
-/** The failure of publishing or activating policy whose journals cannot be made ready. */
+/** Returns the error for publishing or activating policy whose journals cannot be prepared. */
 export function journalsNotReady(missing: readonly WantedJournal[], cause: unknown): AshlarError {
   const services = missing.map(({ service }) => service).join(", ");
   return new AshlarError(

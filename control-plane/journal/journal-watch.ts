@@ -1,4 +1,7 @@
-/** Looks at the journals now and then, so that `status` says long before that one is full or that a broker remembers too many keys. */
+/**
+ * Looks at the journals at intervals, so that `status` reports long before one is full or a broker remembers too many
+ * keys.
+ */
 import { messageOf } from "../../core/errors.js";
 import { journalKeysStream, journalPrefix, journalStream } from "../../core/wire/subjects.js";
 import type { Bus } from "../../runtime/bus.js";
@@ -13,11 +16,11 @@ import { areKeysReady, type WantedKeys } from "./key-streams.js";
 export interface JournalWatchDeps {
   readonly bus: Pick<Bus, "connected" | "streamNames" | "streamInfo" | "directGet">;
   readonly clock: Clock;
-  /** The journals that the active policy names. */
+  /** Returns the journals that the active policy names. */
   wanted(): Promise<readonly WantedJournal[]>;
   /** Gives journals what the disk has room for. */
   fit(): Promise<void>;
-  /** Opens a journal again that somebody closed to let go of its beginning, and who did not come to the end of that. */
+  /** Opens a journal again that was closed for the removal of its beginning, if that removal did not finish. */
   reopen(journal: FoundJournal): Promise<void>;
 }
 
@@ -27,14 +30,14 @@ export interface JournalWatch {
 }
 
 const lookEveryMs = 10_000;
-/** A journal, or its data keys, that is as full as this is a problem, so that there is time to do something about it. */
+/** The share from which on a full journal, or stream of data keys, is a problem, so that there is time to react. */
 const fullShare = 0.7;
-/** Each remembered id takes about so much of a broker's memory. */
+/** About how many bytes of a broker's memory each remembered id takes. */
 const idBytes = 270;
-/** More remembered ids than this are a problem. */
+/** The number of remembered ids above which there is a problem. */
 const rememberedIdsMax = 1_000_000;
 
-/** Looks until it is closed. */
+/** Looks at intervals until it is closed. */
 export function watchJournals(deps: JournalWatchDeps): JournalWatch {
   const stop = new AbortController();
   let problems: readonly Problem[] = [];
@@ -62,10 +65,10 @@ export function watchJournals(deps: JournalWatchDeps): JournalWatch {
   };
 }
 
-/** Letting go takes less than a minute: so many looks at a closed journal later nobody does it any more. */
+/** The number of looks after which a closed journal is abandoned: a removal takes less than a minute. */
 const looksClosedMax = 6;
 
-/** `closed`: how often in a row each service's journal was found closed. */
+/** `closed`: how often in a row the journal of each service was found closed. */
 async function reopenClosed(deps: JournalWatchDeps, closed: Map<string, number>): Promise<void> {
   for (const journal of await findJournals(deps.bus)) {
     const { service, info } = journal;
@@ -76,7 +79,7 @@ async function reopenClosed(deps: JournalWatchDeps, closed: Map<string, number>)
   }
 }
 
-/** What is wrong with the journals now. */
+/** Returns the present problems of the journals. */
 export async function lookAtJournals(deps: Omit<JournalWatchDeps, "fit" | "reopen">): Promise<readonly Problem[]> {
   const [found, wanted] = [await findJournals(deps.bus), await deps.wanted()];
   const by = new Map(found.map((one) => [one.service, one]));
@@ -124,7 +127,10 @@ function fullLines({ service, info }: FoundJournal): readonly string[] {
   ];
 }
 
-/** What keeps the data keys of a service's private fields from being stored, now or soon. Fails with `unavailable`. */
+/**
+ * Returns what keeps the data keys of a service's private fields from being stored, now or soon. Fails with
+ * `unavailable`.
+ */
 async function keysLines(bus: Pick<Bus, "streamInfo">, wanted: WantedKeys): Promise<readonly string[]> {
   if (wanted.hasPrivate !== true) return [];
   const { service } = wanted;
@@ -160,13 +166,13 @@ async function rememberedLines(
   ];
 }
 
-/** How many messages came within the window: at most so many ids are remembered. */
+/** Returns how many messages arrived within the window, which is the most ids that are remembered. */
 async function rememberedIds(
   bus: Pick<Bus, "directGet">,
   { service, info }: FoundJournal,
   nowMs: number,
 ): Promise<number> {
-  if (info.messages <= rememberedIdsMax) return info.messages; // all of them at most: no need to search
+  if (info.messages <= rememberedIdsMax) return info.messages; // at most all of them, so no search is needed
   const sinceMs = nowMs - (info.spec.duplicateWindowMs ?? 120_000);
   let [low, high] = [info.firstSequence, info.lastSequence + 1];
   while (low < high) {

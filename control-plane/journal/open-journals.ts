@@ -1,4 +1,4 @@
-/** Opens what a control plane does about journals. */
+/** Opens everything that a control plane does about journals. */
 import { join } from "node:path";
 import { revisionInForce, revisionsOf } from "../../core/rollout/cohort.js";
 import type { Signer } from "../../core/signature.js";
@@ -38,7 +38,7 @@ export interface JournalsDeps {
 }
 
 export interface Journals {
-  /** Makes the journals ready that a policy names, before it is published or activated. */
+  /** Prepares the journals that a policy names before it is published or activated. */
   readonly preparer: JournalPreparer;
   readonly sealer: JournalSealer;
   readonly importing: JournalImporting;

@@ -1,4 +1,4 @@
-/** What was let go of a journal, as its records say. */
+/** Reads what was removed from the beginning of a journal. */
 import { AshlarError } from "../../core/errors.js";
 import type { LetGo } from "../../core/journal/journal-log.js";
 import type { KeySet } from "../../core/signature.js";
@@ -8,12 +8,15 @@ import type { Bus } from "../../runtime/bus.js";
 
 export interface ReadLetGo {
   readonly all: LetGo;
-  /** The record that came last, and its bytes. */
+  /** The last record of a removal, and its bytes. */
   readonly record: JournalLetGo;
   readonly bytes: Uint8Array;
 }
 
-/** undefined: nothing was. Fails with `invalid_record` where a record does not hold, and with `unavailable`. */
+/**
+ * Returns what was removed; undefined: nothing was. Fails with `invalid_record` if a record does not verify, and with
+ * `unavailable`.
+ */
 export async function readLetGo(
   bus: Pick<Bus, "leaderGet">,
   service: string,

@@ -1,4 +1,4 @@
-/** The admin API's method that gives a journal's history to whoever replays it. */
+/** The admin API's method that sends a journal's history to an operator who replays it. */
 import { AshlarError, isAshlarError } from "../../core/errors.js";
 import { buildSpiffeId } from "../../core/identity.js";
 import type { Endpoint } from "../../core/model.js";
@@ -30,9 +30,15 @@ type ReplayMethods = Pick<Implementation<typeof AdminServiceService>, "replayJou
 type Message = NonNullable<ReplayJournalResponse["message"]>;
 
 const unresolvedNamedMax = 1000;
-/** How often it is looked, while following, whether the version still takes no live calls, and where its proxies are. */
+/**
+ * While following: the milliseconds between checks that the version still takes no live calls, and of where its proxies
+ * are.
+ */
 const lookEveryMs = 1000;
-/** A command that hears nothing for a minute takes the control plane for gone. */
+/**
+ * The milliseconds after which something is sent: a command that hears nothing for a minute takes the control plane for
+ * down.
+ */
 const tellEveryMs = 10_000;
 
 export function replayMethods(deps: ReplayMethodsDeps): ReplayMethods {
@@ -111,8 +117,8 @@ async function* replay(
 }
 
 /**
- * The version's proxies now, or those of before while none of them is healthy. Fails with `denied` and `invalid_argument`
- * where policy changed meanwhile, as when the version takes live calls.
+ * Returns the version's present proxies, or the earlier ones while none is healthy. Fails with `denied` and
+ * `invalid_argument` if policy has changed meanwhile, for example if the version now takes live calls.
  */
 async function targetsNow(
   deps: ReplayMethodsDeps,
@@ -131,7 +137,7 @@ async function targetsNow(
 const renderTargets = (targets: readonly Endpoint[]): string =>
   targets.map(({ proxyId, address }) => `${proxyId} ${address}`).join();
 
-/** Checks who replays what to whom, and notes it. */
+/** Checks who replays what to whom, and records it. */
 function begin(deps: ReplayMethodsDeps, request: ReplayJournalRequest, caller: OperatorCaller) {
   const { service, version, address, from, to, dryRun, follow } = request;
   const target = version === "" ? address : `version ${version}`;
@@ -145,7 +151,7 @@ function begin(deps: ReplayMethodsDeps, request: ReplayJournalRequest, caller: O
 
 type Settled = Extract<HistoryPart, { kind: "settled" }>;
 
-/** Everything but the request; undefined: the application never applied it. */
+/** Returns everything of a write but its request; undefined: the application never applied it. */
 function writeOf({
   position,
   entry: { sequence, entry },

@@ -1,4 +1,4 @@
-/** Where a journal may be replayed to, and by whom. */
+/** Checks where a journal may be replayed to, and by whom. */
 import { AshlarError } from "../../core/errors.js";
 import { nameIn } from "../../core/identity.js";
 import { whyLive } from "../../core/journal/live-version.js";
@@ -28,8 +28,8 @@ export interface ReplayRequest {
 }
 
 /**
- * Returns the proxies that get the history; none where it goes to an address outside. Fails with `invalid_argument` if
- * the target is the source or none, and with `denied` if the caller is none of the Journal's replayers.
+ * Returns the proxies that receive the history; none if it goes to an address outside. Fails with `invalid_argument` if
+ * the target is the source or has no proxy, and with `denied` if the caller is not one of the Journal's replayers.
  */
 export async function findTargets(
   deps: ReplayTargetDeps,
@@ -63,7 +63,7 @@ export async function findTargets(
   throw new AshlarError("not_found", `target: no healthy instance of ${service} has version ${version}${others}`);
 }
 
-/** The service's unit in the active revision, and in the candidate of a rollout. */
+/** Returns the service's unit in the active revision, and in the candidate of a rollout. */
 async function unitsInForce({ ledger, snapshots }: ReplayTargetDeps, service: string): Promise<readonly Unit[]> {
   const head = ledger.activations.head();
   if (head === undefined) throw new AshlarError("stale", "no revision is active");
@@ -86,7 +86,7 @@ function requireReplayer(unit: Unit, service: string, caller: OperatorCaller, me
   throw new AshlarError("denied", `operator ${name} may not replay ${service}: add it to the replayers of ${where}`);
 }
 
-/** Fails with `invalid_argument` if a proxy of the target wrote the entry: it was applied there. */
+/** Fails with `invalid_argument` if a proxy of the target wrote the entry, because it was applied there. */
 export function refuseOwn(targets: readonly Endpoint[], proxyId: string, sequence: number): void {
   const own = targets.find((target) => target.proxyId === proxyId);
   if (own === undefined) return;

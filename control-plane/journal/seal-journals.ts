@@ -1,4 +1,7 @@
-/** Looks at the journals of the mesh now and then, until it is closed: seals them, and knows which writes have no outcome. */
+/**
+ * Looks at the journals of the mesh at intervals until it is closed: seals them, and finds the writes without an
+ * outcome.
+ */
 import { messageOf } from "../../core/errors.js";
 import type { KeySet } from "../../core/signature.js";
 import { keySetOf } from "../../core/wire/records.js";
@@ -20,16 +23,16 @@ export interface SealingDeps {
   readonly log: Logger;
 }
 
-/** What metrics tell of a journal, as of the last look. */
+/** The metrics of a journal, as of the last look. */
 export interface JournalFigures {
   readonly service: string;
   readonly messages: number;
   readonly bytes: number;
-  /** 0: it has no bound. */
+  /** The most bytes that the journal may hold; 0: it has no bound. */
   readonly bytesMax: number;
-  /** Messages that no seal covers yet. */
+  /** The number of messages that no seal covers yet. */
   readonly unsealed: number;
-  /** Valid writes that have had no outcome for a minute. */
+  /** The number of valid writes that have had no outcome for a minute. */
   readonly unresolved: number;
 }
 
@@ -40,7 +43,10 @@ export interface Sealing {
 }
 
 const lookEveryMs = 5000;
-/** More messages without a seal than this are a problem: until then whoever reaches the broker's disk changes them unseen. */
+/**
+ * More unsealed messages than this are a problem: until they are sealed, somebody who can write to the broker's disk
+ * could change them unnoticed.
+ */
 const behindMax = 100_000;
 
 export function sealJournals({ bus, sealer, unresolved, clock, log }: SealingDeps): Sealing {
@@ -103,7 +109,7 @@ function unresolvedLines(
   ];
 }
 
-/** Every key that ever was one of the mesh's. */
+/** Returns every signing key that the mesh has ever had. */
 export function everyKey(trust: Pick<Ledger["trust"], "list">): KeySet {
   return new Map(trust.list().flatMap(({ body }) => [...keySetOf(body)]));
 }

@@ -1,4 +1,4 @@
-/** What whoever has the holder's key needs to read the private parts of a write. */
+/** Collects what the holder of the key needs to read the private parts of a write. */
 import type { PrivatePart } from "../../core/wire/journal/private.js";
 import { parseDataKey, renderDataKey, renderPrivate } from "../../core/wire/journal/private.js";
 import { journalKeySubject, journalKeysStream } from "../../core/wire/subjects.js";
@@ -12,7 +12,10 @@ export interface PrivateParts {
   readonly response: PrivatePart | undefined;
 }
 
-/** undefined: the write has no private parts. Without `key` its subject was shredded. Fails with `unavailable`. */
+/**
+ * Returns the private parts of a write; undefined: it has none. If `key` is missing, its subject was shredded. Fails
+ * with `unavailable`.
+ */
 export async function sealedPartsOf(
   bus: Pick<Bus, "leaderGet">,
   service: string,

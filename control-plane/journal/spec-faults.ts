@@ -1,4 +1,4 @@
-/** How a stream that is there differs from the one that a journal, or its data keys, needs. */
+/** Compares an existing stream with what a journal, or its data keys, requires. */
 import type { StreamInfo, StreamSpec } from "../../runtime/bus.js";
 
 const fixed = [
@@ -13,7 +13,10 @@ const fixed = [
   "republish",
 ] as const satisfies readonly (keyof StreamSpec)[];
 
-/** Returns why it must not be used, for people; empty: it may. Sizes and the number of replicas may differ. */
+/**
+ * Returns why the stream must not be used, in words for people; empty: it may be. Sizes and the number of replicas may
+ * differ.
+ */
 export function specFaults(right: StreamSpec, { spec, dangers }: StreamInfo): readonly string[] {
   const wrong = fixed.filter((field) => JSON.stringify(right[field]) !== JSON.stringify(spec[field]));
   const faults = wrong.map(

@@ -1,10 +1,10 @@
-/** Keeps in a file how far the journals were read for writes without an outcome. */
+/** Stores in a file how far each journal was read for writes without an outcome. */
 import { messageOf } from "../../core/errors.js";
 import { readJsonIfThere, replaceDurably } from "../../runtime/durable-file.js";
 import type { Logger } from "../../runtime/log.js";
 import type { UnresolvedPlace, UnresolvedPlaces } from "./unresolved-writes.js";
 
-/** A file that cannot be read, or is not there, keeps nothing: the journals are read again. */
+/** Opens the file. If it is missing or unreadable, the journals are read again from the beginning. */
 export function openUnresolvedPlaces(path: string, log: Logger): UnresolvedPlaces {
   const places = new Map<string, UnresolvedPlace>();
   try {

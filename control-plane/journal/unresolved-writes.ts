@@ -1,8 +1,8 @@
 /**
- * Knows which writes of the journals have had no outcome for a minute, so that `status` can name them. Each message is read once, at a
- * bounded rate, and where it got to is kept in a file. What settles a young write is believed without its signature, which
- * would cost more than all the rest: who has a proxy's credential can hide a write from `status`, and not from
- * `ashlar journal list --unresolved`.
+ * Finds the writes in journals that have had no outcome for a minute, so that `status` can name them. Each message is
+ * read once, at a bounded rate, and the progress is stored in a file. An outcome of a recent write is accepted without
+ * verifying its signature, which would cost more than all the rest. So the holder of a proxy's credential can hide a
+ * write from `status`, but not from `ashlar journal list --unresolved`.
  */
 import { parseEntry } from "../../core/wire/journal/entry.js";
 import { parseOutcome } from "../../core/wire/journal/outcome.js";
@@ -27,32 +27,32 @@ export interface UnresolvedDeps extends JournalRecordDeps {
 }
 
 export interface UnresolvedLimits {
-  /** So many messages of a journal are read in one look. */
+  /** The most messages of a journal that one look reads. */
   readonly readMax: number;
   /** Writes without an outcome that are held in memory: while there are more young ones, no more is read. */
   readonly openMax: number;
-  /** More writes of a journal that have had no outcome for a minute are not told. */
+  /** The most writes of a journal without an outcome for a minute that are listed. */
   readonly unresolvedMax: number;
 }
 
-/** Where a reader got to in a journal. */
+/** How far a reader got in a journal. */
 export interface UnresolvedPlace {
   readonly through: number;
-  /** Sequences of writes up to there that have no outcome, and when they were stored. */
+  /** The sequences of writes up to there that have no outcome, and when they were stored. */
   readonly unresolved: readonly (readonly [number, number])[];
 }
 
-/** Keeps places over a restart. What is lost is read again. */
+/** Keeps the progress over a restart. What is lost is read again. */
 export interface UnresolvedPlaces {
   load(service: string): UnresolvedPlace | undefined;
   keep(service: string, place: UnresolvedPlace): Promise<void>;
 }
 
-/** An outcome may take so long, and so long after the caller's deadline. */
+/** The milliseconds that an outcome may take, counted from the caller's deadline if it has one. */
 const youngMs = 60_000;
 const lateMs = 5000;
 const limitsDefault: UnresolvedLimits = { readMax: 20_000, openMax: 100_000, unresolvedMax: 10_000 };
-/** In one look at a journal. */
+/** The most writes that are judged in one look at a journal. */
 const judgedMax = 500;
 const ancestorsMax = 32;
 const stepsMax = 200;
@@ -61,7 +61,7 @@ interface Reading {
   through: number;
   /** When the last message that was read was stored. */
   throughMs: number;
-  /** Young writes without an outcome, with the time at which that becomes worth telling. */
+  /** Recent writes without an outcome, with the time from which on they are listed. */
   readonly open: Map<number, { readonly storedMs: number; readonly dueMs: number }>;
   readonly unresolved: Map<number, number>;
   keptThrough: number;
@@ -77,14 +77,17 @@ export class UnresolvedWrites {
     this.#limits = deps.limits ?? limitsDefault;
   }
 
-  /** Valid writes without an outcome as of the last look: how many, and the sequence and age of the oldest. */
+  /**
+   * Returns the valid writes without an outcome as of the last look: their number, and the sequence and time of the
+   * oldest.
+   */
   of(service: string): { readonly count: number; readonly oldest: number; readonly storedMs: number } {
     const { unresolved } = this.#readings.get(service) ?? this.#begin(service);
     const [oldest = 0, storedMs = 0] = unresolved.entries().next().value ?? [];
     return { count: unresolved.size, oldest, storedMs };
   }
 
-  /** Reads what is new. Fails with `unavailable`. */
+  /** Reads new messages. Fails with `unavailable`. */
   async look({ service, info }: FoundJournal, signal: AbortSignal): Promise<void> {
     const { readMax, openMax } = this.#limits;
     let reading = this.#readings.get(service) ?? this.#begin(service);
@@ -101,7 +104,7 @@ export class UnresolvedWrites {
       if (signal.aborted) return;
       reading.through = through;
     }
-    // the outcome of what is due by the clock may be among what is not read yet
+    // the outcome of a write that is due may be among the messages that are not read yet
     const isBehind = reading.through < info.lastSequence && reading.open.size < openMax;
     await this.#judgeDue(service, reading, isBehind ? reading.throughMs : this.#deps.clock.nowMs());
     const [oldestOpen = reading.through + 1] = reading.open.keys();
@@ -146,14 +149,14 @@ export class UnresolvedWrites {
       if (nowMs < dueMs) continue;
       if (unresolved.size >= unresolvedMax) {
         if (open.size < openMax) return;
-        // it is not told: what settles those that are has to be read
+        // it is not listed: first the outcomes of the listed ones must be read
       } else if (++judged > judgedMax) return;
       else if (await this.#isValid(service, sequence)) unresolved.set(sequence, storedMs);
       open.delete(sequence);
     }
   }
 
-  /** Whether it is a signed entry and, as far as a bounded look backwards shows, not void (decision 0042). */
+  /** Returns whether it is a signed entry and, as far as a bounded look backwards shows, not void (decision 0042). */
   async #isValid(service: string, sequence: number): Promise<boolean> {
     let entry: EntryRecord | undefined = await this.#entry(service, sequence);
     if (entry === undefined) return false;
@@ -169,7 +172,7 @@ export class UnresolvedWrites {
       );
       if (first !== undefined && first.sequence !== entry.sequence) return false;
       const before: EntryRecord | undefined = named === 0 ? undefined : await this.#entry(service, named);
-      if (before === undefined) return true; // it is the first, or what it names was let go
+      if (before === undefined) return true; // it is the first entry, or the entry that it names was removed
       if (before.key !== entry.key) return false;
       const settled = await this.#next(service, "outcome", before, named, (record) => entryOf(record) === named);
       if (settled !== undefined) return true;
@@ -184,7 +187,7 @@ export class UnresolvedWrites {
     return record?.kind === "entry" ? record : undefined;
   }
 
-  /** The first record of this kind and key after a sequence that `holds`, within a bound. */
+  /** Returns the first record of this kind and key after a sequence that passes `holds`, within a bound. */
   async #next<Kind extends "entry" | "outcome">(
     service: string,
     kind: Kind,
@@ -204,7 +207,7 @@ export class UnresolvedWrites {
   }
 }
 
-/** undefined: the bytes are no record. */
+/** Returns the parsed record, or undefined if the bytes are none. */
 function quietly<Result>(parse: () => Result): Result | undefined {
   try {
     return parse();

@@ -1,4 +1,4 @@
-/** The journals that a policy names. */
+/** Finds the journals that a policy names. */
 import { isAshlarError } from "../../core/errors.js";
 import { defaultRememberKeysMs } from "../../core/kinds/journal/journal.js";
 import type { Revision, Signed } from "../../core/model.js";
@@ -18,9 +18,9 @@ export function wantedJournals({ units }: Pick<Snapshot, "units">): readonly Wan
 }
 
 export interface JournalPreparer {
-  /** Resolves when the streams of the snapshot's journals are there. Fails with `unavailable`. */
+  /** Resolves when the streams of the snapshot's journals exist. Fails with `unavailable`. */
   forSnapshot(snapshot: Snapshot): Promise<void>;
-  /** The same for a revision; a revision of which parts are lost is not looked at: no proxy can prepare it. */
+  /** Does the same for a revision. A revision with lost parts is skipped, because no proxy can prepare it. */
   forRevision(revision: Signed<Revision>): Promise<void>;
 }
 

@@ -1,4 +1,4 @@
-/** Taps: calls as they end, from the proxies that see them, within bounds. */
+/** Taps: single calls as they end, reported by the proxies that carry them, within bounds. */
 import { AshlarError } from "../../core/errors.js";
 import type { SpiffeId } from "../../core/identity.js";
 import type { TapFilter, TappedCall } from "../../core/look/look-model.js";
@@ -12,19 +12,19 @@ export interface TapsDeps {
   readonly clock: Clock;
 }
 
-/** Calls of one proxy. */
+/** Calls that one proxy reported. */
 export interface TappedBatch {
   readonly proxyId: string;
   readonly calls: readonly TappedCall[];
-  /** Calls that were asked for and are not told, at the proxy or here. */
+  /** The number of matching calls that were dropped, at the proxy or here. */
   readonly dropped: number;
 }
 
 /** The most taps at once. */
 const tapsMax = 8;
-/** Calls that wait for a reader who is slower than they come. */
+/** The most calls that wait for a slow reader. */
 const waitingMax = 2000;
-/** A reader hears at least so often, calls or none. */
+/** The milliseconds after which a reader gets an empty batch if there are no calls. */
 const quietMs = 10_000;
 
 export class Taps {
@@ -40,7 +40,10 @@ export class Taps {
     if (this.#open >= tapsMax) throw new AshlarError("limit", `${tapsMax} taps are open already: end one of them`);
   }
 
-  /** Yields calls until `signal` aborts; an empty batch at once, and while no call comes. Fails as `checkRoom` does. */
+  /**
+   * Yields calls until `signal` aborts, with an empty batch at once and whenever no call comes for a while. Fails as
+   * `checkRoom` does.
+   */
   async *open(
     filter: TapFilter,
     operator: SpiffeId,

@@ -1,5 +1,6 @@
 /**
- * Files of a control plane that joined a mesh, beside authority.json: its keys before it joins, its place afterwards.
+ * Files of a control plane that joined a mesh, beside authority.json: its keys before it joins, and its place
+ * afterwards.
  */
 import { createPrivateKey } from "node:crypto";
 import { rmSync } from "node:fs";
@@ -12,12 +13,12 @@ import { authorityOf, openAuthorityFile } from "../identity/authority-file.js";
 import { generateSigningKey } from "../identity/generate-signing-key.js";
 import type { MemberKeys, MemberPlace } from "./membership-client.js";
 
-/** The data that `up` needs to start again while the control plane that let it join is down. */
+/** What `up` needs to start again while the control plane that let it join is down. */
 export interface StoredPlace {
   readonly rootHash: string;
   readonly natsServers: readonly string[];
   readonly natsAccounts: NatsAccounts;
-  /** Join listeners of the mesh; one of them is of the control plane that began it. */
+  /** The join listeners of the mesh; one of them belongs to the control plane that began it. */
   readonly joinAddresses: readonly string[];
 }
 
@@ -29,7 +30,10 @@ export function hasBegunToJoin(dir: string): boolean {
   return readJsonIfThere(joiningPath(dir)) !== undefined;
 }
 
-/** The keys to join with: those of an earlier try, so that its token is honoured again, or new ones, on disk first. */
+/**
+ * Returns the keys to join with: those of an earlier try, so that its token is accepted again, or new ones, which are
+ * on disk first.
+ */
 export function openMemberKeys(dir: string): MemberKeys {
   makePrivateFolder(join(dir, "identity"));
   const stored = readJsonIfThere(joiningPath(dir));

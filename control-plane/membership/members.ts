@@ -1,13 +1,13 @@
-/** Keeps the addresses of the join listeners of all control planes that this one knows. */
+/** Keeps the addresses of the join listeners of all known control planes. */
 import { join } from "node:path";
 import { makePrivateFolder, readJsonIfThere, writeDurably } from "../../runtime/durable-file.js";
 
 export interface Members {
-  /** "HOST:PORT" each, the own one first; at most 16. */
+  /** Returns the addresses, "HOST:PORT" each, the own one first; at most 16. */
   addresses(): readonly string[];
-  /** The own join listener, once it listens. */
+  /** Sets the own join listener once it listens. */
   setOwn(address: string): void;
-  /** The listener of the control plane named `name`. */
+  /** Sets the join listener of the control plane `name`. */
   set(name: string, address: string): void;
   /** Replaces the addresses of the others with the list that another control plane sent. */
   replace(addresses: readonly string[]): void;

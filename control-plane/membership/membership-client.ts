@@ -1,4 +1,4 @@
-/** The joining side of membership: what one more control plane offers, and how it judges what it gets. */
+/** The joining side of membership: what a further control plane sends, and how it verifies the answer. */
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { AshlarError, messageOf } from "../../core/errors.js";
 import { isLabel } from "../../core/identity.js";
@@ -21,11 +21,11 @@ import { publicKeyDer } from "../../runtime/tls-identity-keys.js";
 import { buildCsr } from "../../runtime/tls-identity-request.js";
 import { delegationBytes, renewalBytes } from "./membership-proof.js";
 
-/** The keys of a control plane that joins: on disk before the first contact, never sent. */
+/** The keys of a joining control plane. They are on disk before the first contact and are never sent. */
 export interface MemberKeys {
-  /** Ed25519: signs revisions, activations and freshness statements. */
+  /** The Ed25519 key that signs revisions, activations and freshness statements. */
   readonly signingKey: KeyObject;
-  /** ECDSA P-256, PKCS #8 PEM: the key of its intermediate CA. */
+  /** The ECDSA P-256 key of its intermediate CA, in PKCS #8 PEM. */
   readonly caKeyPem: string;
 }
 
@@ -35,26 +35,26 @@ export interface Prover {
   readonly caKeyPem: string;
 }
 
-/** A place in a mesh, verified. */
+/** A verified place in a mesh. */
 export interface MemberPlace {
   readonly mesh: string;
   readonly name: string;
   readonly rootPublicKey: Uint8Array;
   readonly caCertificate: Uint8Array;
-  /** This control plane's intermediate CA, DER. */
+  /** This control plane's intermediate CA in DER. */
   readonly intermediate: Uint8Array;
   readonly natsServers: readonly string[];
   readonly natsAccounts: NatsAccounts;
-  /** Where proxies may join and renew, "HOST:PORT". */
+  /** Where proxies may join and renew, "HOST:PORT" each. */
   readonly joinAddresses: readonly string[];
 }
 
 const listMax = 64;
 
 /**
- * Joins with a token. The answer holds the seeds of the NATS accounts; it comes over a connection to a server that
- * proved to be a control plane of the pinned mesh. Fails with what the server says, `unauthenticated` on a wrong
- * pin, `invalid_record` on an answer that does not hold, `unavailable`.
+ * Joins with a token. The answer, which contains the seeds of the NATS accounts, comes over a connection to a server
+ * that proved to be a control plane of the pinned mesh. Fails with the server's error, with `unauthenticated` on a
+ * wrong pin, with `invalid_record` on an answer that does not verify, and with `unavailable`.
  */
 export async function joinAsControlPlane(
   contact: ContactDeps,

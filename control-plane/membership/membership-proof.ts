@@ -3,12 +3,12 @@ import { createHash } from "node:crypto";
 
 const sha256 = (bytes: Uint8Array | string): Buffer => createHash("sha256").update(bytes).digest();
 
-/** Signed by the record-signing key at join: its holder asks for this intermediate CA. */
+/** Returns the bytes that the record-signing key signs at join: its holder asks for this intermediate CA. */
 export function delegationBytes(csr: Uint8Array): Uint8Array {
   return Buffer.concat([Buffer.from("ashlar-delegate-v1"), sha256(csr)]);
 }
 
-/** Signed by the record-signing key at renewal; the nonce makes it good once. */
+/** Returns the bytes that the record-signing key signs at renewal; the nonce makes the signature valid once. */
 export function renewalBytes(request: {
   readonly nonce: Uint8Array;
   readonly csr: Uint8Array;

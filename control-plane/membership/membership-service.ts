@@ -1,4 +1,7 @@
-/** The service by which the control plane that began the mesh lets further ones join. Other control planes refuse. */
+/**
+ * The service by which the control plane that began the mesh lets further ones join. Other control planes refuse its
+ * calls.
+ */
 import { verify } from "node:crypto";
 import { AshlarError } from "../../core/errors.js";
 import type { Signed, Trust } from "../../core/model.js";
@@ -31,7 +34,7 @@ export interface MembershipServiceDeps {
   readonly tokens: JoinTokens;
   readonly ledger: Pick<Ledger, "trust">;
   readonly nats: { readonly servers: readonly string[]; readonly accounts: NatsAccounts };
-  /** The join listeners of the mesh, own and others'. */
+  /** The join listeners of the mesh, our own and others'. */
   readonly members: Members;
   readonly nonces: Nonces;
   readonly limiter: SourceLimiter;
@@ -41,7 +44,7 @@ export interface MembershipServiceDeps {
 
 const addressForm = /^[^\s,]{1,255}:\d{1,5}$/;
 
-/** Binds MembershipService; serve it on the join listener. */
+/** Binds MembershipService. Serve it on the join listener. */
 export function createMembershipService(deps: MembershipServiceDeps): BoundService {
   const { authority, ledger } = deps;
 
@@ -71,7 +74,8 @@ export function createMembershipService(deps: MembershipServiceDeps): BoundServi
       throw new AshlarError("denied", `the token is for a proxy of service ${service}, not for a control plane`);
     }
     const key = { kid: keyIdOf(signingKey), publicKey: signingKey, holder: controlPlane };
-    delegateSigning(requireTrust(ledger), key, 0); // a request with a name that is taken does not use up the token
+    // checked first, so that a request with a taken name does not use up the token
+    delegateSigning(requireTrust(ledger), key, 0);
     deps.tokens.redeem(request.token, both, () => controlPlane);
     const { trust } = await appendTrust(deps, (head) => delegateSigning(head, key, deps.clock.nowMs()));
     return place(controlPlane, publicKey, trust);

@@ -38,8 +38,8 @@ interface JoinFile {
 }
 
 /**
- * Returns the failure to report: one that cannot heal, such as a wrong token, before one that may, such as a host out
- * of reach.
+ * Returns the failure to report: a permanent one, such as a wrong token, rather than one that may pass, such as an
+ * unreachable host.
  */
 const chooseFinal = (failures: readonly unknown[]): unknown =>
   failures.find((failure) => !mayHeal(failure)) ?? failures[0];
@@ -48,9 +48,9 @@ const joinFileBytesMax = 64 * 1024;
 const replaceIntermediateMs = 180 * dayMs;
 
 /**
- * The place of this data folder's control plane in a mesh that another one began; undefined: the mesh is its own,
- * or will be. A place that is stored wins over the token. Joining waits for a control plane that is away; it fails
- * with one clear line on a wrong, used or expired token, and on a folder that has another part already.
+ * Returns this control plane's place in a mesh that another one began; undefined: the mesh is or will be its own. A
+ * stored place wins over the token. Joining waits for a control plane that is away. Fails with one clear line on a
+ * wrong, used or expired token, and on a folder that has another role already.
  */
 export async function openPlace(
   config: UpConfig,
@@ -170,9 +170,10 @@ export function noteJoined(audit: AuditTrail, { mesh, name, signer }: Authority)
 }
 
 /**
- * Tells the control plane that began the mesh where this one listens, and takes what it says about the others and
- * about NATS, at start, once a day, and when NATS comes back, which it may do with other accounts; replaces the intermediate CA half a year before it ends. While that control plane is away
- * everything else goes on. Returns the way to stop it.
+ * Tells the control plane that began the mesh where this one listens, and takes over what that one says about the
+ * others and about NATS: at start, once a day, and when NATS comes back, possibly with other accounts. Replaces the
+ * intermediate CA half a year before it expires. While that control plane is away, everything else continues. Returns a
+ * function that stops it.
  */
 export function startKeeping(place: StoredPlace, deps: KeepDeps): () => Promise<void> {
   const stop = new AbortController();
@@ -231,7 +232,7 @@ async function renew(place: StoredPlace, deps: KeepDeps, signal: AbortSignal): P
 
 interface Asking extends Pick<KeepDeps, "authority" | "clock"> {
   readonly rootHash: string;
-  /** The key of the intermediate CA that is asked for. */
+  /** The key of the requested intermediate CA. */
   readonly caKeyPem: string;
   /** The own join listener; "": not known yet. */
   readonly joinAddress: string;
@@ -245,8 +246,9 @@ function askAny(addresses: readonly string[], asking: Asking, signal: AbortSigna
 }
 
 /**
- * The place as the control plane that began the mesh says it now, where the stored one knows of one NATS account only:
- * the mesh may have got one of its own, without which nothing here would reach the streams. The stored one, where nobody answers.
+ * Returns the place as the control plane that began the mesh states it now, if the stored one has only one NATS
+ * account: the mesh may have got a second one, without which nothing here could reach the streams. Returns the stored
+ * place if nobody answers.
  */
 export async function refreshPlace(
   place: StoredPlace,

@@ -1,48 +1,59 @@
-/** How much of a disk the bounded streams of a private NATS may take, so that the mesh's own logs find room. Pure. */
+/**
+ * Computes how much of a disk the bounded streams of a private NATS may take, so that the mesh's own logs find room.
+ * Pure.
+ */
 import type { StreamBounds } from "../store/streams.js";
 
 const mebibyte = 1024 * 1024;
 
-/** Kept free of bounded streams: for the logs, units, their copies and the audit log's, which have no bound. */
+/**
+ * What bounded streams leave free for the logs, units, their copies and the copy of the audit log, which have no bound.
+ */
 const reserveBytes = { min: 16 * mebibyte, max: 1024 * mebibyte, share: 1 / 10 };
-/** A stream's files take up to this times what its messages do, while blocks are rewritten. */
+/** A stream's files take up to this factor times the bytes of its messages, while blocks are rewritten. */
 const overhead = 1.25;
 const shares: StreamBounds = { decisions: 1 / 2, endpoints: 1 / 4, audit: 1 / 4 };
-/** However small the disk is: 64 batches of two proxies, the endpoints of a thousand, a thousand entries. */
+/**
+ * The smallest bounds, however small the disk is: room for 64 batches of two proxies, the endpoints of a thousand, and
+ * a thousand entries.
+ */
 const smallest: StreamBounds = { decisions: 4 * mebibyte, endpoints: 1 * mebibyte, audit: 1 * mebibyte };
-/** What the audit log and the endpoints may still take is never less than this: they are the mesh's own. */
+/** The least that the audit log and the endpoints may still grow, because they belong to the mesh itself. */
 const headroomBytes = 1 * mebibyte;
-/** A bound is changed when it is off by this share: each change writes to the disk. */
+/** A bound is changed if it is off by at least this share, because each change writes to the disk. */
 const changeShare = 1 / 5;
 
 const names = ["decisions", "endpoints", "audit"] as const satisfies readonly (keyof StreamBounds)[];
 
 export interface DiskUse {
-  /** What an unprivileged process may still write there. */
+  /** The bytes that an unprivileged process may still write there. */
   readonly freeBytes: number;
-  /** What the bounded streams hold. */
+  /** The bytes that the bounded streams hold. */
   readonly stored: StreamBounds;
-  /** What they may hold where there is room. */
+  /** The bytes that they may hold where there is room. */
   readonly wanted: StreamBounds;
 }
 
-/** So many bytes have to be free where a mesh begins, and where one goes on: its streams are there already. */
+/** Returns the bytes that must be free where a mesh begins, or where one continues whose streams exist already. */
 export function neededBytes(isNew: boolean): number {
   const streams = names.reduce((sum, name) => sum + smallest[name], 0);
   return isNew ? reserveBytes.min + Math.ceil(streams * overhead) : 4 * mebibyte;
 }
 
-/** With less than this free, an operator is told. */
+/** Below this many free bytes an operator is told. */
 export const lowBytes = reserveBytes.min / 2;
 
-/** What is kept for the logs on a disk with so many bytes free, those of the bounded streams included. */
+/**
+ * Returns what is reserved for the logs on a disk with this many bytes free, including those of the bounded streams.
+ */
 function reserveOf(freeBytes: number): number {
   return Math.min(reserveBytes.max, Math.max(reserveBytes.min, Math.floor(freeBytes * reserveBytes.share)));
 }
 
 /**
- * The bounds that fit: shares of what is free or held by these streams, without the reserve. Never less than what is
- * stored, so a new bound drops no message, but for those of a proxy that holds far more than its quarter of the decisions. Where others fill the disk, decisions stop growing first.
+ * Returns the bounds that fit: shares of what is free or held by these streams, without the reserve. A bound is never
+ * lower than what is stored, so a new bound drops no message, except those of a proxy that holds far more than its
+ * quarter of the decisions. If others fill the disk, decisions stop growing first.
  */
 export function fitBounds({ freeBytes, stored, wanted }: DiskUse): StreamBounds {
   const held = names.reduce((sum, name) => sum + stored[name], 0);
@@ -56,7 +67,7 @@ export function fitBounds({ freeBytes, stored, wanted }: DiskUse): StreamBounds 
   return { decisions: boundOf("decisions"), endpoints: boundOf("endpoints"), audit: boundOf("audit") };
 }
 
-/** A stream that holds more than its share keeps that, and the others share the rest. */
+/** Divides the room. A stream that holds more than its share keeps what it holds, and the others share the rest. */
 function sharesOf(room: number, stored: StreamBounds): StreamBounds {
   const fixed = new Set<keyof StreamBounds>();
   for (;;) {
@@ -72,12 +83,12 @@ function sharesOf(room: number, stored: StreamBounds): StreamBounds {
   }
 }
 
-/** Whether bounds are far enough off to be changed. */
+/** Returns whether bounds are far enough from what fits to be changed. */
 export function isOff(now: StreamBounds, fitting: StreamBounds): boolean {
   return names.some((name) => Math.abs(now[name] - fitting[name]) > now[name] * changeShare);
 }
 
-/** "23.4 MiB". */
+/** Renders bytes: "23.4 MiB (24536678 bytes)". */
 export function renderBytes(bytes: number): string {
   return `${(bytes / mebibyte).toFixed(1)} MiB (${bytes} bytes)`;
 }

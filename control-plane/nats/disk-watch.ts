@@ -1,6 +1,7 @@
 /**
- * Watches the disk of a private NATS. A server that met a full disk stops storing, all of it or a stream, and does not
- * begin again by itself when there is room: it is started again then. Bounded streams are given what there is room for.
+ * Watches the disk of a private NATS. A server that met a full disk stops storing, completely or for one stream, and
+ * does not resume by itself when there is room again; so it is restarted then. Bounded streams get what there is room
+ * for.
  */
 import { open } from "node:fs/promises";
 import { messageOf } from "../../core/errors.js";
@@ -11,7 +12,7 @@ import type { Logger } from "../../runtime/log.js";
 import { lowBytes, neededBytes, renderBytes } from "./disk-room.js";
 
 export interface DiskWatchDeps {
-  /** The folder of the server, and the file that it logs to. */
+  /** The folder of the server; `logFile`: the file that it logs to. */
   readonly dir: string;
   readonly logFile: string;
   readonly bus: Pick<Bus, "connected" | "streamInfo">;
@@ -25,17 +26,17 @@ export interface DiskWatchDeps {
 }
 
 export interface DiskWatch {
-  /** One line each. */
+  /** Returns the problems of the disk, one line each. */
   problems(): readonly string[];
   close(): Promise<void>;
 }
 
 const lookMs = 5000;
-/** Less than this is a disk that writes have failed on, or are about to. */
+/** Below this many free bytes, writes have failed or soon will. */
 const fullBytes = 256 * 1024;
-/** With so much free a server is started again. */
+/** With this many free bytes a server is restarted. */
 const enoughBytes = neededBytes(false);
-/** A server that answers no request in so many looks has switched JetStream off. */
+/** After this many unanswered looks, a server has switched JetStream off. */
 const silentMax = 3;
 const restartEveryMs = 60_000;
 const logBytesMax = 64 * 1024;
@@ -85,7 +86,7 @@ class Watch {
       log.warn("NATS stopped storing when the disk was full: starting it again", { free: this.#free });
       this.#restartedMs = clock.monotonicMs();
       await restart();
-      await this.#hasLogged(); // what it said while it ended is old
+      await this.#hasLogged(); // what it said while it was ending is outdated
       this.#wasFull = false;
       this.#silent = 0;
     } catch (error) {
@@ -103,7 +104,7 @@ class Watch {
     this.#silent = answered ? 0 : this.#silent + 1;
   }
 
-  /** Whether the server has said, since the last look, that it could not store. */
+  /** Returns whether the server has logged, since the last look, that it could not store. */
   async #hasLogged(): Promise<boolean> {
     const file = await open(this.#deps.logFile, "r").catch(() => undefined);
     if (file === undefined) return false;

@@ -40,15 +40,18 @@ export interface NatsAccess {
   readonly bus: Bus;
   /** Creates and checks the streams with a credential that is valid for 15 minutes and used for nothing else. */
   bootstrap(signal: AbortSignal): Promise<void>;
-  /** Does `work` with a credential that may do this, is valid for 15 minutes and is used for nothing else. */
+  /** Runs `work` with a credential that has these permissions, is valid for 15 minutes and is used for nothing else. */
   once(permissions: (inboxPrefix: string) => NatsPermissions, signal: AbortSignal, work: OneTimeWork): Promise<void>;
-  /** Sets the bounds of the streams of Ashlar's own server to what fits its disk at this moment. Does nothing in a cluster. */
+  /**
+   * Sets the bounds of the streams of Ashlar's own server to what fits its disk at this moment. Does nothing in a
+   * cluster.
+   */
   fitStreams(signal: AbortSignal): Promise<void>;
   /** Returns whether control planes and proxies are users of one account. */
   isShared(): boolean;
   /** Switches to users of other accounts, after the mesh got an account of its own while this control plane ran. */
   useAccounts(accounts: NatsAccounts): Promise<void>;
-  /** The JWT of a proxy's user. */
+  /** Returns the JWT of a proxy's user. */
   mintProxyUser(user: string, service: string, proxyId: string, expiresMs: number): Promise<string>;
   close(): Promise<void>;
 }

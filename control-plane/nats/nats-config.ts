@@ -1,26 +1,28 @@
 import type { NatsTrust } from "./account-claims.js";
 
 export interface NatsConfig {
-  /** Unique in a cluster; also how an answering server is recognised. */
+  /** Unique in a cluster; a server that answers is also recognized by it. */
   readonly serverName: string;
   readonly host: string;
   readonly port: number;
   readonly storeDir: string;
-  /** Where the server keeps accounts that were updated while it ran. */
+  /** The folder in which the server stores accounts that are updated while it runs. */
   readonly accountsDir: string;
   readonly pidFile: string;
   readonly logFile: string;
   readonly trust: NatsTrust;
   readonly tls: { readonly certificateFile: string; readonly keyFile: string } | undefined;
-  /** Sync every write before it is acknowledged; only for servers that know it. */
+  /** Sync every write before it is acknowledged; only for servers that know the setting. */
   readonly syncAlways: boolean;
-  /** Lines of a cluster section and the like. */
+  /** Further lines, such as a cluster section. */
   readonly extra: string;
 }
 
 const quote = (text: string): string => JSON.stringify(text);
 
-/** The configuration of a private nats-server: operator mode, no monitoring port, no user without credentials. */
+/**
+ * Renders the configuration of a private nats-server: operator mode, no monitoring port, no user without credentials.
+ */
 export function renderNatsConfig(config: NatsConfig): string {
   const { trust, tls } = config;
   return [
@@ -40,13 +42,13 @@ export function renderNatsConfig(config: NatsConfig): string {
     '  interval: "2m"',
     "}",
     `resolver_preload: { ${trust.accounts.map(({ account, jwt }) => `${account}: ${jwt}`).join(", ")} }`,
-    // A connection that is half open is noticed within a minute: connections of a user are counted.
+    // A half-open connection must be noticed within a minute, because the connections of a user are counted.
     'ping_interval: "20s"',
     "ping_max: 2",
     "jetstream {",
     `  store_dir: ${quote(config.storeDir)}`,
-    // the default, three quarters of what is free at the start, is less than the streams' bounds on a small disk: then the
-    // server restores some of its streams and not others
+    // the default, three quarters of what is free at the start, is less than the streams' bounds on a small disk; the
+    // server would then restore only some of its streams
     "  max_file_store: 1TB",
     ...(config.syncAlways ? ["  sync_interval: always"] : []),
     "}",

@@ -12,8 +12,8 @@ export interface NatsKeys {
   /** The seed of the account with JetStream, whose users are control planes. */
   readonly meshAccountSeed: string;
   /**
-   * The seed of the account whose users are proxies. In folders of earlier versions it was the only one: it stays theirs, so
-   * that what they hold is good for nothing else from the next start on.
+   * The seed of the account whose users are proxies. In folders of earlier versions it was the only account. It remains
+   * that of proxies, so that their credentials are good for nothing else from the next start on.
    */
   readonly accountSeed: string;
   readonly systemAccountSeed: string;
@@ -30,13 +30,13 @@ export function createNatsKeys(): NatsKeys {
   };
 }
 
-/** The account of a seed. */
+/** Returns the account of a seed. */
 export function accountOf(seed: string): NatsAccount {
   return { publicKey: signerOf(seed).getPublicKey(), seed };
 }
 
 /**
- * The keys in DIR/keys.json, made (mode 0600) if there are none; a file of an earlier version gets the key that it
+ * Reads the keys in DIR/keys.json, or creates them (mode 0600). A file of an earlier version gets the key that it
  * lacks. Fails with `invalid_argument` if the file is damaged.
  */
 export async function openNatsKeys(dir: string): Promise<NatsKeys> {

@@ -6,8 +6,8 @@ import { listenOn } from "../../runtime/listen.js";
 const greetingBytesMax = 64 * 1024;
 
 /**
- * The name in the INFO line with which a NATS server greets; undefined if nothing answers within a second. With one that asks for
- * TLS the handshake is made before the connection ends, since a server logs an error for each that is not.
+ * Returns the name in the INFO line with which a NATS server greets, or undefined if nothing answers within a second.
+ * If the server asks for TLS, the handshake is completed, because a server logs an error for each one that is not.
  */
 export function readServerName(host: string, port: number): Promise<string | undefined> {
   return new Promise((resolve) => {
@@ -28,7 +28,7 @@ export function readServerName(host: string, port: number): Promise<string | und
         finish();
         return;
       }
-      // nothing is said to it, so whoever it is is not asked
+      // nothing is sent to the server, so it need not be verified
       const servername = isIP(host) === 0 ? host : "";
       const tls = connectTls({ socket, servername, rejectUnauthorized: false }, () => tls.end());
       tls.on("error", finish).on("close", finish);
@@ -46,7 +46,10 @@ async function tryPort(host: string, port: number): Promise<number | undefined> 
   return bound?.port;
 }
 
-/** The port to listen on: `wanted` (fails with `unavailable` if it is taken), else `last` if it is free, else a free one. */
+/**
+ * Returns the port to listen on: `wanted` (fails with `unavailable` if it is taken), otherwise `last` if it is free,
+ * otherwise a free one.
+ */
 export async function choosePort(host: string, wanted: number | undefined, last: number | undefined): Promise<number> {
   if (wanted !== undefined && wanted !== 0) {
     if ((await tryPort(host, wanted)) === wanted) return wanted;

@@ -3,7 +3,7 @@ import { execFile } from "node:child_process";
 import { AshlarError, messageOf } from "../../core/errors.js";
 
 export interface NatsProgram {
-  /** What to spawn: a name that is on the PATH, or an absolute path. */
+  /** The program to spawn: a name on the PATH, or an absolute path. */
   readonly program: string;
   /** "nats-server: v2.15.3" */
   readonly version: string;
@@ -20,7 +20,10 @@ export const programFolders = [
   "/opt/local/bin",
 ];
 
-/** `given`, or what is on the PATH, then where packages put it. Fails with `unavailable` and what to install. */
+/**
+ * Finds `given`, or the program on the PATH, or where packages install it. Fails with `unavailable` and says what to
+ * install.
+ */
 export async function findNatsProgram(
   given?: string,
   places: readonly string[] = programFolders,

@@ -22,7 +22,7 @@ import { RevokedUsers } from "./revoked-users.js";
 import { moveStreams } from "./stream-folder.js";
 
 export interface NatsServerOptions {
-  /** Keys, configuration, log and JetStream's files are kept here (mode 0700). */
+  /** The folder (mode 0700) for keys, configuration, log and JetStream's files. */
   readonly dir: string;
   /** Default 127.0.0.1. */
   readonly host?: string;
@@ -48,15 +48,15 @@ export interface NatsServer {
   readonly systemAccount: NatsAccount;
   /** The revoked users, from DIR/revoked-users.json. A starting server gets them in its configuration. */
   readonly revoked: RevokedUsers;
-  /** The JWT of the proxies' account with what is revoked now. */
+  /** Returns the JWT of the proxies' account with the present revocations. */
   proxiesClaims(): Promise<AccountClaims>;
-  /** The process id now; undefined while it is being restarted. */
+  /** The present process id; undefined while the server is being restarted. */
   readonly pid: number | undefined;
-  /** What the server itself logs to. */
+  /** The file that the server itself logs to. */
   readonly logFile: string;
-  /** Ends the server, which is then started again as one that died is. */
+  /** Ends the server, which is then started again as if it had died. */
   restart(): Promise<void>;
-  /** Ends the server cleanly, by force after 10 s. */
+  /** Ends the server cleanly, or by force after 10 s. */
   stop(): Promise<void>;
 }
 
@@ -64,10 +64,10 @@ const readyMsMax = 20_000;
 const stopMsMax = 10_000;
 
 /**
- * Starts a nats-server and keeps it running: if it dies it is started again, on the same port, with a growing
- * delay. A server that an `up` which was killed left behind in this folder is stopped first, so there are never
- * two on one JetStream folder. Resolves when it accepts connections. Fails with `unavailable` and one line that
- * says what to install or what is in the way.
+ * Starts a nats-server and keeps it running: if it dies it is started again on the same port, with a growing delay. A
+ * server that a killed `up` left behind in this folder is stopped first, so that there are never two on one JetStream
+ * folder. Resolves when it accepts connections. Fails with `unavailable` and one line that says what to install or what
+ * is in the way.
  */
 export async function startNatsServer(options: NatsServerOptions): Promise<NatsServer> {
   const dir = resolve(options.dir);
@@ -88,7 +88,10 @@ class SupervisedServer implements NatsServer {
   #config: NatsConfig | undefined;
   #child: ChildProcess | undefined;
   #program = "";
-  /** A process that ends without `stop` (a second signal, a fault) takes its server along: it has no one to stop it. */
+  /**
+   * Kills the server when this process ends without `stop` (a second signal, a fault), because nobody else would stop
+   * it.
+   */
   readonly #endAtExit = (): void => void this.#child?.kill("SIGKILL");
   #supervision: Promise<void> = Promise.resolve();
 
@@ -165,7 +168,7 @@ class SupervisedServer implements NatsServer {
     this.#supervision = this.#supervise();
   }
 
-  /** Writes the configuration with `sync_interval: always`, or without it where the server refuses that. */
+  /** Writes the configuration with `sync_interval: always`, or without it if the server refuses that. */
   async #writeConfig(config: NatsConfig): Promise<NatsConfig> {
     for (const syncAlways of [true, false]) {
       const tried = { ...config, syncAlways };
@@ -181,9 +184,9 @@ class SupervisedServer implements NatsServer {
     const before = this.#config;
     if (before === undefined) throw new AshlarError("internal", "no NATS configuration");
     const config = { ...before, trust: await buildNatsTrust(this.#keys, this.revoked.times()) };
-    await replaceDurably(this.#configFile, renderNatsConfig(config)); // users that were revoked meanwhile stay revoked
-    // Its own process group: Ctrl-C is ours to handle, and NATS ends last. Its log goes to a file: a pipe would
-    // break, and kill it, when `up` is killed.
+    await replaceDurably(this.#configFile, renderNatsConfig(config)); // with the users that were revoked meanwhile
+    // It gets its own process group: Ctrl-C is ours to handle, and NATS ends last. It logs to a file: a pipe would
+    // break when `up` is killed, and kill the server.
     const child = spawn(this.#program, ["-c", this.#configFile], { stdio: "ignore", detached: true });
     this.#child = child;
     let ended: string | undefined;

@@ -1,29 +1,29 @@
-/** Which of the NATS servers that this control plane was told answer: each is dialled, whatever others say of it. */
+/** Finds out which of the given NATS servers answer: each is dialled, whatever others say about it. */
 import type { Clock } from "../../runtime/clock.js";
 import type { Problem } from "../fleet/problems.js";
 import { readServerName } from "./nats-probe.js";
 
 export interface NatsServersDeps {
-  /** Their URLs. */
+  /** Returns their URLs. */
   readonly servers: () => readonly string[];
   readonly clock: Pick<Clock, "monotonicMs" | "sleep">;
-  /** The name that a server greets with; undefined: it does not. */
+  /** Returns the name with which a server greets; undefined: it does not. */
   readonly greet?: typeof readServerName;
 }
 
 const lookMs = 5000;
-/** One that is started again is there within this. */
+/** The milliseconds after which a server counts as silent; one that is restarted is back within them. */
 const silentMs = 15_000;
 const serversMax = 32;
 const natsPort = 4222;
 
-/** "HOST:PORT" of a server's URL. */
+/** Returns "HOST:PORT" of a server's URL. */
 export function addressOf(url: string): string {
   const { hostname, port } = new URL(url.includes("://") ? url : `nats://${url}`);
   return `${hostname}:${port === "" ? natsPort : port}`;
 }
 
-/** Dials the server. Returns its name; undefined: nothing greets there. */
+/** Dials the server. Returns its name, or undefined if nothing greets there. */
 export function greetAt(address: string, greet = readServerName): Promise<string | undefined> {
   const at = address.lastIndexOf(":");
   return greet(address.slice(0, at).replace(/^\[|\]$/g, ""), Number(address.slice(at + 1)));
@@ -31,7 +31,7 @@ export function greetAt(address: string, greet = readServerName): Promise<string
 
 export class NatsServers {
   readonly #deps: NatsServersDeps;
-  /** Since when each has not greeted. */
+  /** Since when each server has not greeted. */
   readonly #silent = new Map<string, number>();
 
   /** Looks every five seconds until `signal` aborts. */
@@ -49,7 +49,8 @@ export class NatsServers {
   async look(): Promise<void> {
     const { servers, greet, clock } = this.#deps;
     const told = [...new Set(servers().map(addressOf))].slice(0, serversMax);
-    // A single server is not asked: the connection itself tells. Where none greets, `nats-away` says so, or TLS comes first.
+    // A single server is not dialled: the connection itself shows its state. If none greets, `nats-away` reports it, or
+    // the servers expect TLS first.
     const names = told.length < 2 ? [] : await Promise.all(told.map((address) => greetAt(address, greet)));
     const isTelling = names.some((name) => name !== undefined);
     for (const [index, address] of told.entries()) {
@@ -59,7 +60,7 @@ export class NatsServers {
     for (const address of this.#silent.keys()) if (!told.includes(address)) this.#silent.delete(address);
   }
 
-  /** How many have not answered for a while. */
+  /** The number of servers that have not answered for a while. */
   get silent(): number {
     return this.#gone().length;
   }

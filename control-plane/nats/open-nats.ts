@@ -47,7 +47,7 @@ export interface OpenedNats {
   readonly problems: () => readonly string[];
   /** Returns what is wrong with the disk of the server that Ashlar runs, one line each. */
   readonly diskProblems: () => readonly string[];
-  /** Bytes that the disk of the server that Ashlar runs has free; undefined: NATS is a cluster. */
+  /** Returns the free bytes on the disk of the server that Ashlar runs; undefined: NATS is a cluster. */
   readonly freeBytes: (() => Promise<number>) | undefined;
 }
 
@@ -65,8 +65,9 @@ export async function openNats(deps: OpenNatsDeps): Promise<OpenedNats> {
   const random = (count: number): Uint8Array => new Uint8Array(randomBytes(count));
   const access = await openNatsAccess({ ...source, ...deps.decisions, clock, log, random });
   cleanup.add(() => access.close());
-  // A new server builds its accounts when somebody first connects. If two connect at once, nats-server 2.9 may link the proxies'
-  // account to a copy of the mesh's that nobody uses: then no proxy of that server gets an answer, for as long as it runs.
+  // A new server builds its accounts at the first connection. If two arrive at once, nats-server 2.9 may link the
+  // proxies' account to an unused copy of the mesh's account; then no proxy gets an answer from that server for as long
+  // as it runs.
   await access.bus.whenConnected(signal); // the connection logs what it waits for
   const guard = source.server && (await openUserGuard({ server: source.server, clock, log }));
   if (guard !== undefined) cleanup.add(() => guard.close());

@@ -1,4 +1,4 @@
-/** A nats-server that an `ashlar up` which was killed left behind. */
+/** Finds and stops a nats-server that a killed `ashlar up` left behind. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { AshlarError } from "../../core/errors.js";
@@ -10,14 +10,14 @@ import { findProcess } from "../../runtime/process-identity.js";
 export interface RecordedProcess {
   readonly pid: number;
   readonly started: string;
-  /** The server's name, made anew at each start of `up`. */
+  /** The server's name, created anew at each start of `up`. */
   readonly nonce: string;
   readonly port: number;
 }
 
 const stopMsMax = 10_000;
 
-/** Parses process.json; undefined if it is none. */
+/** Parses process.json; undefined if it is malformed. */
 function parseRecordedProcess(text: string): RecordedProcess | undefined {
   try {
     const value = JSON.parse(text) as Partial<RecordedProcess>;
@@ -32,9 +32,9 @@ function parseRecordedProcess(text: string): RecordedProcess | undefined {
 }
 
 /**
- * Stops servers that still run on this folder's configuration, and returns what was recorded about the last.
- * A process is only touched if it was started with `configFile`, and, where a start time was recorded, at that time.
- * The server's own pid file is read too: `up` may have been killed before it could record anything.
+ * Stops servers that still run on this folder's configuration, and returns what was recorded about the last one. A
+ * process is only touched if it was started with `configFile` and, where a start time was recorded, at that time. The
+ * server's own pid file is read too, because `up` may have been killed before it could record anything.
  */
 export async function stopOrphans(
   dir: string,

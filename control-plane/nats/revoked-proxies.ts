@@ -1,4 +1,6 @@
-/** Ends the NATS users of revoked proxies: at once on a private server, with their JWT on a cluster. */
+/**
+ * Ends the NATS users of revoked proxies: at once on a private server, and with the expiry of their JWT on a cluster.
+ */
 import type { Revocation } from "../../core/model.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Cleanup } from "../cleanup.js";
@@ -12,8 +14,8 @@ export interface RevokingDeps {
   readonly ledger: Pick<Ledger, "trust">;
   readonly issued: Pick<IssuedCertificates, "find" | "usersOf">;
   /**
-   * undefined if NATS is a cluster that Ashlar does not run: users end when their JWT expires, or when its operator
-   * revokes them.
+   * undefined if NATS is a cluster that Ashlar does not run: users then end when their JWT expires, or when the
+   * operator of NATS revokes them.
    */
   readonly guard: UserGuard | undefined;
   readonly clock: Clock;

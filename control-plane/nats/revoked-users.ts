@@ -1,6 +1,6 @@
 /**
- * Keeps which proxies and NATS users are revoked. They are on disk before a server is told, so that a restart forgets
- * none.
+ * Records which proxies and NATS users are revoked. The record is on disk before a server is told, so that a restart
+ * forgets none.
  */
 import { AshlarError, messageOf } from "../../core/errors.js";
 import type { Clock } from "../../runtime/clock.js";
@@ -12,11 +12,14 @@ import type { RevokedUserTimes } from "./account-claims.js";
  * differ.
  */
 export const userLifeMs = 25 * 3_600_000;
-/** A control plane that has not heard of a revocation yet may issue once more. */
+/**
+ * The milliseconds for which users of a revoked proxy are refused: a control plane that has not heard of the revocation
+ * may issue one more.
+ */
 const proxyMs = 2 * userLifeMs;
 
 interface RevokedUser {
-  /** JWTs for the user's key that were issued up to this time, in Unix seconds, are refused. */
+  /** JWTs that were issued for the user's key up to this time, in Unix seconds, are refused. */
   readonly atSeconds: number;
   /** The time at which all refused JWTs have expired. */
   readonly untilMs: number;
@@ -61,7 +64,7 @@ export class RevokedUsers {
    */
   addUsers(keys: readonly string[]): boolean {
     const nowMs = this.#clock.nowMs();
-    // a JWT says when it was signed in whole seconds
+    // JWTs state in whole seconds when they were signed
     const entry = { atSeconds: Math.ceil(nowMs / 1000), untilMs: nowMs + userLifeMs };
     for (const key of keys) this.#users.set(key, entry);
     if (keys.length > 0) this.#save();

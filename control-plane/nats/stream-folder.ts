@@ -5,9 +5,9 @@ import type { Logger } from "../../runtime/log.js";
 import type { NatsAccounts } from "../../runtime/nats-accounts.js";
 
 /**
- * Gives the mesh's account the streams of a folder of an earlier version, where proxies and control planes were users
- * of one account: that one becomes the proxies' and has no JetStream any more, so that no credential which a proxy
- * holds reaches the streams. The server must not run. A crash before the rename, which is one step, leaves it to the next start.
+ * Gives the mesh's account the streams in a folder of an earlier version, where proxies and control planes were users
+ * of one account. That account becomes the proxies' and loses JetStream, so that no proxy's credential reaches the
+ * streams. The server must not run. The move is a single rename; a crash before it leaves the move to the next start.
  */
 export async function moveStreams(storeDir: string, { mesh, proxies }: NatsAccounts, log: Logger): Promise<void> {
   const folderOf = (account: string): string => join(storeDir, "jetstream", account);

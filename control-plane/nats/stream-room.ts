@@ -8,15 +8,18 @@ import { promisedBytes } from "../journal/journal-room.js";
 import { boundedStreams, boundsDefault, fitStreams, type StreamBounds } from "../store/streams.js";
 import { fitBounds, isOff, neededBytes, renderBytes } from "./disk-room.js";
 
-/** Bytes that this process may still write to the disk of `dir`. Fails with `unavailable`. */
+/** Returns the bytes that this process may still write to the disk of `dir`. Fails with `unavailable`. */
 export async function freeBytesOf(dir: string): Promise<number> {
   const { blocks, bavail, bsize } = await statfs(dir).catch((cause: unknown) => {
     throw diskError("look at the disk of", dir, cause);
   });
-  return blocks === 0 ? Number.POSITIVE_INFINITY : bavail * bsize; // some file systems do not say
+  return blocks === 0 ? Number.POSITIVE_INFINITY : bavail * bsize; // some file systems do not report it
 }
 
-/** Fails with `limit`, saying how much is needed and where, if the disk of `dir` has no room to begin or to go on. */
+/**
+ * Fails with `limit` if the disk of `dir` has no room to begin or to continue; the message says how much is needed and
+ * where.
+ */
 export async function requireRoom(dir: string, isNew: boolean): Promise<void> {
   const [free, needed] = [await freeBytesOf(dir), neededBytes(isNew)];
   if (free >= needed) return;
@@ -27,7 +30,10 @@ export async function requireRoom(dir: string, isNew: boolean): Promise<void> {
   );
 }
 
-/** The bounds that fit the disk of `dir` now, by what the streams hold. Streams that are not there yet hold nothing. */
+/**
+ * Returns the bounds that fit the disk of `dir` now, given what the streams hold; streams that do not exist yet hold
+ * nothing.
+ */
 export async function findBounds(
   bus: Pick<Bus, "streamInfo" | "streamNames">,
   dir: string,
@@ -52,7 +58,10 @@ export async function findBounds(
   };
 }
 
-/** Changes bounds that are far off what fits. Needs the bootstrap credential. Returns what they are now, if any was changed. */
+/**
+ * Changes bounds that are far from what fits. Needs the bootstrap credential. Returns the present bounds if any was
+ * changed.
+ */
 export async function fitToDisk(
   bus: Bus,
   dir: string,

@@ -1,8 +1,8 @@
-/** The messages of the NATS server over its system account, as far as they are read. */
+/** The messages of the NATS server over its system account, as far as they are used. */
 import type { BusMessage } from "../../runtime/bus.js";
 import type { UserConnection } from "./user-connections.js";
 
-/** The client that a connect or disconnect event is about. */
+/** The client of a connect or disconnect event. */
 export interface ClientInfo {
   readonly user?: string;
   readonly jwt?: string;
@@ -20,7 +20,7 @@ export function parse({ data }: Pick<BusMessage, "data">): Readonly<Record<strin
   return JSON.parse(Buffer.from(data).toString("utf8")) as Record<string, unknown>;
 }
 
-/** The server and client that a connection is of. */
+/** The server and client of a connection. */
 export type Place = Pick<UserConnection, "server" | "client">;
 
 /** Returns the server and client that an event names. */

@@ -1,38 +1,38 @@
-/** Which connections each NATS user of a proxy has, and which of them stay where there are too many. Pure. */
+/** The connections of each NATS user of a proxy, and which of them stay if there are too many. Pure. */
 import { AshlarError } from "../../core/errors.js";
 
 export interface UserConnection {
-  /** The server's id, and the client's number there. */
+  /** The server's id; `client`: the client's number on that server. */
   readonly server: string;
   readonly client: number;
-  /** When the JWT that it showed was signed; Unix seconds. */
+  /** When the JWT that the connection presented was signed, in Unix seconds. */
   readonly issuedAt: number;
 }
 
 export interface ConnectedUser {
   readonly proxyId: string;
-  /** By "SERVER/CLIENT", the oldest first. */
+  /** The connections by "SERVER/CLIENT", the oldest first. */
   readonly connections: Map<string, UserConnection>;
 }
 
-/** A proxy makes one; those that a partition left behind are gone within a minute. */
+/** The most connections of a user. A proxy makes one; those that a partition left behind are gone within a minute. */
 export const connectionsMax = 32;
 
 /** A user that had too many connections. */
 export interface Excess {
   readonly proxyId: string;
   readonly atMs: number;
-  /** When the log said so last, by the monotonic clock. */
+  /** When this was last logged, on the monotonic clock. */
   saidMs: number;
-  /** All of it was ended, since the server ends no connections one by one. */
+  /** True if all connections of the user were ended, because the server cannot end them one by one. */
   refused: boolean;
 }
 
 export const connectionId = (server: string, client: number): string => `${server}/${client}`;
 
 /**
- * Adds a connection. The server has verified the JWT; its name is the id of the proxy that it was minted for. Fails with
- * `invalid_record` if it is none.
+ * Adds a connection. The server has verified the JWT; its name is the id of the proxy that it was minted for. Fails
+ * with `invalid_record` if the JWT is malformed.
  */
 export function noteConnection(
   users: Map<string, ConnectedUser>,
@@ -45,14 +45,17 @@ export function noteConnection(
   users.set(user, known);
 }
 
-/** Reads the claims without their signature: to verify it again takes 75 ms, and all proxies come at once after a restart of NATS. */
+/**
+ * Reads the claims without verifying their signature: that would take 75 ms, and all proxies connect at once after a
+ * restart of NATS.
+ */
 function claimsOf(jwt: string): { readonly name: string; readonly iat: number } {
   const [, payload = ""] = jwt.split(".");
   try {
     const { name, iat } = JSON.parse(Buffer.from(payload, "base64url").toString());
     if (typeof name === "string" && typeof iat === "number") return { name, iat };
   } catch {
-    // said below
+    // reported below
   }
   throw new AshlarError("invalid_record", "the JWT of a connection to NATS cannot be read");
 }

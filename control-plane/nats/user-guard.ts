@@ -1,8 +1,8 @@
 /**
- * Ends NATS users before their time, over the system account of the private server: those of revoked proxies. The
- * account's JWT names them, so that they cannot come back; an update of it ends the connections of those users and of
- * nobody else. Of a user with more connections than a proxy makes those too many are ended, one by one where the server
- * can do that (2.10 or later), else with all others of that user.
+ * Ends NATS users before their time, over the system account of the private server. Users of revoked proxies are named
+ * in the account's JWT, so that they cannot come back; updating it ends the connections of those users and no others.
+ * If a user has more connections than a proxy makes, the excess ones are ended: one by one if the server can do that
+ * (2.10 or later), otherwise together with all others of that user.
  */
 import { BoundedMap } from "../../core/bounded-map.js";
 import { isAshlarError, messageOf } from "../../core/errors.js";
@@ -34,9 +34,12 @@ export interface UserGuardDeps {
 }
 
 export interface UserGuard {
-  /** Revokes every user of a proxy: `keys`, those that are connected, and those that turn up. On disk when it returns. */
+  /**
+   * Revokes every user of a proxy: those in `keys`, those that are connected, and those that appear later. It is on
+   * disk when this returns.
+   */
   revokeProxy(proxyId: string, keys: readonly string[]): void;
-  /** Resolves when the server knows what was revoked before. */
+  /** Resolves when the server knows all earlier revocations. */
   settled(): Promise<void>;
   /** Returns the present problems, one line each. */
   problems(): readonly string[];
@@ -201,7 +204,7 @@ class Guard implements UserGuard {
     }
   }
 
-  /** Every connection of the account, as the server has it now; events tell what comes after. */
+  /** Reads every connection of the account from the server; events report later ones. */
   async #look(): Promise<void> {
     const seen = new Map<string, ConnectedUser>();
     for (let offset = 0; ; offset += page) {
@@ -242,7 +245,7 @@ class Guard implements UserGuard {
     for (const [id] of others) known.connections.delete(id);
     void this.#kick(others.map(([, connection]) => connection))
       .catch((error: unknown) => {
-        if (!this.#bus.connected) return; // on the next connection all are looked at again
+        if (!this.#bus.connected) return; // all connections are examined again after a reconnect
         this.#deps.log.debug("NATS ends no connections one by one", { error: messageOf(error) });
         excess.refused = true;
         this.#refuse(user);
@@ -270,11 +273,12 @@ class Guard implements UserGuard {
     this.#deps.log.error(renderExcess(excess));
   }
 
-  /** Fails with `unavailable` where the server does not know how. */
+  /** Ends connections. Fails with `unavailable` if the server cannot do that. */
   async #kick(connections: readonly UserConnection[]): Promise<void> {
     for (const { server, client } of connections) {
       if (this.#stop.signal.aborted) return;
-      await this.#bus.ask(kickSubject(server), JSON.stringify({ cid: client })); // one that has gone is an error in the answer
+      // the answer for a connection that is gone contains an error
+      await this.#bus.ask(kickSubject(server), JSON.stringify({ cid: client }));
     }
   }
 

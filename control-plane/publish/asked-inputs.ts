@@ -1,4 +1,4 @@
-/** A call that is only asked about, as conditions see it. */
+/** The inputs of a call that an operator only asks about, for conditions. */
 import { AshlarError } from "../../core/errors.js";
 import type { CallInputs } from "../../core/policy/condition/frame.js";
 import type { ValueMap } from "../../core/policy/condition/values.js";
@@ -7,7 +7,7 @@ import { claimsOf } from "../../core/token/claims.js";
 /** The most headers that a proxy accepts of a call. */
 const headersMax = 128;
 
-/** The token of a call that is asked about; `claims`: a JSON object, "" for no token. */
+/** The token of a call that an operator asks about; `claims`: a JSON object, or "" for no token. */
 export interface AskedToken {
   readonly claims: string;
   readonly tokenIssuer: string;

@@ -29,7 +29,7 @@ export interface AccessQuestion {
   readonly inputs: CallInputs | undefined;
 }
 
-/** A rate limit that a call meets. */
+/** A rate limit that a call is subject to. */
 export interface LimitMet {
   readonly name: string;
   /** The limit as it is written in policy files. */
@@ -47,18 +47,18 @@ export interface AccessVerdict {
   readonly reason: string;
   /** The method that its destination judges, which a route may have changed; "": none was judged. */
   readonly judgedMethod: string;
-  /** 0: nothing is active. */
+  /** The revision that answered; 0: nothing is active. */
   readonly revision: number;
   /** 0 if no proxy evaluates the revision. */
   readonly epoch: number;
-  /** The rate limits that an allowed call meets; none of a denied one. */
+  /** The rate limits of an allowed call; empty for a denied one. */
   readonly limits: readonly LimitMet[];
   readonly rollout: RolloutBeside | undefined;
 }
 
 /**
- * By the revision with this number; 0: the active one, which is the base of a rollout that runs: the answer says what
- * its candidate's would be then. Fails with `not_found`.
+ * Answers by the revision with this number; 0: the active one, which is the base of a running rollout: the answer then
+ * also states what its candidate would say. Fails with `not_found`.
  */
 export async function checkAccess(
   deps: CheckAccessDeps,
@@ -114,7 +114,10 @@ async function judge(
   return { ...judged, allowed: false, reason: say(reason, moved, slipOf(asked.caller, method, workloads, unit)) };
 }
 
-/** A name that is not known is perhaps misspelt: said beside the verdict, which stands. "": both are known. */
+/**
+ * Returns a remark about a caller or method that is not known and may be misspelt. The verdict stands. "": both are
+ * known.
+ */
 function slipOf(caller: string, method: string, workloads: readonly string[], unit: Unit): string {
   const slips: string[] = [];
   if (isWorkload(caller) && !workloads.includes(caller))

@@ -18,18 +18,21 @@ export interface AccessQuery {
   readonly method: string;
   /** The revision; 0: the active one, or the one that was active at `atMs`. */
   readonly revision: number;
-  /** Unix milliseconds; 0: now. */
+  /** A time in Unix milliseconds; 0: now. */
   readonly atMs: number;
 }
 
 export interface AccessAnswer {
-  /** 0 if no revision was active. */
+  /** The revision that answered; 0 if no revision was active. */
   readonly revision: number;
   /** The epoch that runs the revision, or ran it at that time; 0: none. */
   readonly epoch: number;
-  /** Callers that may call come first. Empty if nobody may. */
+  /** Callers that may call come first. Empty if nobody may call. */
   readonly callers: readonly CallerAccess[];
-  /** One sentence if nobody may call, the method does not exist or calls with some headers are judged otherwise, else "". */
+  /**
+   * One sentence if nobody may call, if the method does not exist, or if calls with some headers are judged
+   * differently; otherwise "".
+   */
   readonly reason: string;
   /** The rollout that runs, or ran then; the answer is that of its base. */
   readonly rollout: RolloutBeside | undefined;
@@ -43,7 +46,10 @@ export interface AccessListDeps {
   readonly snapshots: Pick<SnapshotStore, "load">;
 }
 
-/** What `AccessQuery` asks. Fails with `invalid_argument` if it names two revisions, `not_found` for one that was never published. */
+/**
+ * Answers an `AccessQuery`. Fails with `invalid_argument` if it names two revisions, and with `not_found` for one that
+ * was never published.
+ */
 export async function listAccess(deps: AccessListDeps, query: AccessQuery): Promise<AccessAnswer> {
   const { mesh, ledger, snapshots } = deps;
   if (query.revision !== 0 && query.atMs !== 0)
@@ -66,7 +72,10 @@ export async function listAccess(deps: AccessListDeps, query: AccessQuery): Prom
   return { ...about, callers: [], reason };
 }
 
-/** A slip in a method's name would otherwise look like one that nobody may call. */
+/**
+ * Returns a remark if the service does not state the method: a misspelt method would otherwise look like one that
+ * nobody may call.
+ */
 function whyUnstated(units: readonly Unit[], service: string, method: string): string {
   const unit = units.find(({ name }) => name === service);
   const stated = (unit && calleeOf(unit)?.methods) ?? [];
@@ -75,7 +84,9 @@ function whyUnstated(units: readonly Unit[], service: string, method: string): s
   return `${service} states its methods, and ${named} is none of them${renderNearest(method, stated)}`;
 }
 
-/** The list is for calls without headers: where a rule asks for some, a call that has them may be judged by another name. */
+/**
+ * Returns a remark if calls with certain headers are judged under another name: the list is for calls without headers.
+ */
 function whyMoved(units: readonly Unit[], service: string, method: string): string {
   const unit = units.find(({ name }) => name === service);
   const moved = unit === undefined ? [] : headerRewrites(unit, method);
@@ -87,7 +98,7 @@ function whyMoved(units: readonly Unit[], service: string, method: string): stri
 
 interface Asked {
   readonly revision: Signed<Revision>;
-  /** 0 if no epoch has this revision. */
+  /** The epoch of the revision; 0 if no epoch has it. */
   readonly epoch: number;
   readonly rollout: RolloutBeside | undefined;
 }
@@ -114,7 +125,10 @@ function findActiveAt(ledger: AccessListDeps["ledger"], atMs: number): Asked | {
   };
 }
 
-/** The log's order decides and not the clocks of its writers, which may differ a little. */
+/**
+ * Returns the last activation until a time. The order of the log decides, because the clocks of its writers may differ
+ * a little.
+ */
 function lastUntil(activations: readonly Signed<Activation>[], atMs: number): Signed<Activation> | undefined {
   return activations.findLast(({ body }) => body.timeMs <= atMs);
 }

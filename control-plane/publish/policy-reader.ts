@@ -1,4 +1,4 @@
-/** Answers questions about revisions: the policy as text, the difference between two, who may call what. */
+/** Answers questions about revisions: their policy as text, the difference between two, and who may call what. */
 import type { Digest } from "../../core/digest.js";
 import { AshlarError, isAshlarError } from "../../core/errors.js";
 import { isLabel } from "../../core/identity.js";
@@ -26,7 +26,7 @@ export interface PolicyReaderDeps {
   readonly ledger: Pick<Ledger, "revisions" | "activations" | "trust">;
   readonly snapshots: SnapshotStore;
   readonly publisher: Pick<Publisher, "check" | "checkBundle">;
-  /** The last heartbeat of a proxy. */
+  /** Returns the last heartbeat of a proxy. */
   readonly heartbeatOf: (proxyId: string) => Heartbeat | undefined;
 }
 
@@ -53,7 +53,7 @@ export interface SidesDiff extends PolicyDiff {
   readonly rollout: RolloutBeside | undefined;
   readonly fromSnapshot: Digest | undefined;
   readonly toSnapshot: Digest | undefined;
-  /** Findings about the first side. */
+  /** Findings about the first side; `fromObjects`: the number of its objects. */
   readonly fromObjects: number;
 }
 
@@ -64,18 +64,21 @@ export interface Validated extends PolicyDiff {
 }
 
 export interface PolicyReader {
-  /** The revision with this number; 0: the active one. Fails with `not_found`. */
+  /** Returns the revision with this number; 0: the active one. Fails with `not_found`. */
   find(number: number): Signed<Revision>;
   yaml(revision: Signed<Revision>): Promise<string>;
   json(revision: Signed<Revision>): Promise<string>;
   validate(files: readonly PolicyFile[]): Promise<Validated>;
-  /** `namesOnly`: without lines and access. Fails with `not_found` for a revision or proxy that is not known, `stale` for a proxy that evaluates nothing. */
+  /**
+   * Compares two sides. `namesOnly`: without lines and access. Fails with `not_found` for an unknown revision or proxy,
+   * and with `stale` for a proxy that evaluates nothing.
+   */
   diff(from: PolicySide, to: PolicySide, namesOnly?: boolean): Promise<SidesDiff>;
-  /** The revision as a bundle for other meshes. Fails with `limit` above 8 MiB. */
+  /** Returns the revision as a bundle for other meshes. Fails with `limit` above 8 MiB. */
   bundle(revision: Signed<Revision>): Promise<Uint8Array>;
   /**
-   * Unknown callers, services and methods are answered by `default-deny`; only an unknown revision fails. Without
-   * `inputs`, conditions on more than the caller and the method cannot be told.
+   * Answers whether a caller may call. Unknown callers, services and methods are answered with `default-deny`; only an
+   * unknown revision fails. Without `inputs`, conditions on more than the caller and the method cannot be evaluated.
    */
   checkAccess(
     caller: string,
@@ -84,11 +87,14 @@ export interface PolicyReader {
     revision: number,
     inputs?: CallInputs,
   ): Promise<AccessVerdict>;
-  /** Every caller of a method. An unknown service is nobody's to call; fails as `listAccess` does. */
+  /** Lists every caller of a method. Nobody may call an unknown service. Fails as `listAccess` does. */
   listAccess(query: AccessQuery): Promise<AccessAnswer>;
-  /** The services that the active revision has. */
+  /** Returns the services of the active revision. */
   activeServices(): Promise<ReadonlySet<string>>;
-  /** The versions that its routes name; none where its policy is lost, which `problems` tell. Cheap while it stays active. */
+  /**
+   * Returns the targets that its routes name; empty if its policy is lost, which `problems` reports. Cheap while the
+   * same revision stays active.
+   */
   activeRoutes(): Promise<readonly RoutedTargets[]>;
 }
 
@@ -209,7 +215,7 @@ async function readSide(
   }
 }
 
-/** The revision that a proxy reports as evaluated (I7). */
+/** Returns the revision that a proxy reports as evaluated (I7). */
 function findEvaluated({ heartbeatOf, ledger }: PolicyReaderDeps, proxyId: string): Signed<Revision> {
   const named = JSON.stringify(proxyId.slice(0, 64));
   const heartbeat = heartbeatOf(proxyId);
@@ -226,7 +232,7 @@ function findEvaluated({ heartbeatOf, ledger }: PolicyReaderDeps, proxyId: strin
 
 async function bundleOf(deps: PolicyReaderDeps, revision: Signed<Revision>): Promise<Uint8Array> {
   const { mesh, rootPublicKey, ledger, snapshots } = deps;
-  // the first record that names the key, so that a revision always gives the same bytes
+  // the first record that contains the key, so that a revision always gives the same bytes
   const trust = ledger.trust.list().find(({ body }) => body.signingKeys.some(({ kid }) => kid === revision.kid));
   if (trust === undefined)
     throw new AshlarError("unavailable", "the trust record with the key of this revision is not there: try again");

@@ -1,4 +1,4 @@
-/** The admin API's methods that bring policy from one mesh to another. */
+/** The admin API's methods that move policy from one mesh to another. */
 import type { AdminServiceService } from "../../proto/gen/ashlar/v1/admin.js";
 import type { Implementation } from "../../runtime/grpc-handlers.js";
 import { renderFinding, renderRevision } from "../admin/admin-messages.js";

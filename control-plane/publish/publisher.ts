@@ -1,4 +1,4 @@
-/** Turns policy files into the next revision: check, cut into units, store, sign, append. */
+/** Turns policy files into the next revision: checks them, cuts them into units, stores, signs and appends. */
 import type { Digest } from "../../core/digest.js";
 import { AshlarError, isAshlarError } from "../../core/errors.js";
 import type { Endpoint, Finding, PolicyFile, Revision, Signed, SnapshotList } from "../../core/model.js";
@@ -26,27 +26,27 @@ export interface PublisherDeps {
   readonly snapshots: SnapshotStore;
   /** Returns the versions that run, by service. */
   readonly knownVersions: () => ReadonlyMap<string, ReadonlySet<string>>;
-  /** The endpoints that take calls, by service; left out: what they say of themselves is not checked. */
+  /** Returns the endpoints that take calls, by service; left out: what they report about themselves is not checked. */
   readonly knownEndpoints?: () => ReadonlyMap<string, readonly Endpoint[]>;
-  /** Issuers of tokens that the trust log has keys of. */
+  /** Returns the issuers of tokens whose keys are in the trust log. */
   readonly knownIssuers: () => ReadonlySet<string>;
-  /** The egresses whose addresses the trust log has. */
+  /** Returns the egresses whose addresses are in the trust log. */
   readonly knownEgresses?: () => ReadonlySet<string>;
   readonly signer: Signer;
   readonly audit: AuditTrail;
   readonly clock: Clock;
   /** Fails with `stale` while the log is behind what was signed before. */
   readonly beforeSigning?: () => Promise<void>;
-  /** undefined: nobody's writes are journaled. */
+  /** Prepares the journals that policy names; undefined: no writes are journaled. */
   readonly journals?: Pick<JournalPreparer, "forSnapshot">;
 }
 
 export interface PublishOptions {
-  /** The whole desired state. */
+  /** The policy files: the whole desired state. */
   readonly files: readonly PolicyFile[];
-  /** At most 4 KiB. */
+  /** The author's message, at most 4 KiB. */
   readonly message: string;
-  /** The number that has to be the head of the log; undefined: whatever it is; 0: the log has to be empty. */
+  /** The number that must be the head of the log; undefined: any; 0: the log must be empty. */
   readonly parent: number | undefined;
   /** Unless it is true, policy without any object is refused, because it would remove everything. */
   readonly allowEmpty?: boolean;
@@ -55,7 +55,7 @@ export interface PublishOptions {
 export interface ImportOptions extends Omit<PublishOptions, "files"> {
   /** The bytes of a bundle, as `encodeBundle` returns them. */
   readonly bundle: Uint8Array;
-  /** Root hash of the mesh that the bundle must come from; "": any mesh. */
+  /** The root hash of the mesh that the bundle must come from; "": any mesh. */
   readonly rootHash: string;
 }
 
@@ -63,34 +63,38 @@ export interface Published {
   readonly findings: readonly Finding[];
   /** True if a new revision was created; false if the head has the same policy, or there are errors. */
   readonly created: boolean;
-  /** The new revision, or the head; undefined if there are errors. */
+  /** The new revision, or the unchanged head; undefined if there are errors. */
   readonly revision: Signed<Revision> | undefined;
 }
 
 /** The result of checking files. Nothing is stored. */
 export interface CheckedFiles {
   readonly findings: readonly Finding[];
-  /** undefined: there are errors. */
+  /** The snapshot; undefined: there are errors. */
   readonly snapshot: Snapshot | undefined;
 }
 
 export interface Publisher {
-  /** All findings at once. Fails with `invalid_argument` or `limit` on a request out of bounds. */
+  /** Checks files and returns all findings. Fails with `invalid_argument` or `limit` on a request out of bounds. */
   check(files: readonly PolicyFile[]): CheckedFiles;
-  /** The same for a bundle. */
+  /** Checks a bundle in the same way. */
   checkBundle(bundle: Bundle): CheckedFiles;
   /**
-   * Publishes `files` as the next revision if they say anything new. With errors among the findings nothing is
-   * stored. Fails with `invalid_argument` if they hold no object and that is not allowed. Fails with `conflict`, naming the head, if it is not `parent` or somebody else was first.
+   * Publishes `files` as the next revision if they change anything. If there is an error among the findings, nothing is
+   * stored. Fails with `invalid_argument` if they contain no object and that is not allowed, and with `conflict`,
+   * naming the head, if the head is not `parent` or somebody else was first.
    */
   publish(options: PublishOptions, caller: OperatorCaller): Promise<Published>;
   /**
-   * Publishes the policy of a bundle likewise: the same bytes with the same digest, by this mesh's author, number and
-   * signature. Fails with `invalid_record` or `limit` on a bundle that does not hold, with `denied` if it is another
-   * mesh's than asked for, and with `conflict` as `publish` does.
+   * Publishes the policy of a bundle: the same bytes with the same digest, with this mesh's author, number and
+   * signature. Fails with `invalid_record` or `limit` on a bundle that does not verify, with `denied` if it comes from
+   * another mesh than asked for, and with `conflict` as `publish` does.
    */
   importBundle(options: ImportOptions, caller: OperatorCaller): Promise<Published>;
-  /** Publishes the policy of a record that is not in the log, or finds that the head has it. Fails with `stale` if a part of it is lost. */
+  /**
+   * Publishes the policy of a record that is not in the log, unless the head already has it. Fails with `stale` if a
+   * part of it is lost.
+   */
   republish(record: Signed<Revision>, message: string, caller: OperatorCaller): Promise<Signed<Revision>>;
 }
 
@@ -127,7 +131,7 @@ export function createPublisher(deps: PublisherDeps): Publisher {
   };
 }
 
-/** Checks the policy of a verified bundle. What is published is what is checked, since both have one digest. */
+/** Checks the policy of a verified bundle. What is published is what is checked, because both have one digest. */
 function checkBundle(
   deps: Pick<PublisherDeps, "mesh" | "knownVersions" | "knownEndpoints">,
   { snapshot }: Bundle,
@@ -207,7 +211,7 @@ async function publish(
     number: (head?.body.number ?? 0) + 1,
     parent: parentAfter(head),
     snapshot: snapshot.list.digest,
-    changes: before === undefined ? [] : changesBetween(before, snapshot.list), // empty: readers fetch the list
+    changes: before === undefined ? [] : changesBetween(before, snapshot.list), // empty: readers then fetch the list
     author: caller.id,
     message: options.message,
     timeMs: deps.clock.nowMs(),
@@ -224,7 +228,7 @@ function hasNoObject({ units }: Snapshot): boolean {
   return units.every(({ unit }) => objectsOf(unit).length === 0);
 }
 
-/** An empty file or pipe is given by accident more often than on purpose. */
+/** Returns the error for empty policy, which is more often given by accident than on purpose. */
 function emptyPolicy(): AshlarError {
   const description = "without it, policy that has no object is refused";
   const why = "the policy given has no object at all, and would take the whole policy of the mesh away";

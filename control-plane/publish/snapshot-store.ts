@@ -12,14 +12,17 @@ const atOnceMax = 16;
 
 export class SnapshotStore {
   readonly #blobs: BlobStore;
-  /** Least recently used first. */
+  /** Snapshots by digest, least recently used first. */
   readonly #cache = new BoundedMap<Digest, Snapshot>(snapshotsCachedMax);
 
   constructor(blobs: BlobStore) {
     this.#blobs = blobs;
   }
 
-  /** The snapshot with this digest; undefined: the empty one, before revision 1. Fails with `stale` if a part is lost. */
+  /**
+   * Returns the snapshot with this digest; undefined: the empty one before revision 1. Fails with `stale` if a part is
+   * lost.
+   */
   async load(digest: Digest | undefined): Promise<Snapshot> {
     if (digest === undefined) return buildSnapshot([]);
     const cached = this.#cache.get(digest);
@@ -39,7 +42,7 @@ export class SnapshotStore {
     return cached?.list ?? parseSnapshotList(await this.#bytes(digest, "the list of a snapshot"), digest);
   }
 
-  /** The unit `name` of the snapshot with this digest; undefined: it has none of that name. */
+  /** Returns the unit `name` of the snapshot with this digest; undefined: it has no such unit. */
   async loadUnit(digest: Digest, name: string): Promise<Unit | undefined> {
     const cached = this.#cache.get(digest);
     if (cached !== undefined) return cached.units.find(({ unit }) => unit.name === name)?.unit;
@@ -47,7 +50,10 @@ export class SnapshotStore {
     return ref && (await this.#loadUnit(ref)).unit;
   }
 
-  /** Stores the units that `known` does not have or that were lost, then the list, so that a list never names what is not there. */
+  /**
+   * Stores the units that `known` lacks or that were lost, and then the list, so that a list never names a missing
+   * unit.
+   */
   async store(snapshot: Snapshot, known: SnapshotList | undefined): Promise<void> {
     const there = new Set(known?.units.map(({ digest }) => digest));
     const missing = snapshot.units.filter(({ digest }) => !there.has(digest) || !this.#blobs.has(digest));
@@ -56,7 +62,7 @@ export class SnapshotStore {
     this.#remember(snapshot);
   }
 
-  /** Stores again the lost parts of a snapshot that was published before. */
+  /** Stores lost parts of a snapshot again that was published before. */
   async restore({ units, list }: Snapshot): Promise<void> {
     const lost = [...units, list].filter(({ digest }) => !this.#blobs.has(digest));
     await inParallel(lost, ({ bytes }) => this.#blobs.put(bytes));

@@ -1,6 +1,7 @@
 /**
- * An operator's choice between two records of one number. Nothing is rewritten: what was chosen is signed again under
- * a number above both, by the laws that hold for every record, and the log goes on (decision 0031).
+ * Carries out an operator's choice between two records with the same number. Nothing is rewritten: what was chosen is
+ * signed again under a number above both, by the laws that hold for every record, and the log continues (decision
+ * 0031).
  */
 import type { Digest } from "../../core/digest.js";
 import { AshlarError } from "../../core/errors.js";
@@ -29,22 +30,22 @@ export interface Chosen {
   readonly log: OfferedLog;
   /** The contested number, epoch or sequence. */
   readonly key: number;
-  /** Where the log is now. */
+  /** The present head of the log. */
   readonly head: number;
-  /** The revision that has the chosen policy; 0: a record without policy was chosen. */
+  /** The revision with the chosen policy; 0: a record without policy was chosen. */
   readonly revision: number;
 }
 
 export interface Chooser {
   /**
-   * Chooses the record with this digest; that settles every conflict of its log, and an epoch also those of the
-   * revisions. Fails with `not_found` if the record contests no number, with `stale` if the policy it names is not here
-   * or proxies have not prepared it, and with `denied` for want of approvals or of the root key.
+   * Chooses the record with this digest. That settles every conflict of its log; choosing an epoch also settles those
+   * of the revisions. Fails with `not_found` if the record contests no number, with `stale` if the policy that it names
+   * is missing or proxies have not prepared it, and with `denied` if approvals or the root key are missing.
    */
   choose(digest: string, reason: string, caller: OperatorCaller): Promise<Chosen>;
 }
 
-/** An operator's own words, and how they begin. */
+/** The message of a record: an operator's words with a fixed beginning. */
 interface Said {
   readonly reason: string;
   readonly caller: OperatorCaller;
@@ -88,15 +89,15 @@ async function choose(deps: ChooserDeps, digest: string, said: Said): Promise<Ch
     case "activations":
       return { log, key, ...(await chooseActivation(deps, chosen, said)) };
     case "rollouts":
-      await ledger.rollouts.settle(async () => {}); // a plan does nothing that no activation says
+      await ledger.rollouts.settle(async () => {}); // a plan has no effect unless an activation names it
       return { log, key, revision: 0, head: ledger.rollouts.head()?.body.number ?? 0 };
   }
 }
 
 /**
- * Signs a trust record above both that says what the chosen one does, with the revocations of both: they are never taken
- * back. What the log was told since the held one stays; a rival is not chosen over it, since that would bring keys back
- * that were dropped.
+ * Signs a trust record above both that states what the chosen one does, with the revocations of both, because
+ * revocations are never taken back. What was added to the log since the held record stays. A rival is not chosen over
+ * that, because it would bring dropped keys back.
  */
 async function chooseTrust(deps: ChooserDeps, digest: Digest): Promise<number> {
   const { authority, ledger, clock } = deps;
@@ -146,7 +147,7 @@ async function chooseActivation(
   return { head: activation.body.epoch, revision };
 }
 
-/** The number of a revision in the log that has the policy of this one: its own, or that of one published for it. */
+/** Returns the number of a revision in the log with this policy: its own, or one that is published for it. */
 async function revisionWith({ ledger, publisher }: ChooserDeps, digest: Digest, said: Said): Promise<number> {
   const wanted = ledger.revisions.findSigned(digest);
   if (wanted === undefined)
@@ -157,7 +158,10 @@ async function revisionWith({ ledger, publisher }: ChooserDeps, digest: Digest, 
   return (await publisher.republish(wanted, message, said.caller)).body.number;
 }
 
-/** What the log has in force already needs nobody's preparation; anything else goes the way of every activation. */
+/**
+ * Activates the chosen policy again. What the log has in force already needs no preparation; anything else is activated
+ * in the usual way.
+ */
 async function activateAgain(
   deps: ChooserDeps,
   record: Signed<Revision>,

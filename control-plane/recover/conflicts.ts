@@ -1,4 +1,7 @@
-/** Two records of one number that both verify: which log, what each is, and who has which (decision 0031). */
+/**
+ * Two records with the same number that both verify: in which log, what each is, and which proxy has which (decision
+ * 0031).
+ */
 import type { Digest } from "../../core/digest.js";
 import type { Activation, Heartbeat, Revision, Signed, Trust } from "../../core/model.js";
 import type { Rollout } from "../../core/rollout/rollout-model.js";
@@ -6,10 +9,10 @@ import { type OfferedLog, offeredLogs } from "../../core/wire/offers.js";
 import type { Problem } from "../fleet/problems.js";
 import type { Ledger } from "../store/ledger.js";
 
-/** One of them, for people. */
+/** One of the two records, for people. */
 export interface ConflictSide {
   readonly digest: Digest;
-  /** Author, time and what was said. */
+  /** Its author, time and message. */
   readonly what: string;
 }
 
@@ -20,7 +23,7 @@ export interface NamedConflict {
   readonly rival: ConflictSide;
 }
 
-/** What a number of each log is called. */
+/** The word for the number of a record, by log. */
 export const recordWords: Readonly<Record<OfferedLog, string>> = {
   trust: "trust record",
   activations: "epoch",
@@ -30,7 +33,7 @@ export const recordWords: Readonly<Record<OfferedLog, string>> = {
 const namedMax = 5;
 const textMax = 100;
 
-/** All that nobody has decided. */
+/** Returns all conflicts that nobody has decided. */
 export function findConflicts(ledger: Pick<Ledger, OfferedLog>): readonly NamedConflict[] {
   return offeredLogs.flatMap((log) =>
     ledger[log].conflicts().map(({ key, held, rival }) => ({ log, key, held: sideOf(held), rival: sideOf(rival) })),
@@ -49,7 +52,7 @@ function renderBody(body: Activation | Revision | Rollout | Trust): string {
   return `${runs}by ${body.author}${line === "" ? "" : `, ${JSON.stringify(line)}`}, `;
 }
 
-/** Why nothing is signed for the log. */
+/** Says why nothing is signed for the log. */
 export function renderConflict({ log, key, held, rival }: NamedConflict): string {
   return (
     `two records of ${recordWords[log]} ${key} were signed: ${held.digest} (${held.what}) is in this log, ` +
@@ -58,7 +61,7 @@ export function renderConflict({ log, key, held, rival }: NamedConflict): string
   );
 }
 
-/** The same for `status`, with who has which by the last word of each proxy. */
+/** Returns the conflicts as problems for `status`, with which proxy has which record by its last heartbeat. */
 export function conflictProblems(
   conflicts: readonly NamedConflict[],
   heartbeats: readonly Heartbeat[],

@@ -1,7 +1,6 @@
 /**
- * Keeps this control plane from signing what was signed before. While a log is behind what is known to have been
- * signed, or what proxies say was and have had no time to prove, nothing that goes into a log is signed (decision
- * 0014).
+ * Keeps this control plane from signing a number again. While a log is behind what is known to have been signed, or
+ * behind what proxies claim and had no time to prove, nothing that goes into a log is signed (decision 0014).
  */
 import type { Digest } from "../../core/digest.js";
 import { AshlarError } from "../../core/errors.js";
@@ -18,11 +17,11 @@ import { type ClaimedLog, holdMs, type SeenClaim, SeenClaims } from "./seen-clai
 export interface FloorGuardDeps {
   readonly ledger: Pick<Ledger, OfferedLog>;
   readonly clock: Clock;
-  /** The logs were empty at the start of a control plane that had served before. */
+  /** True if the logs were empty at the start of a control plane that had served before. */
   readonly lostAtStart: boolean;
 }
 
-/** A log that another one follows catches up by itself within this: it is read every two seconds. */
+/** The milliseconds within which a log catches up by itself if another one follows it: it is read every two seconds. */
 const catchUpMs = 3000;
 const lookMs = 100;
 const namedMax = 3;
@@ -34,7 +33,7 @@ const logOf: Readonly<Partial<Record<RecordType, OfferedLog>>> = {
   "ashlar-rollout": "rollouts",
 };
 
-/** Where a log ends, and the highest record beyond that it knows. */
+/** The end of a log, and the highest known record beyond it. */
 interface LogEdge {
   readonly head: number;
   readonly ahead: { readonly key: number; readonly digest: Digest } | undefined;
@@ -54,7 +53,7 @@ export class FloorGuard {
     this.#rivals = new RivalClaims({ digestAt, has: (log, digest) => deps.ledger[log].has(digest) });
   }
 
-  /** Hears a heartbeat. */
+  /** Notes what a heartbeat claims. */
   hear(heartbeat: Heartbeat): void {
     const { proxyId, seenEpoch, seenActivation, trustSequence, prepared, rejected } = heartbeat;
     this.#hear({ proxyId, log: "activations", key: seenEpoch, digest: seenActivation });
@@ -69,7 +68,7 @@ export class FloorGuard {
     this.#rivals.hear({ proxyId, log: "revisions", key, digest }, this.#deps.clock.monotonicMs());
   }
 
-  /** Hears what a renewing proxy says. */
+  /** Notes what a renewing proxy claims. */
   hearSeen(proxyId: string, { epoch, activation, trustSequence }: SeenHeads): void {
     this.#hear({ proxyId, log: "activations", key: epoch, digest: activation });
     this.#hear({ proxyId, log: "trust", key: trustSequence, digest: undefined });
@@ -81,7 +80,10 @@ export class FloorGuard {
     this.#rivals.hear(claim, nowMs);
   }
 
-  /** Fails with `stale`, saying what is missing, who has it and what to do, if nothing may be signed for this log now. */
+  /**
+   * Fails with `stale` if nothing may be signed for this log now; the message says what is missing, who has it and what
+   * to do.
+   */
   check(log: OfferedLog): void {
     const why =
       this.#lack() ??
@@ -93,7 +95,7 @@ export class FloorGuard {
     if (why !== undefined) throw new AshlarError("stale", why);
   }
 
-  /** Waits as long as a log may take to catch up by itself, then fails as `check` does. */
+  /** Returns a function that waits as long as a log may take to catch up by itself, and then fails as `check` does. */
   settledFor(log: OfferedLog): (signal?: AbortSignal) => Promise<void> {
     return (signal) => this.#settled(log, signal);
   }
@@ -112,14 +114,14 @@ export class FloorGuard {
     }
   }
 
-  /** The same for what is about to be signed; statements that go into no log pass. */
+  /** Checks a record that is about to be signed; statements that go into no log pass. */
   checkRecord(bytes: Uint8Array): void {
     const type = claimedType(bytes);
     const log = type && logOf[type];
     if (log !== undefined) this.check(log);
   }
 
-  /** One line each. */
+  /** Returns what forbids signing, one line each. */
   problems(): readonly string[] {
     const problems = [this.#verifiedAhead(), this.#afterLoss()].filter((line) => line !== undefined);
     const nowMs = this.#deps.clock.monotonicMs();
@@ -144,7 +146,7 @@ export class FloorGuard {
     return problems;
   }
 
-  /** Signed bytes bear out what a proxy has seen, and what leads there from the log is lost. */
+  /** Says that signed bytes prove what a proxy has seen, and that the records from the log up to there are lost. */
   #verifiedAhead(): string | undefined {
     for (const log of claimedLogs) {
       const { ahead, head } = edgeOf(this.#deps.ledger, log);
@@ -157,7 +159,7 @@ export class FloorGuard {
     return undefined;
   }
 
-  /** Two records of one number hold, and nobody has chosen. */
+  /** Says that two records with the same number verify, and nobody has chosen. */
   #contested(log: OfferedLog): string | undefined {
     const blocking = this.#deps.ledger[log].blocking();
     if (blocking === undefined) return undefined;
@@ -171,7 +173,10 @@ export class FloorGuard {
     return claim && renderRival(claim);
   }
 
-  /** A stream does not give what it stored. It counts for all: what is signed for one log rests on the others. */
+  /**
+   * Says that a stream does not return what it stored. It applies to all logs, because what is signed for one depends
+   * on the others.
+   */
   #lack(): string | undefined {
     for (const log of offeredLogs) {
       const why = this.#deps.ledger[log].lack();
@@ -192,7 +197,10 @@ export class FloorGuard {
     return `the logs of this mesh were lost: nothing is signed in the first ${holdMs / 1000} s, while proxies give back what they hold; repeat this then`;
   }
 
-  /** What is claimed of the same log counts at once; of another, once that had the time to catch up by itself. */
+  /**
+   * Says that a proxy claims more than a log has. A claim about the same log counts at once; one about another log
+   * counts after that log had the time to catch up.
+   */
   #claimedAhead(log: OfferedLog): string | undefined {
     const nowMs = this.#deps.clock.monotonicMs();
     const same = this.#claims.holding(nowMs).filter((claim) => claim.log === log);
@@ -218,7 +226,7 @@ function renderRival({ proxyId, log, key, digest }: RivalClaim): string {
 
 interface HighestClaim {
   readonly claim: SeenClaim;
-  /** Who says so, the first few. */
+  /** The first few proxies that claim it. */
   readonly proxyIds: readonly string[];
 }
 

@@ -1,4 +1,4 @@
-/** Which parts of the revisions that matter now are in no store: after a loss, what no proxy held either. */
+/** Finds parts of the important revisions that are in no store: after a loss, what no proxy held either. */
 import { AshlarError } from "../../core/errors.js";
 import type { Revision, Signed, SnapshotList } from "../../core/model.js";
 import { revisionsOf } from "../../core/rollout/cohort.js";
@@ -8,7 +8,10 @@ import type { Ledger } from "../store/ledger.js";
 const revisionsMax = 8;
 const namedMax = 20;
 
-/** One line a revision, of those that are active and of the newest; empty: all of them are whole. Fails with `unavailable`. */
+/**
+ * Returns one line for each incomplete revision among the active and the newest ones; empty: all are complete. Fails
+ * with `unavailable`.
+ */
 export async function findLostParts({
   revisions,
   activations,

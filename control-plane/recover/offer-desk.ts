@@ -1,8 +1,8 @@
 /**
- * Takes back from proxies what the logs lost (decision 0014). A proxy says what it holds; what is lacking is asked
- * for in the order in which it can be judged: trust, activations, revisions, plans, then the lists of the revisions
- * that are known and the units in those lists. A record goes through the log's own judgement, a unit counts by its
- * digest; nothing is taken that was not asked for.
+ * Takes back from proxies what the logs lost (decision 0014). A proxy states what it holds. What is missing is
+ * requested in the order in which it can be judged: trust, activations, revisions, plans, then the lists of the known
+ * revisions and the units in those lists. A record passes the log's own checks, and a unit counts by its digest.
+ * Nothing is accepted that was not requested.
  */
 import { type Digest, digestOf } from "../../core/digest.js";
 import { AshlarError } from "../../core/errors.js";
@@ -20,7 +20,7 @@ import type { Ledger } from "../store/ledger.js";
 
 export interface OfferDeskDeps {
   readonly ledger: Pick<Ledger, OfferedLog | "blobs">;
-  /** Whether a log may go on past records that nobody gives back. */
+  /** Returns whether a log may continue past records that nobody gives back. */
   readonly mayGoPast: (log: OfferedLog) => boolean;
   readonly clock: Clock;
 }
@@ -32,7 +32,7 @@ export interface GivenBack {
 }
 
 export interface OfferStep {
-  /** Digests; empty: nothing more is wanted. */
+  /** The digests to send next; empty: nothing more is wanted. */
   readonly wanted: readonly Digest[];
   readonly given: GivenBack;
 }
@@ -42,18 +42,18 @@ interface Offer {
   readonly held: HeldParts;
   readonly absent: Set<Digest>;
   wanted: readonly Digest[];
-  /** What comes in pieces. */
+  /** A record or unit that arrives in pieces. */
   whole: { readonly digest: Digest; readonly bytes: Uint8Array; filled: number } | undefined;
   readonly records: Record<OfferedLog, number>;
   blobs: number;
-  /** Digests that the lists of known revisions name; made once, after the logs. */
+  /** The digests in the lists of known revisions; computed once, after the logs. */
   relevant: Set<Digest> | undefined;
   atMs: number;
 }
 
 const offersMax = 32;
 const idleMs = 30_000;
-/** Lists and units of so many of the newest revisions are taken back, as many as a proxy keeps. */
+/** The number of newest revisions whose lists and units are taken back, which is as many as a proxy keeps. */
 const revisionsMax = 32;
 const recordBytesMax = 1024 * 1024;
 
@@ -66,8 +66,8 @@ export class OfferDesk {
   }
 
   /**
-   * Takes one step of a proxy's offer. Fails with `limit` while too many others offer, `stale` without a first step,
-   * and `invalid_record` on bytes that were not asked for or are not what they should be: the offer is over then.
+   * Takes one step of a proxy's offer. Fails with `limit` while too many others offer, with `stale` without a first
+   * step, and with `invalid_record` on bytes that were not requested or do not verify; the offer then ends.
    */
   async take(proxyId: string, content: OfferContent): Promise<OfferStep> {
     const offer = content.held === undefined ? this.#find(proxyId) : this.#begin(proxyId, content.held);
@@ -112,7 +112,7 @@ export class OfferDesk {
         await this.#deps.ledger.blobs.put(bytes);
         offer.blobs += 1;
       } else records[log].push(bytes);
-      offer.absent.add(piece.digest); // asked for once, whatever becomes of it
+      offer.absent.add(piece.digest); // it is requested once, whatever becomes of it
     }
     for (const log of offeredLogs) {
       if (records[log].length === 0) continue;
@@ -139,7 +139,7 @@ export class OfferDesk {
     for (const digest of offer.held.blobs) {
       if (!relevant.has(digest) || offer.absent.has(digest) || lacking.length >= wantedMax) continue;
       if ((await this.#deps.ledger.blobs.get(digest)) === undefined) lacking.push(digest);
-      else offer.absent.add(digest); // it is here: not looked for again
+      else offer.absent.add(digest); // it is here, so it is not looked for again
     }
     return lacking;
   }
@@ -160,7 +160,7 @@ export class OfferDesk {
   }
 }
 
-/** The whole bytes, once the last piece is there; checked by digest. */
+/** Returns the complete bytes once the last piece has arrived, checked by digest. */
 function assemble(offer: Offer, { digest, size, offset, data }: OfferedPiece): Uint8Array | undefined {
   const refuse = (why: string): never => {
     throw new AshlarError("invalid_record", `offer: ${digest}: ${why}`);

@@ -1,4 +1,4 @@
-/** The admin API's method that decides between two records of one number. */
+/** The admin API's method that decides between two records with the same number. */
 import type { AdminServiceService } from "../../proto/gen/ashlar/v1/admin.js";
 import type { Implementation } from "../../runtime/grpc-handlers.js";
 import { type OperatedDeps, operatedBy } from "../admin/operated.js";

@@ -1,4 +1,4 @@
-/** A control plane's way back to what its logs lost: what proxies say, what they give back, and what nobody had. */
+/** Recovers what a control plane's logs lost: what proxies claim, what they give back, and what nobody had. */
 import type { Digest } from "../../core/digest.js";
 import { messageOf } from "../../core/errors.js";
 import { type OfferContent, type OfferedLog, offeredLogs } from "../../core/wire/offers.js";
@@ -17,7 +17,7 @@ import { type GivenBack, OfferDesk } from "./offer-desk.js";
 export interface RecoveryDeps {
   readonly ledger: Ledger;
   readonly guard: FloorGuard;
-  /** With the roster of the last run. */
+  /** The fleet with the roster of the last run. */
   readonly fleet: FleetView;
   readonly audit: AuditTrail;
   readonly clock: Clock;
@@ -33,7 +33,7 @@ export interface Recovery {
   problems(): readonly Problem[];
 }
 
-/** What was lost may have come by other ways since. */
+/** The milliseconds after which lost parts are looked for again, since they may have arrived in other ways. */
 const lookAgainMs = 10_000;
 
 export function openRecovery(deps: RecoveryDeps): Recovery {
@@ -95,7 +95,10 @@ export function openRecovery(deps: RecoveryDeps): Recovery {
   };
 }
 
-/** The logs that are empty now, until something new is signed for them: those may go on past what is lost. */
+/**
+ * Returns the logs that are empty now, until something new is signed for them. Only these may continue past what is
+ * lost.
+ */
 function findEmptyLogs(ledger: Ledger, startMs: number): ReadonlySet<OfferedLog> {
   const empty = new Set<OfferedLog>(offeredLogs.filter((log) => ledger[log].head() === undefined));
   for (const log of offeredLogs) {

@@ -1,6 +1,6 @@
 /**
- * What proxies say they have seen under a number that the log has another record of. Such a word is no proof: it
- * holds writes for a bounded time, once a proxy, in which the proxy can show the record (decision 0031). Pure.
+ * Claims of proxies that they have seen another record under a number than the log has. A claim is no proof. It blocks
+ * writes for a bounded time, once for each proxy, in which the proxy can show the record (decision 0031). Pure.
  */
 import type { Digest } from "../../core/digest.js";
 import { type ClaimedLog, holdMs, type SeenClaim } from "./seen-claims.js";
@@ -10,9 +10,9 @@ export interface RivalClaim extends SeenClaim {
 }
 
 export interface ContestedLogs {
-  /** The digest of the record with this number; undefined: the log has none. */
+  /** Returns the digest of the record with this number; undefined: the log has none. */
   digestAt(log: ClaimedLog, key: number): Digest | undefined;
-  /** Whether the record was shown, whatever became of it. */
+  /** Returns whether the record was shown, whatever became of it. */
   has(log: ClaimedLog, digest: Digest): boolean;
 }
 
@@ -20,7 +20,7 @@ interface Heard extends RivalClaim {
   readonly sinceMs: number;
 }
 
-const claimsMax = 40_000; // two a proxy of the largest fleet
+const claimsMax = 40_000; // two for each proxy of the largest fleet
 
 export class RivalClaims {
   readonly #known: ContestedLogs;
@@ -39,7 +39,7 @@ export class RivalClaims {
     this.#heard.set(id, { ...claim, digest, sinceMs: standing?.sinceMs ?? nowMs });
   }
 
-  /** Words that hold writes now, and those that nobody bore out in time. */
+  /** Returns the claims that block writes now, and those that nobody proved in time. */
   list(nowMs: number): { readonly holding: readonly RivalClaim[]; readonly unproven: readonly RivalClaim[] } {
     const open = [...this.#heard.values()].filter(
       ({ log, key, digest }) => this.#known.digestAt(log, key) !== digest && !this.#known.has(log, digest),

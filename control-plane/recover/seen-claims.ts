@@ -1,27 +1,27 @@
 /**
- * What proxies say they have seen of the logs beyond what the logs have. Such a word is no proof: it holds writes for
- * a bounded time in which the proxy can bear it out by signed bytes, once a proxy; afterwards it is told and counts no
- * more (decision 0014). Pure: time is handed in.
+ * Claims of proxies that they have seen more of the logs than the logs have. A claim is no proof. It blocks writes for
+ * a bounded time, once for each proxy, in which the proxy can prove it with signed bytes; afterwards it is only
+ * reported (decision 0014). Pure: time is handed in.
  */
 import type { Digest } from "../../core/digest.js";
 import type { OfferedLog } from "../../core/wire/offers.js";
 
-/** The logs that proxies speak of. */
+/** The logs about which proxies make claims. */
 export type ClaimedLog = Exclude<OfferedLog, "rollouts">;
 
-/** One proxy's word about one log. */
+/** One proxy's claim about one log. */
 export interface SeenClaim {
   readonly proxyId: string;
   readonly log: ClaimedLog;
-  /** Epoch, number or sequence. */
+  /** The claimed epoch, number or sequence. */
   readonly key: number;
-  /** undefined: it is not said. */
+  /** The claimed digest; undefined: it is not stated. */
   readonly digest: Digest | undefined;
 }
 
 /** What a log has. */
 export interface KnownLog {
-  /** The number of its head, 0 if it is empty. */
+  /** Returns the number of its head, or 0 if it is empty. */
   headKey(log: ClaimedLog): number;
   digestAt(log: ClaimedLog, key: number): Digest | undefined;
 }
@@ -30,15 +30,15 @@ interface Heard extends SeenClaim {
   readonly sinceMs: number;
 }
 
-/** So long a word that nothing bears out holds writes. */
+/** The milliseconds for which an unproven claim blocks writes. */
 export const holdMs = 20_000;
-/** A proxy that said something that nobody bore out holds nothing for so long. */
+/** The milliseconds for which a proxy whose claim nobody proved cannot block writes again. */
 const forgetMs = 24 * 3_600_000;
-const claimsMax = 60_000; // three a proxy of the largest fleet
+const claimsMax = 60_000; // three for each proxy of the largest fleet
 
 export class SeenClaims {
   readonly #known: KnownLog;
-  /** By log and proxy: the highest word of each, from when it was first ahead. */
+  /** The highest claim by log and proxy, from when it was first ahead. */
   readonly #heard = new Map<string, Heard>();
 
   constructor(known: KnownLog) {
@@ -57,7 +57,7 @@ export class SeenClaims {
     this.#heard.set(id, { ...claim, sinceMs: standing?.sinceMs ?? nowMs });
   }
 
-  /** Words ahead of the logs that hold writes now, of those that are older than `ageMs`. */
+  /** Returns the claims ahead of the logs that block writes now and are older than `ageMs`. */
   holding(nowMs: number, ageMs = 0): readonly SeenClaim[] {
     return this.#ahead().filter(({ sinceMs }) => nowMs - sinceMs < holdMs && nowMs - sinceMs >= ageMs);
   }
@@ -69,7 +69,7 @@ export class SeenClaims {
     );
   }
 
-  /** Words ahead of the log that nothing has borne out in time. */
+  /** Returns the claims ahead of the log that nothing has proved in time. */
   unproven(nowMs: number): readonly SeenClaim[] {
     return this.#ahead().filter(({ sinceMs }) => nowMs - sinceMs >= holdMs);
   }
@@ -83,7 +83,10 @@ export class SeenClaims {
     return ahead;
   }
 
-  /** The log has what was claimed. Only that clears a word: taking it back does not, or a liar could say it anew. */
+  /**
+   * Returns whether the log has what was claimed. Only that clears a claim; if withdrawing it did, a liar could repeat
+   * it.
+   */
   #isTrue({ log, key, digest }: SeenClaim): boolean {
     if (key > this.#known.headKey(log)) return false;
     return digest === undefined || this.#known.digestAt(log, key) === digest;

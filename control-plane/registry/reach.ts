@@ -1,25 +1,25 @@
 /**
- * What callers' proxies say about the instances that they connect to, for people. No call is routed by it, and no route's
- * problem: whoever holds one proxy's credential can say anything here, of any instance.
+ * What callers' proxies report about the instances that they connect to, for people. No call is routed by it, and no
+ * route is judged by it: the holder of one proxy's credential can claim anything here about any instance.
  */
 import type { Endpoint } from "../../core/model.js";
 import type { FleetEntry } from "../fleet/fleet-state.js";
 import type { Problem, ProblemCode } from "../fleet/problems.js";
 
-/** A proxy that sends an instance no calls. */
+/** A proxy that sends no calls to an instance. */
 interface Complaint {
   readonly proxyId: string;
   readonly service: string;
   readonly why: string;
 }
 
-/** What is said about one instance. */
+/** What is reported about one instance. */
 export interface Testimony {
-  /** Proxies that cannot connect to it; the first in the order of their names comes first. */
+  /** The proxies that cannot connect to it, sorted by name. */
   readonly unreached: readonly Complaint[];
-  /** Proxies that can, and that have ejected it for its answers. */
+  /** The proxies that can connect and have ejected it because of its answers. */
   readonly ejected: readonly Complaint[];
-  /** How many proxies say that they connected, could not, or have ejected it. */
+  /** The number of proxies that report that they connected, could not, or have ejected it. */
   readonly callers: number;
 }
 
@@ -35,8 +35,8 @@ const namedMax = 20;
 const callersNamedMax = 3;
 
 /**
- * Returns what live proxies say about `endpoints`, without those that nobody complains about. What is said about an
- * address that an instance does not state any more counts for nothing, nor what an instance says about itself.
+ * Returns what live proxies report about `endpoints`, without those that nobody complains about. Reports about an
+ * address that an instance no longer states are ignored, and so is what an instance reports about itself.
  */
 export function hearCallers(
   fleet: readonly FleetEntry[],
@@ -81,7 +81,7 @@ function hearComplaints(
   }
 }
 
-/** Returns whether more callers than not send it no calls, so that one of several says nothing alone. */
+/** Returns whether most of the reporting callers send it no calls, so that one of several cannot decide alone. */
 export function isAvoided({ unreached, ejected, callers }: Testimony): boolean {
   return (unreached.length + ejected.length) * 2 > callers;
 }
@@ -110,8 +110,8 @@ function renderComplaints(complaints: readonly Complaint[], callers: number, wha
 type Instance = Pick<Endpoint, "proxyId" | "address" | "service" | "instance">;
 
 /**
- * Returns a problem for each instance that a caller cannot connect to, and for each that one has ejected. Only the first
- * few of each are told in full.
+ * Returns a problem for each instance that a caller cannot connect to or has ejected. Only the first few of each are
+ * described in full.
  */
 export function reachProblems(
   endpoints: readonly Instance[],

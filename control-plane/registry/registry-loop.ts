@@ -22,8 +22,8 @@ const queuedMax = 20_000;
 const everything = endpointSubject("*", "*");
 
 /**
- * Follows endpoints until `signal` aborts. The stream is read at the start, after each reconnect and when
- * messages were dropped; in between what is republished counts. Losing NATS empties nothing.
+ * Follows endpoints until `signal` aborts. The stream is read at the start, after each reconnect, and when messages
+ * were dropped; in between, republished messages count. Losing NATS removes nothing.
  */
 export async function runRegistryLoop(deps: RegistryLoopDeps, signal: AbortSignal): Promise<void> {
   const subscription = deps.bus.subscribe(endpointReadSubject("*", "*"), { queueMax: queuedMax });

@@ -11,18 +11,21 @@ export interface ServiceInstance {
   readonly version: string;
   /** "HOST:PORT". */
   readonly address: string;
-  /** Its proxy is live, most callers can connect to it and have not ejected it, and its application can be called. */
+  /**
+   * True if its proxy is live, most callers can connect to it and have not ejected it, and its application can be
+   * called.
+   */
   readonly healthy: boolean;
   /** Why the instance is not healthy, or who cannot connect to it or has ejected it; "" if nothing is wrong. */
   readonly why: string;
 }
 
-/** An endpoint, and what its statement was signed with. */
+/** An endpoint, and the certificate that its statement was signed with. */
 export interface StatedEndpoint {
   readonly endpoint: Endpoint;
-  /** The serial number of the certificate that signed; undefined: the proxy's version does not sign. */
+  /** The serial number of that certificate; undefined: the proxy's version does not sign. */
   readonly serial: string | undefined;
-  /** Unix milliseconds from which on the endpoint no longer counts. */
+  /** When the endpoint ceases to count, in Unix milliseconds. */
   readonly endsMs: number;
 }
 
@@ -36,12 +39,12 @@ export interface ServiceView {
   readonly name: string;
   /** Sorted by instance, then proxy id. */
   readonly endpoints: readonly ServiceInstance[];
-  /** The active revision has it. */
+  /** True if the active revision has the service. */
   readonly inPolicy: boolean;
 }
 
 const endpointsMax = 20_000;
-/** More would hide what else is wrong. */
+/** The most problems about hung instances; more would hide other problems. */
 const hungToldMax = 100;
 
 export class RegistryState {
@@ -52,7 +55,9 @@ export class RegistryState {
     this.#endpointsMax = max;
   }
 
-  /** Takes an endpoint whose statement held; of two statements the later counts. At most 20 000 are kept. */
+  /**
+   * Receives an endpoint whose statement was verified; of two statements the later one counts. At most 20 000 are kept.
+   */
   hear(stated: StatedEndpoint): void {
     const { proxyId, timeMs } = stated.endpoint;
     const known = this.#endpoints.get(proxyId);
@@ -61,7 +66,7 @@ export class RegistryState {
     this.#endpoints.set(proxyId, stated);
   }
 
-  /** Every service that is in policy, has an endpoint or has a proxy; sorted by name. */
+  /** Returns every service that is in policy, has an endpoint or has a proxy, sorted by name. */
   list(fleet: readonly FleetEntry[], inPolicy: ReadonlySet<string>, judge: RegistryJudge): readonly ServiceView[] {
     const known = new Map(fleet.map((entry) => [entry.heartbeat.proxyId, entry]));
     const names = new Set(inPolicy);
@@ -89,7 +94,10 @@ export class RegistryState {
     }));
   }
 
-  /** The versions of each service that endpoints and proxies of the fleet have; a route to others is worth a warning. */
+  /**
+   * Returns the versions of each service among endpoints and proxies of the fleet. A route to another version deserves
+   * a warning.
+   */
   versions(fleet: readonly FleetEntry[], nowMs: number): ReadonlyMap<string, ReadonlySet<string>> {
     const versions = new Map<string, Set<string>>();
     for (const { endpoint } of this.#standing(nowMs)) addTo(versions, endpoint.service, endpoint.version);
@@ -110,7 +118,7 @@ export class RegistryState {
     );
   }
 
-  /** Instances that are registered and get no calls, since their applications do not answer: problems for people. */
+  /** Returns problems about registered instances that get no calls because their applications do not answer. */
   hung(fleet: readonly FleetEntry[], nowMs: number): readonly Problem[] {
     const live = new Set(fleet.filter((one) => one.live).map(({ heartbeat }) => heartbeat.proxyId));
     const all = this.#standing(nowMs).filter(({ endpoint }) => live.has(endpoint.proxyId));
@@ -141,7 +149,7 @@ export class RegistryState {
     return [...this.#endpoints.values()].filter(({ endpoint }) => !endpoint.gone);
   }
 
-  /** A tombstone only has to outlive older statements of its proxy; the oldest makes room first. */
+  /** Removes the oldest tombstone: it only has to outlive older statements of its proxy. */
   #dropTombstone(): void {
     for (const [id, { endpoint }] of this.#endpoints) {
       if (!endpoint.gone) continue;

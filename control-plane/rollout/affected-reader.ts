@@ -13,8 +13,8 @@ export interface AffectedReaderDeps {
 
 export interface AffectedReader {
   /**
-   * Compares two revisions, whichever is newer, and whatever lies between them. Fails with `unavailable` if a part of
-   * one cannot be read.
+   * Compares two revisions in either order, with any number of revisions between them. Fails with `unavailable` if a
+   * part of one cannot be read.
    */
   compare(base: PreparedRevision, candidate: PreparedRevision): Promise<readonly AffectedCalls[]>;
   /** Returns the result of `compare`, or undefined if it has not finished. */

@@ -18,8 +18,9 @@ import { growCohort, nobody } from "./next-cohort.js";
 import { stageHeadOf } from "./rollout-course.js";
 
 /**
- * What is wrong with an activation whatever the fleet says: fails with `stale` if a rollout runs and is not to be
- * ended, or if there is nothing that a staged one could go back to, with `invalid_argument` for stages without a law.
+ * Checks what can be wrong with an activation regardless of the fleet. Fails with `stale` if a rollout runs that is not
+ * to be ended, or if there is nothing that a staged activation could go back to, and with `invalid_argument` for stages
+ * that break their law.
  */
 export function checkMayBegin(head: Signed<Activation> | undefined, options: ActivateOptions): void {
   const running = stageHeadOf(head);
@@ -42,7 +43,10 @@ export function checkMayBegin(head: Signed<Activation> | undefined, options: Act
     );
 }
 
-/** Appends the plan, then its first stage. Fails with `stale` if the first stage selects no proxy, `conflict` as `activate` does. */
+/**
+ * Appends the plan, then its first stage. Fails with `stale` if the first stage selects no proxy, `conflict` as
+ * `activate` does.
+ */
 export async function beginRollout(
   deps: ActivatorDeps,
   head: Signed<Activation> | undefined,
@@ -76,7 +80,7 @@ export async function beginRollout(
   if (ledger.activations.head()?.digest === head.digest) {
     if (isLost) await ledger.rollouts.recover([plan.bytes], true);
     else await ledger.rollouts.append(plan);
-  } // else the commit says who was first
+  } // otherwise the commit says who was first
   return commitActivation(deps, head, {
     revisionNumber: candidate.number,
     revisionDigest: candidate.digest,
@@ -89,7 +93,10 @@ export async function beginRollout(
   });
 }
 
-/** The plan that the next one follows; one that an activation names may be lost, and its number is not used again. */
+/**
+ * Returns the plan that the next one follows. A plan that an activation names may be lost; its number is not used
+ * again.
+ */
 function findPlanBefore({ rollouts, activations }: ActivatorDeps["ledger"]): {
   readonly before: Pick<StageOfRollout, "number" | "digest"> | undefined;
   readonly isLost: boolean;

@@ -1,4 +1,4 @@
-/** Judges whether enough calls that a change affects were seen, and which are missing. Pure. */
+/** Judges whether enough of the calls were seen that a change affects, and which are missing. Pure. */
 import type { AffectedCalls } from "../../core/rollout/affected-calls.js";
 import type { PartEvidence, StageEvidence } from "./stage-evidence.js";
 
@@ -11,8 +11,9 @@ export interface SamplesFigure {
 const namedMax = 5;
 
 /**
- * Each part of the change with members in the cohort needs its calls. A stage without members on any side that the
- * change is about has shown nothing. Before everyone gets the candidate, no part with live proxies may be unseen.
+ * Judges the samples of a stage. Each part of the change with members in the cohort needs calls. A stage without
+ * members on any affected side has shown nothing. Before everyone gets the candidate, no part with live proxies may be
+ * unseen.
  */
 export function judgeSamples(
   { parts }: Pick<StageEvidence, "parts">,
@@ -71,7 +72,10 @@ function renderSeen({ about, members, cohort, compared }: PartEvidence): string 
   return `${renderAbout(about)}: ${cohort.calls} judged by members, ${compared.calls} to compare with`;
 }
 
-/** Returns a text such as "calls to echo (test.Echo/Unary)", "calls to echo from front (test.Echo/Unary)" or "calls of front to echo (*)". */
+/**
+ * Returns a text such as "calls to echo (test.Echo/Unary)", "calls to echo from front (test.Echo/Unary)" or "calls of
+ * front to echo (*)".
+ */
 export function renderAbout({ side, service = "every service", methods, callers }: AffectedCalls): string {
   const what = renderSome(methods);
   const who = callers === undefined ? undefined : renderSome(callers);

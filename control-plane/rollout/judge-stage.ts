@@ -1,7 +1,7 @@
 /**
- * Whether a stage of a rollout has shown what its gates ask for. Pure. A gate fails on evidence and never on the
- * lack of it; without enough evidence it holds. Shares are compared service by service, since services differ in
- * what is normal for them, and by intervals: at least so much in the cohort against at most so much beside it.
+ * Judges whether a stage of a rollout has shown what its gates require. Pure. A gate fails on evidence and never on the
+ * lack of it; without enough evidence it holds. Shares are compared service by service, because services differ in what
+ * is normal for them, and by intervals: the lower bound in the cohort against the upper bound outside it.
  */
 import { type CallCounts, tookBoundsMs } from "../../core/model.js";
 import type { AffectedCalls } from "../../core/rollout/affected-calls.js";
@@ -31,19 +31,24 @@ export interface StageFacts {
   readonly nowMs: number;
   /** The time from which on this control plane has received heartbeats. */
   readonly hearingSinceMs: number;
-  /** The calls that the candidate may decide otherwise than the base; undefined: not known yet. */
+  /** The calls that the candidate may decide differently from the base; undefined: not known yet. */
   readonly affected: readonly AffectedCalls[] | undefined;
-  /** The share of a service's calls that the candidate is expected to refuse, 0 to 1; undefined: nothing tells it. */
+  /**
+   * The share of a service's calls that the candidate is expected to refuse, 0 to 1; undefined: there is no prediction.
+   */
   readonly predictedRefused?: PredictedShare | undefined;
 }
 
-/** A gate never fails on fewer bad calls than this. */
+/** The least number of bad calls on which a gate fails. */
 const badCallsMin = 5;
 const predictionsShownMax = 3;
-/** A fleet that has only begun to be heard is not all there: heartbeats come every few seconds. */
+/**
+ * The milliseconds after its start during which a control plane may not have heard the whole fleet, because heartbeats
+ * come every few seconds.
+ */
 const hearMs = 10_000;
 
-/** The result of every gate that is on. */
+/** Returns the result of every gate that is on. */
 export function judgeStage(facts: StageFacts): readonly GateFigure[] {
   const { plan, head, entries, affected, sinceMs } = facts;
   const { gates } = plan;
@@ -88,8 +93,8 @@ function judgeRejections({ plan }: StageFacts, { members }: StageEvidence): Gate
 }
 
 /**
- * Considers only heartbeats that were received after the bound: an earlier one does not show whether the proxy switched
- * in time.
+ * Judges the lag. Only heartbeats received after the bound count: an earlier one does not show whether the proxy
+ * switched in time.
  */
 function judgeLag({ plan, sinceMs }: StageFacts, { members, active }: StageEvidence): GateFigure {
   const { lagMs } = plan.gates;
@@ -169,7 +174,10 @@ function judgeLatency({ plan }: StageFacts, evidence: StageEvidence): GateFigure
   return { gate: "latency", outcome: "passes", text: texts.slice(0, 3).join("; ") || "nothing to compare yet" };
 }
 
-/** The bound of the class that the 99th percentile is in; undefined: there is none, or it is beyond all. */
+/**
+ * Returns the upper bound of the class that contains the 99th percentile; undefined: there are no calls, or it is above
+ * all bounds.
+ */
 function slowest(took: readonly number[]): number | undefined {
   const answered = took.reduce((all, count) => all + count, 0);
   if (answered === 0) return undefined;

@@ -8,10 +8,10 @@ import type { FleetEntry } from "../fleet/fleet-state.js";
 export const nobody: Cohort = { basisPoints: 0, proxyIds: [] };
 
 /**
- * The cohort of `stage`: everyone who was in it before, and who the stage adds. A number and a label are made names
- * of proxies that live now: those first that decide about calls the change is about (undefined: all alike), since the
- * others would show nothing, each such service in its turn, and else in the order of their places. A share takes in one
- * proxy of each part of the change that it would leave out, so that a stage of a small mesh shows something.
+ * Returns the cohort of `stage`: the one before, and the proxies that the stage adds. A number or a label selects named
+ * proxies that are live now: first those that decide about affected calls (undefined: all count), because the others
+ * would show nothing, in turns by service, and otherwise in the order of their places. A share also includes one proxy
+ * for each part of the change that it would leave out, so that a stage of a small mesh shows something.
  */
 export function growCohort(
   before: Cohort,

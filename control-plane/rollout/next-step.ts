@@ -1,6 +1,6 @@
 /**
- * What a rollout needs next, from the log, the fleet and the time alone: whoever asks gets the same answer, so any
- * control plane can go on where another one died, and two that drive at once only race for one append. Pure.
+ * Computes the next step of a rollout from the log, the fleet and the time alone. Everyone gets the same answer, so any
+ * control plane can continue where another one died, and two that drive at once only race for one append. Pure.
  */
 import type { StageOfRollout } from "../../core/rollout/rollout-model.js";
 import { holdOf } from "../../core/rollout/stages.js";
@@ -12,7 +12,10 @@ export type RolloutStep =
   | { readonly kind: "advance"; readonly stage: StageOfRollout; readonly figures: readonly GateFigure[] }
   | { readonly kind: "roll-back"; readonly reason: string; readonly figures: readonly GateFigure[] };
 
-/** A gate that fails rolls back at once, paused or not; the next stage begins when the hold is over and every gate passes. */
+/**
+ * Returns the next step. A gate that fails rolls back at once, even if the rollout is paused. The next stage begins
+ * when the hold is over and every gate passes.
+ */
 export function nextStep(facts: StageFacts): RolloutStep {
   const { plan, head, nowMs, sinceMs } = facts;
   const { rollout } = head.body;
@@ -30,7 +33,7 @@ export function nextStep(facts: StageFacts): RolloutStep {
   return { kind: "advance", stage, figures };
 }
 
-/** The stage that follows, whatever the gates say; undefined: there is none. */
+/** Returns the stage that follows, whatever the gates say; undefined: there is none. */
 export function stageAfter({ plan, head, entries, affected }: StageFacts): StageOfRollout | undefined {
   const { rollout } = head.body;
   const next = plan.stages[rollout.stage];

@@ -28,18 +28,18 @@ export interface RefusalPredictionsDeps {
 
 export interface RefusalPredictions {
   /**
-   * Makes the prediction for a plan, once; resolves after a few seconds at most, whatever it found, and never
-   * fails: what could not be read is tried again when it is called again.
+   * Makes the prediction for a plan, once. Resolves after a few seconds at most, whatever it found, and never fails.
+   * What could not be read is tried again at the next call.
    */
   prepare(plan: Signed<Rollout>, signal?: AbortSignal): Promise<void>;
   /**
-   * The expected share of refusals of a service's calls, 0 to 1; undefined, for them or altogether: nothing tells it. One
-   * that was told from few decisions, or from fewer than could not be decided, is none.
+   * Returns the expected share of refusals among a service's calls, 0 to 1; undefined: there is no prediction.
+   * Predictions from few decisions, or from fewer than could not be decided, are dropped.
    */
   of(plan: Signed<Rollout>): PredictedShare | undefined;
 }
 
-/** `about`: of these calls, as evidence has them; undefined: of all calls of the service. */
+/** `about`: only these calls, as in a stage's evidence; undefined: all calls of the service. */
 export type PredictedShare = (service: string, about?: AffectedCalls) => number | undefined;
 
 /**
@@ -55,7 +55,7 @@ const readMsMax = 5000;
 const samplesMin = 20;
 
 type Batches = Map<string, DecisionBatch[]>;
-/** By service: what was recorded, with the policy that decides it again. */
+/** The recorded decisions by service, with the policy that decides them again. */
 type Recorded = ReadonlyMap<string, { readonly batches: readonly DecisionBatch[]; readonly sides: ReplaySides }>;
 
 export function createRefusalPredictions(deps: RefusalPredictionsDeps): RefusalPredictions {
@@ -76,7 +76,7 @@ export function createRefusalPredictions(deps: RefusalPredictionsDeps): RefusalP
   };
 }
 
-/** Works each share out once: it is asked for at every look at a stage. */
+/** Computes each share once, because it is asked for at every look at a stage. */
 function sharesOf(recorded: Recorded, mesh: string): PredictedShare {
   const known = new Map<string, number | undefined>();
   return (service, about) => {
@@ -100,8 +100,9 @@ function shareOf(batches: readonly DecisionBatch[], sides: ReplaySides): number 
 }
 
 /**
- * The same population as a stage's evidence: calls that the candidate judges under a method that the rollout is about.
- * What was only counted counts as it arrived, and what names no caller or method cannot be attributed.
+ * Selects the calls that also count in a stage's evidence: those that the candidate judges under a method that the
+ * rollout affects. Counted refusals count under the method that arrived; those without a caller or method cannot be
+ * attributed.
  */
 function selectAbout(
   batch: DecisionBatch,
@@ -121,7 +122,7 @@ function selectAbout(
   };
 }
 
-/** The service of this mesh that an ID names; undefined: it is another's, or no ID. */
+/** Returns the service of this mesh that an ID names; undefined: the ID is of another mesh or malformed. */
 function callerName(caller: string, mesh: string): string | undefined {
   const prefix = `spiffe://${mesh}/service/`;
   return caller.startsWith(prefix) ? caller.slice(prefix.length) : undefined;
@@ -145,7 +146,7 @@ async function readRecorded(
     const own = before && (await load(before.body.snapshot));
     const sides: ReplaySides = {
       candidate: () => compiled,
-      own: (number) => (number === before?.body.number ? () => own : undefined), // limits that are unchanged
+      own: (number) => (number === before?.body.number ? () => own : undefined), // for limits that are unchanged
     };
     recorded.set(service, { batches, sides });
   }

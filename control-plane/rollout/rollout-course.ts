@@ -9,7 +9,7 @@ export type RolloutState = "running" | "paused" | "done" | "rolled-back" | "repl
 export interface RolloutCourse {
   readonly plan: Signed<Rollout>;
   readonly state: RolloutState;
-  /** The activations that are its stages, pauses included, oldest first. */
+  /** The activations of its stages, pauses included, oldest first. */
   readonly epochs: readonly Signed<Activation>[];
   /** The last of those. */
   readonly last: Signed<Activation> | undefined;
@@ -17,7 +17,7 @@ export interface RolloutCourse {
   readonly end: Signed<Activation> | undefined;
 }
 
-/** `activations`: the whole log, oldest first. */
+/** Returns the course of a rollout. `activations`: the whole log, oldest first. */
 export function courseOf(plan: Signed<Rollout>, activations: readonly Signed<Activation>[]): RolloutCourse {
   const epochs = activations.filter(({ body }) => body.rollout?.digest === plan.digest);
   const last = epochs.at(-1);
@@ -31,7 +31,7 @@ export function courseOf(plan: Signed<Rollout>, activations: readonly Signed<Act
   return { plan, state: back ? "rolled-back" : "replaced", epochs, last, end };
 }
 
-/** A rollout that is underway, for answers about the revision of the mesh, which is its base then. */
+/** A rollout that is underway, mentioned beside answers about the revision in force, which is then its base. */
 export interface RolloutBeside {
   readonly number: number;
   readonly candidate: number;
@@ -47,7 +47,7 @@ export function rolloutBeside(head: Signed<Activation> | undefined): RolloutBesi
   return { number: rollout.number, candidate, base: rollout.base.number, stage: rollout.stage };
 }
 
-/** The head of the activation log if a rollout runs or is paused there. */
+/** Returns the head of the activation log if a rollout is running or paused there. */
 export function stageHeadOf(head: Signed<Activation> | undefined): StageHead | undefined {
   const rollout: StageOfRollout | undefined = head?.body.rollout;
   if (head === undefined || rollout === undefined || !isUnderway(head.body)) return undefined;

@@ -1,7 +1,7 @@
 /**
- * Takes a rollout from stage to stage, and back where a gate fails. Everything it goes by is in the log and the
- * fleet, so any number of control planes may drive at once: each append names the head it follows, one wins, and
- * the others look again.
+ * Takes a rollout from stage to stage, and back if a gate fails. All its inputs are in the log and the fleet, so any
+ * number of control planes may drive at once: each append names the head that it follows, one succeeds, and the others
+ * look again.
  */
 import { isAshlarError, messageOf } from "../../core/errors.js";
 import { buildSpiffeId, type SpiffeId } from "../../core/identity.js";
@@ -21,7 +21,7 @@ export interface RolloutDriverDeps extends ActivatorDeps {
   /** The name of this control plane, the author of the records that it appends. */
   readonly name: string;
   readonly log: Logger;
-  /** undefined if no predictions are made. */
+  /** The predictions of refusals; undefined: none are made. */
   readonly predictions?: RefusalPredictions;
   readonly times: StageTimes;
 }
@@ -38,7 +38,7 @@ export function startRolloutDriver(deps: RolloutDriverDeps): () => Promise<void>
   };
 }
 
-/** Drives until `signal` aborts. */
+/** Drives rollouts until `signal` aborts. */
 async function runRolloutDriver(deps: RolloutDriverDeps, signal: AbortSignal): Promise<void> {
   const { clock, log } = deps;
   let said = "";
@@ -84,7 +84,7 @@ export function lookAtRollout(
 
 /**
  * Looks once, and appends what is needed. Fails as an append does: with `conflict` if somebody else was first. The
- * first look at a plan that asks for a prediction waits until it is made, a few seconds at most.
+ * first look at a plan that asks for a prediction waits for it, a few seconds at most.
  */
 export async function driveOnce(deps: RolloutDriverDeps, signal?: AbortSignal): Promise<void> {
   const running = stageHeadOf(deps.ledger.activations.head())?.body.rollout;

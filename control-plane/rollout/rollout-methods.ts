@@ -1,4 +1,4 @@
-/** The admin API's handlers about rollouts, and the messages of both ways. */
+/** The admin API's handlers about rollouts, and the conversion of their messages. */
 import { AshlarError, messageOf } from "../../core/errors.js";
 import { gatesDefault } from "../../core/rollout/gates.js";
 import { holdMsDefault, renderStage } from "../../core/rollout/stages.js";
@@ -51,7 +51,7 @@ export function rolloutMethods(deps: RolloutMethodsDeps): RolloutMethods {
   };
 }
 
-/** What is asked of an activation. Fails with `invalid_argument`. */
+/** Parses a request for an activation. Fails with `invalid_argument`. */
 export function parseActivateRequest(request: ActivateRevisionRequest): ActivateOptions {
   const { plan, ...options } = request;
   return { ...options, expectedEpoch: request.expectedEpoch, staged: plan && parsePlan(plan) };

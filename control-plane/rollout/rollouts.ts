@@ -1,4 +1,4 @@
-/** Rollouts for operators: look at them, pause, resume and abort the one that runs. */
+/** Rollouts for operators: shows them, and pauses, resumes or aborts the one that runs. */
 import { AshlarError } from "../../core/errors.js";
 import type { Activation, Signed } from "../../core/model.js";
 import { isInCohort } from "../../core/rollout/cohort.js";
@@ -14,33 +14,34 @@ import { courseOf, type RolloutCourse, stageHeadOf } from "./rollout-course.js";
 import { type LookDeps, lookAtRollout } from "./rollout-driver.js";
 import type { StageHead } from "./stage-evidence.js";
 
-/** A rollout with what this control plane sees of it now. */
+/** A rollout with what this control plane knows about it now. */
 export interface RolloutReport extends RolloutCourse {
   /** Set only while the rollout runs or is paused. */
   readonly step: RolloutStep | undefined;
-  /** The calls that its candidate may decide otherwise than its base, one line each; empty: none, or not known. */
+  /** The calls that its candidate may decide differently from its base, one line each; empty: none, or not known. */
   readonly about: readonly string[];
-  /** Live proxies of the cohort; 0 unless it runs or is paused. */
+  /** The number of live proxies in the cohort; 0 unless the rollout is running or paused. */
   readonly members: number;
 }
 
 export interface Rollouts {
-  /** The rollout with this number; 0: the one that runs, else the newest. Fails with `not_found`. */
+  /** Returns the rollout with this number; 0: the one that runs, otherwise the newest. Fails with `not_found`. */
   find(number: number): RolloutReport;
-  /** The rollout that runs or is paused. */
+  /** Returns the rollout that is running or paused. */
   running(): RolloutReport | undefined;
-  /** The newest first. */
+  /** Returns rollouts, the newest first. */
   list(limit: number): readonly RolloutReport[];
   /**
-   * Each is a new epoch, and fails with `stale` where no rollout runs, another one than `number` does (0: whichever),
-   * or it is paused, or runs, already; with `conflict` if somebody else was first.
+   * Pauses the rollout. Like `resume` and `abort`, this commits a new epoch. Fails with `stale` if no rollout runs, if
+   * another one than `number` does (0: any), or if it is already paused (or already running), and with `conflict` if
+   * somebody else was first.
    */
   pause(number: number, reason: string, caller: OperatorCaller): Promise<Signed<Activation>>;
   resume(number: number, reason: string, caller: OperatorCaller): Promise<Signed<Activation>>;
   abort(number: number, reason: string, caller: OperatorCaller): Promise<Signed<Activation>>;
   /**
-   * Begins the next stage now, without what the present one waits for. Fails with `stale` too while a gate fails: then
-   * it is rolled back.
+   * Begins the next stage now, without what the present one waits for. Also fails with `stale` while a gate fails,
+   * because the rollout is then rolled back.
    */
   advance(number: number, reason: string, caller: OperatorCaller): Promise<Signed<Activation>>;
 }
@@ -69,7 +70,8 @@ export function createRollouts(deps: ActivatorDeps & LookDeps): Rollouts {
     find,
     running: () => {
       const rollout = stageHeadOf(ledger.activations.head())?.body.rollout;
-      const plan = rollout && ledger.rollouts.find(rollout.number); // the plan may be read a moment after its first stage
+      // the plan may be read a moment after its first stage
+      const plan = rollout && ledger.rollouts.find(rollout.number);
       return plan === undefined || plan.digest !== rollout?.digest
         ? undefined
         : report(courseOf(plan, ledger.activations.list()));

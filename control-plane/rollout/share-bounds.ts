@@ -1,10 +1,10 @@
 /**
- * What may be said of a share after so many samples: Wilson's score interval, about 95 % (two standard
- * deviations), which stays sane where samples are few or the share is near nothing or all. Pure.
+ * Bounds of a share after a number of samples: Wilson's score interval at about 95 % (two standard deviations), which
+ * stays sensible for few samples and for shares near 0 or 1. Pure.
  */
 const deviations = 2;
 
-/** The least that the share is likely to be; 0 without samples. */
+/** Returns the lower bound of the share; 0 without samples. */
 export function lowerShare(hits: number, samples: number): number {
   return samples <= 0 ? 0 : Math.max(0, middle(hits, samples) - margin(hits, samples));
 }

@@ -18,7 +18,7 @@ import type { FleetEntry } from "../fleet/fleet-state.js";
 export type StageHead = Signed<Activation> & { readonly body: Activation & { readonly rollout: StageOfRollout } };
 
 export interface StageEvidence {
-  /** Live members of the cohort. */
+  /** The live members of the cohort. */
   readonly members: readonly FleetEntry[];
   /** The members that evaluate the candidate by this epoch. */
   readonly active: readonly FleetEntry[];
@@ -28,14 +28,14 @@ export interface StageEvidence {
   readonly parts: readonly PartEvidence[] | undefined;
 }
 
-/** The counts of the affected calls. */
+/** The counts of one part of the affected calls. */
 export interface PartEvidence {
   readonly about: AffectedCalls;
-  /** Live proxies that decide about such calls; 0 also where no live proxy makes any. */
+  /** The number of live proxies that decide about such calls; 0 also if no live proxy makes any. */
   readonly deciding: number;
   /** Members of the cohort among them that evaluate the candidate. */
   readonly members: readonly FleetEntry[];
-  /** Members whose version does not tell calls by method, or by caller where that is asked for. */
+  /** Members whose version does not count calls by method, or by caller where that is needed. */
   readonly untold: readonly FleetEntry[];
   readonly cohort: CallCounts;
   readonly compared: CallCounts;
@@ -48,11 +48,17 @@ export interface ServiceEvidence {
   readonly service: string;
   readonly about: AffectedCalls;
   readonly cohort: CallCounts;
-  /** What the service's proxies on the base counted; where those are too few, also what members counted under the base before. */
+  /**
+   * What the service's proxies counted on the base; if that is too little, also what members counted under the base
+   * before.
+   */
   readonly compared: CallCounts;
 }
 
-/** `samples`: calls that are enough to compare with. `sinceMs`: when the stage began, by the clock of `entries`. */
+/**
+ * Gathers the evidence. `samples`: the number of calls that are enough for comparison. `sinceMs`: when the stage began,
+ * on the clock of `entries`.
+ */
 export function gatherEvidence(
   entries: readonly FleetEntry[],
   head: StageHead,
@@ -108,7 +114,7 @@ function gatherPart(about: AffectedCalls, sides: Sides, samples: number): PartEv
   };
 }
 
-/** Whether the counts tell apart what the change is about. */
+/** Returns whether the counts are detailed enough for the affected calls. */
 function tells({ side, callers }: AffectedCalls, { methods }: CallCounts): boolean {
   if (methods === undefined || side === "caller" || callers === undefined) return methods !== undefined;
   return methods.every(({ outbound, caller }) => outbound || caller !== undefined);
@@ -123,7 +129,7 @@ function select(about: AffectedCalls, counts: CallCounts | undefined): CallCount
   return total((counts?.methods ?? []).filter(isAbout));
 }
 
-/** Returns whether the proxy's counts are of this epoch, under the revision that the epoch has for it. */
+/** Returns whether the proxy's counts belong to this epoch, under the revision that the epoch gives it. */
 function isAt(heartbeat: Heartbeat, { body }: Signed<Activation>): boolean {
   return (
     heartbeat.evaluatingEpoch === body.epoch &&

@@ -1,4 +1,4 @@
-/** Measures since when a stage is the head, without trusting the clock of the control plane that appended it. */
+/** Measures since when a stage has been the head, without trusting the clock of the control plane that appended it. */
 import type { Activation, Signed } from "../../core/model.js";
 import type { Clock } from "../../runtime/clock.js";
 import { steadyTime } from "../../runtime/steady-time.js";
@@ -16,14 +16,15 @@ export class StageTimes {
     this.#startedMs = this.#steadyMs();
   }
 
-  /** Since when this control plane has heard the fleet, by its clock as it is set now. */
+  /** Since when this control plane has heard the fleet, on the present wall clock. */
   get hearingSinceMs(): number {
     return this.#byClock(this.#startedMs);
   }
 
   /**
-   * Call it whenever the head is looked at: a head that was not there before began when it is first seen. One that was
-   * there at the first look began when it says, but not later than now. The time is by the clock as it is set now.
+   * Returns since when `head` has been the head, on the present wall clock. Call it at every look. A head that was not
+   * there before began when it is first seen; one that was there at the first look began when it states, and not later
+   * than now.
    */
   sinceMs(head: Pick<Signed<Activation>, "digest" | "body"> | undefined): number {
     const nowMs = this.#steadyMs();

@@ -1,4 +1,4 @@
-/** The admin API's handlers about a candidate that is asked beside the active revision. */
+/** The admin API's handlers about a candidate that is evaluated beside the active revision. */
 import type { AdminServiceService, ShadowInfo } from "../../proto/gen/ashlar/v1/admin.js";
 import type { Implementation } from "../../runtime/grpc-handlers.js";
 import { renderActivation } from "../admin/admin-messages.js";

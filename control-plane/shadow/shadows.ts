@@ -1,4 +1,7 @@
-/** A candidate beside the active revision: begun and ended by operators as an epoch, and summed up from heartbeats. */
+/**
+ * A candidate beside the active revision: operators begin and end it as an epoch, and its counts are summed from
+ * heartbeats.
+ */
 import { AshlarError } from "../../core/errors.js";
 import type { Activation, Heartbeat, Signed } from "../../core/model.js";
 import { revisionInForce } from "../../core/rollout/cohort.js";
@@ -16,18 +19,18 @@ import { audited } from "../audit/audit-trail.js";
 import { stageHeadOf } from "../rollout/rollout-course.js";
 import { findRevision } from "../store/find-revision.js";
 
-/** What live proxies of one service counted since the shadow began. */
+/** What the live proxies of one service counted since the shadow began. */
 export interface ShadowOfService {
   readonly service: string;
-  /** Proxies that hold the candidate and ask it. */
+  /** The number of proxies that hold the candidate and evaluate it. */
   readonly running: number;
-  /** Ids of those that do not, sorted. */
+  /** The ids of the proxies that do not, sorted. */
   readonly missing: readonly string[];
   readonly same: number;
   readonly wouldDeny: number;
   readonly wouldAllow: number;
   readonly errors: number;
-  /** Most frequent first, at most 20. */
+  /** The most frequent pairs first, at most 20. */
   readonly flips: readonly ShadowFlips[];
 }
 
@@ -40,9 +43,9 @@ export interface ShadowReport {
 
 export interface Shadows {
   /**
-   * Commits an epoch under which `revision` is asked beside the active one; another shadow that runs is replaced.
-   * Fails with `not_found`, with `stale` if nothing or this very revision is active, or a rollout runs; with
-   * `invalid_argument` for a share that is none, and with `conflict` if somebody else was first.
+   * Commits an epoch under which `revision` is evaluated beside the active one; a running shadow is replaced. Fails
+   * with `not_found`; with `stale` if nothing or this very revision is active, or a rollout runs; with
+   * `invalid_argument` for an invalid share; and with `conflict` if somebody else was first.
    */
   start(
     revision: number,
@@ -50,7 +53,7 @@ export interface Shadows {
     reason: string,
     caller: OperatorCaller,
   ): Promise<Signed<Activation>>;
-  /** Commits an epoch without it. Fails with `stale` if no shadow runs, `conflict` as `start` does. */
+  /** Commits an epoch without a shadow. Fails with `stale` if no shadow runs, and with `conflict` as `start` does. */
   stop(reason: string, caller: OperatorCaller): Promise<Signed<Activation>>;
   report(): ShadowReport;
 }
@@ -114,7 +117,7 @@ async function stop(deps: ActivatorDeps, reason: string, caller: OperatorCaller)
   return commit(deps, head, undefined, `shadow of revision ${head.body.shadow.number} ends`, reason, caller);
 }
 
-/** An epoch under the same revision. */
+/** Commits an epoch with the same revision. */
 async function commit(
   deps: ActivatorDeps,
   head: Signed<Activation>,

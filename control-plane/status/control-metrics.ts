@@ -1,4 +1,6 @@
-/** The metrics of a control plane: what it did since its start, and the state of the mesh as `ashlar status` tells it. */
+/**
+ * The metrics of a control plane: what it did since its start, and the state of the mesh that `ashlar status` shows.
+ */
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { Counter, Gauge, Histogram, Registry } from "../../runtime/metric-kinds.js";
 import { linesOf, type MetricsFormat, type MetricsText, writeInTurns } from "../../runtime/metrics-text.js";
@@ -18,32 +20,32 @@ export interface MeshFigures {
   readonly behind: number;
   readonly rejected: number;
   readonly problems: readonly string[];
-  /** How many instances some caller cannot connect to. */
+  /** The number of instances that some caller cannot connect to. */
   readonly outOfReach: number;
-  /** How many instances some caller has ejected. */
+  /** The number of instances that some caller has ejected. */
   readonly ejected: number;
-  /** The stage of the rollout that is underway, from 1 on; 0: none is. */
+  /** The stage of the rollout that is underway, from 1; 0: there is none. */
   readonly rolloutStage: number;
-  /** Milliseconds that each proxy took from the activation in force to its switch. */
+  /** The milliseconds that each proxy took from the activation in force to its switch. */
   readonly switchMs: readonly number[];
 }
 
 export interface ControlMetricsSources {
   mesh(): Promise<MeshFigures>;
-  /** The join listeners of the mesh that this control plane knows, its own among them. */
+  /** Returns the number of join listeners that this control plane knows, its own included. */
   controlPlanes(): number;
-  /** How many of them have said nothing for 15 s. */
+  /** Returns how many of them have said nothing for 15 s. */
   controlPlanesSilent(): number;
-  /** How many of the NATS servers that it was told have not answered for 15 s. */
+  /** Returns how many of the given NATS servers have not answered for 15 s. */
   natsServersSilent(): number;
   isNatsConnected(): boolean;
   journals(): readonly JournalFigures[];
 }
 
 export interface ControlMetrics {
-  /** The same trail, whose entries are counted. */
+  /** Returns a trail that records to `trail` and counts its entries. */
   counted(trail: AuditTrail): AuditTrail;
-  /** A proxy held a revision compiled so many milliseconds after it was published. */
+  /** Notes how many milliseconds after its publication a proxy held a revision compiled. */
   prepared(tookMs: number): void;
   render(sources: ControlMetricsSources, format: MetricsFormat): Promise<MetricsText>;
 }
@@ -158,7 +160,7 @@ class MeshGauges {
   }
 }
 
-/** One series a journal: there are few services that have one. */
+/** One series for each journal, because few services have one. */
 class JournalGauges {
   readonly #all: readonly (readonly [Gauge<"service">, keyof Omit<JournalFigures, "service">])[];
 

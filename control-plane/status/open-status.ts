@@ -1,4 +1,4 @@
-/** Serves a control plane's health and metrics where `--status` says. */
+/** Serves a control plane's health and metrics on the address of `--status`. */
 import type { HostPort } from "../../runtime/config.js";
 import { openStatusServer, type StatusServer } from "../../runtime/status-server.js";
 import { type MeshStatusDeps, meshStatus } from "../fleet/mesh-status.js";
@@ -17,7 +17,7 @@ export interface ControlStatusDeps extends MeshStatusDeps {
   readonly natsServers: { readonly silent: number };
 }
 
-/** Fails with `unavailable` if the port is taken. */
+/** Opens the status server. Fails with `unavailable` if the port is taken. */
 export async function openControlStatus(deps: ControlStatusDeps, wanted: HostPort): Promise<StatusServer> {
   const { ledger, bus, members, metrics, planes, natsServers } = deps;
   const sources = {

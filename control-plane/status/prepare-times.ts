@@ -1,4 +1,4 @@
-/** How long each live proxy takes from the publishing of a revision until it holds it compiled. */
+/** Measures how long each live proxy takes from the publication of a revision until it holds it compiled. */
 import type { Digest } from "../../core/digest.js";
 import type { Revision } from "../../core/model.js";
 import type { FleetView } from "../fleet/fleet-loop.js";
@@ -8,11 +8,11 @@ export interface PrepareTimesDeps {
   readonly revisions: Pick<RecordLog<Revision>, "onRecord" | "head">;
   readonly fleet: Pick<FleetView, "live" | "onChange">;
   readonly monotonicMs: () => number;
-  /** A proxy told that it holds a revision, so many milliseconds after that was published. */
+  /** Called when a proxy reports that it holds a revision, with the milliseconds since its publication. */
   readonly prepared: (tookMs: number) => void;
 }
 
-/** Revisions whose proxies are waited for: a proxy says of at most 16 that it holds them. */
+/** The most revisions that are measured at once; a proxy reports at most 16 that it holds. */
 const revisionsMax = 16;
 
 /** Follows the fleet; returns a function that ends it. */

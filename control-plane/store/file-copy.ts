@@ -1,4 +1,4 @@
-/** A control plane's own copy of what is committed: it outlives the loss of NATS. */
+/** A control plane's own copy of what is committed, which survives the loss of NATS. */
 import { createHash } from "node:crypto";
 import { type FileHandle, mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -6,19 +6,22 @@ import { type Digest, digestOf, parseDigest } from "../../core/digest.js";
 import { diskError } from "../../runtime/disk-fault.js";
 import { replaceDurably, syncFolder, temporarySuffix } from "../../runtime/durable-file.js";
 
-const headBytes = 8; // length, then the first bytes of the SHA-256: tells a torn tail from a record
+const headBytes = 8; // the length and the first bytes of the SHA-256, which tell a torn tail from a record
 const recordBytesMax = 2 * 1024 * 1024;
 
 const checksum = (bytes: Uint8Array): Buffer => createHash("sha256").update(bytes).digest().subarray(0, 4);
 
 /**
- * An append-only file of records. Each append is on disk when it resolves. One that fails (`unavailable`) leaves nothing
- * behind: what it wrote is cut off before the next one.
+ * An append-only file of records. Each append is on disk when it resolves. An append that fails (`unavailable`) leaves
+ * nothing behind: what it wrote is cut off before the next one.
  */
 export interface FileLog {
   /** The records in the file when it was opened, in order. */
   readonly records: readonly Uint8Array[];
-  /** undefined: the file was whole. A torn tail (a crash while appending) is cut off and is no damage. */
+  /**
+   * What is damaged in the file; undefined: nothing. A torn tail (a crash during an append) is cut off and is no
+   * damage.
+   */
   readonly damage: string | undefined;
   append(bytes: Uint8Array): Promise<void>;
   close(): Promise<void>;
@@ -57,7 +60,7 @@ export async function readFileLog(file: string): Promise<readonly Uint8Array[]> 
   return parseFileLog(await readFile(file)).records;
 }
 
-/** The bytes of a file with these records. */
+/** Returns the bytes of a file with these records. */
 export function encodeFileLog(records: readonly Uint8Array[]): Uint8Array {
   return Buffer.concat(records.map(encodeRecord));
 }
@@ -69,13 +72,13 @@ function encodeRecord(bytes: Uint8Array): Buffer {
   return Buffer.concat([head, bytes]);
 }
 
-/** Appends that come while one is being written are written together, with one sync. */
+/** Appends that arrive while one is being written are written together, with one sync. */
 class Appender {
   readonly #file: string;
   readonly #handle: FileHandle;
   /** The end of the last append that is on disk, in bytes. */
   #end: number;
-  /** Whether an append that failed may have left something behind `#end`: what came after it would be lost with it. */
+  /** Whether a failed append may have left bytes behind `#end`; later appends would be lost with them. */
   #torn = false;
   #waiting: Buffer[] = [];
   #next: Promise<void> | undefined;
@@ -111,7 +114,7 @@ class Appender {
       this.#torn = false;
       this.#end += batch.length;
     } catch (cause) {
-      await this.#cut().catch(() => {}); // frees the space; a failure here is retried before the next append
+      await this.#cut().catch(() => {}); // this frees the space; a failure here is retried before the next append
       throw diskError("write", this.#file, cause);
     }
   }
@@ -122,7 +125,7 @@ class Appender {
   }
 }
 
-/** The whole records of a file, where they end, and whether only an unfinished append follows. */
+/** Returns the complete records of a file, where they end, and whether only an unfinished append follows. */
 export function parseFileLog(content: Buffer): { records: Uint8Array[]; end: number; torn: boolean } {
   const records: Uint8Array[] = [];
   let at = 0;
@@ -144,9 +147,9 @@ export function parseFileLog(content: Buffer): { records: Uint8Array[]; end: num
 /** A folder with a file for each content, named by its SHA-256. */
 export interface BlobFolder {
   put(bytes: Uint8Array): Promise<Digest>;
-  /** The bytes, checked; undefined if they are not there or damaged. */
+  /** Returns the bytes, checked by digest; undefined if they are missing or damaged. */
   get(digest: Digest): Promise<Uint8Array | undefined>;
-  /** Returns whether it was put here, or found when the folder was opened. */
+  /** Returns whether the content was put here, or was found when the folder was opened. */
   has(digest: Digest): boolean;
   list(): Promise<readonly Digest[]>;
 }

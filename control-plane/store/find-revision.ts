@@ -2,7 +2,7 @@ import { AshlarError } from "../../core/errors.js";
 import type { Revision, Signed } from "../../core/model.js";
 import type { Ledger } from "./ledger.js";
 
-/** The revision with this number; fails with `not_found` and says what there is. */
+/** Returns the revision with this number. Fails with `not_found` and says which numbers exist. */
 export function findRevision(ledger: Pick<Ledger, "revisions">, number: number): Signed<Revision> {
   const revision = ledger.revisions.find(number);
   if (revision !== undefined) return revision;

@@ -71,12 +71,15 @@ export class IndexedLog<Body> {
     return this.rivals.settle(act);
   }
 
-  /** Judges what contested a number before the last start, once the log's own records are known; returns what became visible. */
+  /**
+   * Judges the records that contested a number before the last start, once the log's own records are known. Returns the
+   * records that became visible.
+   */
   protected offerRivals(): readonly Signed<Body>[] {
     return this.rivals.records.flatMap((bytes) => this.#adopted(bytes));
   }
 
-  /** Judges records that came back; returns what became visible. */
+  /** Judges records that came back. Returns the records that became visible. */
   protected async takeBack(records: readonly Uint8Array[]): Promise<Signed<Body>[]> {
     const adopted = records.flatMap((bytes) => (isOfOtherLog(this.law, bytes) ? [] : this.#adopted(bytes)));
     await this.rivals.note();

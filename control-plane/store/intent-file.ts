@@ -1,7 +1,7 @@
 /**
  * The record that a log is about to append, on disk before it is sent: a crash in between must not leave proxies with a
- * record that nobody else has. The file is kept open and written in place, since whoever activates waits for it: one
- * write and one fdatasync in place of a new file, its fsync, a rename and the folder's fsync.
+ * record that nobody else has. The file is kept open and written in place, because an activating operator waits for it:
+ * one write and one fdatasync instead of a new file, its fsync, a rename and the folder's fsync.
  */
 import { type FileHandle, open, readFile } from "node:fs/promises";
 import { dirname } from "node:path";
@@ -12,19 +12,22 @@ import { encodeFileLog, parseFileLog } from "./file-copy.js";
 export interface IntentFile {
   /** The record that was written and not cleared; undefined if there is none or it is incomplete. */
   readonly pending: Uint8Array | undefined;
-  /** On disk when it resolves; replaces what is pending. One at a time. Fails with `unavailable`. */
+  /**
+   * Writes a record, which is on disk when this resolves, in place of the pending one. One call at a time. Fails with
+   * `unavailable`.
+   */
   write(bytes: Uint8Array): Promise<void>;
-  /** Nothing is pending any more. Power loss may bring it back; a record that was appended or overtaken is then refused. */
+  /** Clears the pending record. A power loss may bring it back; if it was appended or overtaken, it is then refused. */
   clear(): Promise<void>;
   close(): Promise<void>;
 }
 
 const roomBytes = 16 * 1024;
 const headBytes = 8;
-/** The beginning of every record. Earlier versions wrote a record alone into the file. */
+/** The first characters of every record. Earlier versions wrote only the record into the file. */
 const recordStart = "eyJ";
 
-/** Opens the file or makes it. */
+/** Opens the file, or creates it. */
 export async function openIntentFile(file: string): Promise<IntentFile> {
   const content = await readFile(file).catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return undefined;
@@ -36,7 +39,8 @@ export async function openIntentFile(file: string): Promise<IntentFile> {
   let handle: FileHandle | undefined;
   try {
     handle = await open(file, content === undefined ? "wx+" : "r+", 0o600);
-    if (size < roomBytes && !isBare) await writeAll(handle, Buffer.alloc(roomBytes - size), size); // later only content changes
+    // from now on only the content changes
+    if (size < roomBytes && !isBare) await writeAll(handle, Buffer.alloc(roomBytes - size), size);
     await handle.sync();
     await syncFolder(dirname(file));
     return new OpenIntent(file, handle, pending && new Uint8Array(pending));

@@ -1,4 +1,4 @@
-/** Units and snapshot lists: a write-once stream and this control plane's own copy. */
+/** Units and snapshot lists: a write-once stream, and this control plane's own copy. */
 import { type Digest, digestOf } from "../../core/digest.js";
 import { AshlarError, isAshlarError } from "../../core/errors.js";
 import { blobChunkBytesMax, blobChunksHeader, blobStream, blobSubject } from "../../core/wire/subjects.js";
@@ -28,7 +28,9 @@ export class JetStreamBlobs implements BlobStore {
     return digest;
   }
 
-  /** Chunk 0, which says how many there are, goes last: who finds it finds the others. */
+  /**
+   * Sends the chunks. Chunk 0, which states their number, is sent last, so that a reader who finds it finds the others.
+   */
   async #send(digest: Digest, bytes: Uint8Array): Promise<void> {
     const chunks = Math.max(1, Math.ceil(bytes.length / blobChunkBytesMax));
     for (let chunk = chunks - 1; chunk >= 0; chunk -= 1) {
@@ -76,7 +78,7 @@ export class JetStreamBlobs implements BlobStore {
     return digestOf(bytes) === digest ? bytes : undefined;
   }
 
-  /** Stores again what the own copy has and the stream lacks; returns how many blobs that were. */
+  /** Stores again what the own copy has and the stream lacks. Returns the number of these blobs. */
   async heal(): Promise<number> {
     const digests = [...(await this.#copy.list())];
     let healed = 0;

@@ -17,12 +17,12 @@ import type { LogKeys } from "./log-keys.js";
 import { activationLaw, revisionLaw, rolloutLaw, trustLaw } from "./log-laws.js";
 
 export interface LedgerOptions {
-  /** The connection with the daily credential. The streams exist already (`bootstrapStreams`). */
+  /** The connection with the everyday credential. The streams exist already (`bootstrapStreams`). */
   readonly bus: Bus;
-  /** The own copy; made if it is not there. One control plane at a time uses it. */
+  /** The folder of the own copy, which is created if it is missing. Only one control plane at a time may use it. */
   readonly dir: string;
   readonly mesh: string;
-  /** The Ed25519 public key of the mesh's root, 32 bytes: it signs trust records. */
+  /** The Ed25519 public key of the mesh's root, 32 bytes, which verifies trust records. */
   readonly trustRoot: Uint8Array;
   readonly log: Logger;
   readonly clock?: Clock;
@@ -35,8 +35,8 @@ export interface LedgerOptions {
 const healMs = 30_000;
 
 /**
- * Opens the ledger: waits for NATS, takes the longer of stream and own copy of each log, and appends byte for
- * byte what a stream lacks. Fails with `unavailable` if NATS cannot be read.
+ * Opens the ledger: waits for NATS, takes the longer one of the stream and the own copy of each log, and appends byte
+ * for byte what a stream lacks. Fails with `unavailable` if NATS cannot be read.
  */
 export async function openLedger(options: LedgerOptions): Promise<Ledger> {
   const { bus, dir, mesh, log, clock = systemClock, recreateStreams } = options;
@@ -105,7 +105,7 @@ interface KeepDeps {
   readonly signal: AbortSignal;
 }
 
-/** Looks now and then whether the stream of blobs is still the same, and fills a new one from the own copy. */
+/** Checks at intervals whether the stream of blobs is still the same, and fills a new one from the own copy. */
 async function keepBlobs(deps: KeepDeps, tell: (trouble: string | undefined) => void): Promise<void> {
   const { bus, blobs, clock, log, signal } = deps;
   let created: string | undefined;

@@ -86,7 +86,7 @@ export class JetStreamLog<Body> extends IndexedLog<Body> implements RecordLog<Bo
     return this.#copy.addAll(this.index.list());
   }
 
-  /** What was acknowledged is on the own disk, in the copy or as the intent: no second one is appended before it is copied. */
+  /** Fails unless everything acknowledged is on the own disk: nothing more is appended before it is copied. */
   async #requireCopy(): Promise<void> {
     if (this.#copy.trouble !== undefined) await this.#copyHistory();
     if (this.#copy.trouble !== undefined) throw this.#copy.trouble;
@@ -134,7 +134,7 @@ export class JetStreamLog<Body> extends IndexedLog<Body> implements RecordLog<Bo
     this.#trouble = undefined;
   }
 
-  /** Whether the stream gives a record that it did not give: its store was put right, or its leader was behind. */
+  /** Whether the stream gives a record that it did not: its store was repaired, or its leader was behind. */
   async #givesAgain(): Promise<boolean> {
     const { firstMissing: sequence, stream } = this.#view;
     return sequence !== undefined && (await this.#deps.bus.leaderGet(stream, { sequence })) !== undefined;
@@ -168,7 +168,7 @@ export class JetStreamLog<Body> extends IndexedLog<Body> implements RecordLog<Bo
     if (why !== undefined) this.#deps.log.error("a stream lost records", { why });
   }
 
-  /** A record that the stream holds, at `sequence` if it gives it: judged, copied to disk, then told. */
+  /** Judges a record that the stream holds, at `sequence` if it gives it; copies it to disk, then announces it. */
   async #take(bytes: Uint8Array, sequence: number | undefined): Promise<void> {
     const digest = digestOf(bytes);
     if (isOfOtherLog(this.law, bytes)) {
@@ -181,12 +181,12 @@ export class JetStreamLog<Body> extends IndexedLog<Body> implements RecordLog<Bo
       this.#deps.log.error("an invalid record is skipped", { stream: this.law.name, why: offered.why });
       return;
     }
-    // the own copy vouches for what it holds, so what only a dropped key signed must not get there
+    // the own copy counts as verified, so a record that only a dropped key signed must not get there
     if (offered.kind === "adopted" || offered.kind === "kept") await this.#copy.add({ digest, bytes });
     if (offered.kind === "adopted") this.tell(offered.records);
   }
 
-  /** Appends, byte for byte, the history that the stream lacks; and an own append whose outcome was never learnt. */
+  /** Appends, byte for byte, the history that the stream lacks, and an own append whose outcome is not known. */
   async #restore(): Promise<void> {
     const lacking = this.index.list().filter((record) => !this.#view.has(record.digest));
     const intent = this.#intent.pending;
@@ -202,8 +202,8 @@ export class JetStreamLog<Body> extends IndexedLog<Body> implements RecordLog<Bo
   }
 
   /**
-   * An append that was cut short by a crash is completed at the next start, if it still fits: proxies may have
-   * seen it before its stream was lost. One that failed while this runs is not: its caller was told so.
+   * Completes an append that a crash cut short, if it still fits: proxies may have seen it before its stream was lost.
+   * An append that fails while this process runs is not completed, because its caller was told so.
    */
   async #settle(bytes: Uint8Array): Promise<void> {
     const next = this.#started ? undefined : this.index.preview(bytes);
@@ -223,14 +223,14 @@ export class JetStreamLog<Body> extends IndexedLog<Body> implements RecordLog<Bo
     });
   }
 
-  /** Goes on past what is lost, and has that on disk before anything is built on it. */
+  /** Continues past what is lost, and stores that on disk before anything is built on it. */
   async #beginAhead(): Promise<readonly Signed<Body>[]> {
     const begun = this.index.beginAhead();
     if (begun.length > 0) await this.#begins.save(this.index.begins);
     return begun;
   }
 
-  /** Readers take the last record of a stream for the head: after older ones were put back it has to be that again. */
+  /** Appends the head again after older records: readers take the last record of a stream for the head. */
   async #repeatHead(restored: readonly Signed<Body>[]): Promise<void> {
     const head = this.head();
     if (head === undefined || restored.length === 0 || restored.includes(head) || this.#view.keepsNothing) return;
@@ -256,13 +256,13 @@ export class JetStreamLog<Body> extends IndexedLog<Body> implements RecordLog<Bo
           throw error;
         }
       }
-      // a record that the copy lacks stays there, so that it is on this disk; a disk that fails now fails the next append
+      // a record that the copy lacks stays on this disk; a disk that fails now fails the next append
       if (this.#copy.trouble === undefined) await this.#intent.clear().catch(() => {});
       if (this.find(key)?.digest !== next.digest) throw conflictAt(this.law, this.head(), key);
     });
   }
 
-  /** Compare-and-set on the stream's last sequence; reads what came in between and tries again while `stillWanted`. */
+  /** Appends by compare-and-set on the last sequence; reads what came in between, and repeats while `stillWanted`. */
   async #commit(key: number, bytes: Uint8Array, stillWanted: () => boolean = () => true): Promise<void> {
     const { bus } = this.#deps;
     const digest = digestOf(bytes);
@@ -270,7 +270,7 @@ export class JetStreamLog<Body> extends IndexedLog<Body> implements RecordLog<Bo
       try {
         const expectLastSequence = this.#view.lastSequence;
         const sequence = await bus.append(this.law.subjectOf(key), bytes, { expectLastSequence });
-        // a store that lost records may lose this one too, which it has acknowledged
+        // a store that lost records may also lose this one, which it has acknowledged
         const given = this.#view.missing === 0 || (await bus.leaderGet(this.#view.stream, { sequence })) !== undefined;
         if (!given) this.#view.lostAtOnce(digest, sequence);
         await this.#take(bytes, given ? sequence : undefined);

@@ -7,7 +7,7 @@ import { replaceDurably } from "../../runtime/durable-file.js";
 export interface LogBegins {
   /** Digests of the records at which history begins although the record before is missing. */
   readonly known: readonly Digest[];
-  /** The entry is on disk when this resolves. */
+  /** Stores the digests, which are on disk when this resolves. */
   save(begins: readonly Digest[]): Promise<void>;
 }
 

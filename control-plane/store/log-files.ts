@@ -1,4 +1,4 @@
-/** What a log has on this control plane's own disk. */
+/** The files of a log on this control plane's own disk. */
 import { join } from "node:path";
 import { type FileLog, openFileLog } from "./file-copy.js";
 import { type IntentFile, openIntentFile } from "./intent-file.js";

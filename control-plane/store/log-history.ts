@@ -1,7 +1,7 @@
-/** The records of a log by number, with gaps where it lost some. Pure. */
+/** The records of a log by number, with gaps where records are lost. Pure. */
 import type { Signed } from "../../core/model.js";
 
-/** Numbers of records that are lost, both included. */
+/** A range of numbers whose records are lost, both ends included. */
 export interface MissingRange {
   readonly from: number;
   readonly to: number;
@@ -28,18 +28,18 @@ export class LogHistory<Body> {
     return this.#records.get(key);
   }
 
-  /** Oldest first; not changed afterwards. */
+  /** Returns the records, oldest first. The array is not changed afterwards. */
   list(): readonly Signed<Body>[] {
     this.#view ??= Object.freeze([...this.#records.values()]);
     return this.#view;
   }
 
-  /** Numbers below the head that there is no record of, lowest first. */
+  /** Returns the ranges below the head that have no record, lowest first. */
   gaps(): readonly MissingRange[] {
     return this.#gaps;
   }
 
-  /** Puts a chain of records behind everything below its first; returns the records that it replaced. */
+  /** Puts a chain of records behind everything below its first one. Returns the records that it replaced. */
   extend(chain: readonly Signed<Body>[]): readonly Signed<Body>[] {
     const [first, last] = [chain[0], chain.at(-1)];
     if (first === undefined || last === undefined) return [];
@@ -63,7 +63,7 @@ export class LogHistory<Body> {
     this.#findGaps();
   }
 
-  /** Takes a record below the head out: it is of a branch that is not history. */
+  /** Removes a record below the head that belongs to a branch outside the history. */
   remove(key: number): void {
     if (key >= this.#headKey || !this.#records.delete(key)) return;
     this.#view = undefined;

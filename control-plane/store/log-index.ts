@@ -1,4 +1,4 @@
-/** The pure part of a log: which of the records that were found make up its history. */
+/** The pure part of a log: decides which of the found records form its history. */
 import { type Digest, digestOf } from "../../core/digest.js";
 import type { Signed } from "../../core/model.js";
 import type { KeySet } from "../../core/signature.js";
@@ -7,27 +7,26 @@ import { type Judged, judgeUnder, type LogKeys, noKeys, type Offered } from "./l
 import type { LogLaw } from "./log-laws.js";
 import { renderLogProblems } from "./log-problems.js";
 
-const unknownMax = 10_000; // of either kind: records that are not ours to keep must not fill memory
+const unknownMax = 10_000; // of either kind, so that records that are not kept cannot fill memory
 
 /**
- * The history is the chain that leads to the highest record signed by a current key. Of two records of one number the
- * one that came first is history, as the link for whoever writes next, until a higher record leads to the other one. The
- * record that is not history is a rival of the one that is: an operator chooses (decision 0031).
- *
- * A log that lost records has gaps: it goes on from a record that it was told to begin at (decision 0014), and
- * what comes back of the records before is taken by the digest that the record after it names.
+ * The history is the chain that leads to the highest record signed by a current key. Of two records with the same
+ * number the first one that arrived is history, because the next writer links to it, until a higher record leads to the
+ * other one. The record outside the history is a rival: an operator chooses (decision 0031).
+ * A log that lost records has gaps. It continues from a record that it was told to begin at (decision 0014). Earlier
+ * records that come back are accepted by the digest that the record after them names.
  */
 export class LogIndex<Body> {
   readonly #law: LogLaw<Body>;
   readonly #mesh: string;
   #keys: LogKeys = noKeys;
   readonly #history: LogHistory<Body>;
-  readonly #begins: Set<Digest>; // records that history begins at, without the one before
+  readonly #begins: Set<Digest>; // records at which history begins without the record before
   readonly #candidates = new Map<Digest, Judged<Body>>();
   /** Current candidates above the history that do not lead to it yet. */
   readonly #loose = new Set<Digest>();
   #unknown = new Map<Digest, Uint8Array>();
-  /** What was previewed last: the same bytes under the same keys need no second check. */
+  /** The last previewed record: the same bytes under the same keys need no second check. */
   #previewed: Signed<Body> | undefined;
   readonly #refused = new Map<Digest, string>();
   readonly #rivals = new Map<Digest, Signed<Body>>();
@@ -56,13 +55,13 @@ export class LogIndex<Body> {
     return this.#candidates.has(digest) || this.#refused.has(digest) || this.#unknown.has(digest);
   }
 
-  /** A record, in the history or not, that a key signed which is trusted now, or that a record which holds names. */
+  /** Returns a record, in the history or not, that a presently trusted key signed or that a valid record names. */
   findSigned(digest: Digest): Signed<Body> | undefined {
     const one = this.#candidates.get(digest);
     return one?.current && this.#mayWait(one) ? one.signed : undefined;
   }
 
-  /** Records that hold, each with the number of another one that is history, or was when this one came. */
+  /** Returns valid records whose number another record has that is history, or was when they came. */
   rivals(): readonly Signed<Body>[] {
     return [...this.#rivals.values()];
   }
@@ -71,7 +70,7 @@ export class LogIndex<Body> {
     return [...this.#begins];
   }
 
-  /** The highest record whose signature holds and that does not lead back to the history. */
+  /** Returns the highest record whose signature holds and that does not lead back to the history. */
   ahead(): Signed<Body> | undefined {
     let highest: Signed<Body> | undefined;
     for (const digest of this.#loose) {
@@ -82,14 +81,14 @@ export class LogIndex<Body> {
     return highest;
   }
 
-  /** Numbers below the head that history has no record of. */
+  /** Returns the numbers below the head that have no record. */
   missing(): readonly MissingRange[] {
     return this.#history.gaps();
   }
 
   /**
-   * Goes on from the chain that leads to `ahead`, as far back as it is known, past records that are lost. What is
-   * before the gap stays. Returns what was adopted; nothing if there is no record ahead.
+   * Continues from the chain that leads to `ahead`, as far back as it is known, past lost records. What is before the
+   * gap stays. Returns the adopted records; none if there is no record ahead.
    */
   beginAhead(): readonly Signed<Body>[] {
     const last = this.ahead();
@@ -103,8 +102,8 @@ export class LogIndex<Body> {
   }
 
   /**
-   * Takes a record that was committed, in any order and any number of times. `verifiedBefore`: it comes from
-   * this control plane's own copy, where only what verified was written, so a former key is good enough.
+   * Takes a record that was committed, in any order and any number of times. `verifiedBefore`: it comes from this
+   * control plane's own copy, which contains only verified records, so a former key is enough.
    */
   offer(bytes: Uint8Array, options?: { readonly verifiedBefore: boolean }): Offered<Body> {
     const digest = digestOf(bytes);
@@ -125,7 +124,7 @@ export class LogIndex<Body> {
     return records.length > 0 ? { kind: "adopted", records } : { kind: current ? "kept" : "former" };
   }
 
-  /** Takes a record that a former key signed for authentic, because a record of another log that holds names its digest. */
+  /** Accepts a record that a former key signed as authentic, because a valid record of another log names its digest. */
   endorse(digest: Digest): readonly Signed<Body>[] {
     const candidate = this.#candidates.get(digest);
     return candidate === undefined || candidate.current
@@ -133,7 +132,7 @@ export class LogIndex<Body> {
       : this.#accept({ ...candidate, current: true, endorsed: true });
   }
 
-  /** Judges again, under new keys, what no key was known for. History stays what it is. Returns what was adopted. */
+  /** Judges the records whose key was unknown again, under new keys. Returns the adopted records. */
   useKeys(keys: LogKeys): readonly Signed<Body>[] {
     this.#keys = keys;
     this.#previewed = undefined;
@@ -146,7 +145,7 @@ export class LogIndex<Body> {
     });
   }
 
-  /** Whoever has a key that was dropped may have signed a link to what comes later, and shown only that. */
+  /** Drops loose records: the holder of a dropped key may have signed a link to later records and shown only that. */
   #forgetLoose(): void {
     for (const digest of this.#loose) {
       const candidate = this.#candidates.get(digest);
@@ -160,7 +159,7 @@ export class LogIndex<Body> {
     return endorsed || this.#keys.current.has(signed.kid);
   }
 
-  /** What `bytes` would be under the current keys; undefined if they do not verify. Takes nothing. */
+  /** Returns `bytes` verified under the current keys, or undefined if they do not verify. Stores nothing. */
   preview(bytes: Uint8Array): Signed<Body> | undefined {
     try {
       this.#previewed = this.#law.verify(bytes, this.#mesh, this.#keys.current);
@@ -179,7 +178,7 @@ export class LogIndex<Body> {
     return [...adopted, ...this.#settle()];
   }
 
-  /** Adopts what was waiting for what has come. */
+  /** Adopts records that were waiting for those that have come. */
   #settle(): readonly Signed<Body>[] {
     const adopted: Signed<Body>[] = [];
     for (let progress = true; progress; ) {
@@ -197,7 +196,7 @@ export class LogIndex<Body> {
     return [...adopted, ...this.#fillGaps()];
   }
 
-  /** Takes what is known of the records before a gap's end: authentic by the digest that the record after them names. */
+  /** Fills gaps with known records, which the digest in the record after them proves authentic. */
   #fillGaps(): readonly Signed<Body>[] {
     const filled: Signed<Body>[] = [];
     for (const { from, to } of this.missing()) {
@@ -215,7 +214,7 @@ export class LogIndex<Body> {
     return filled.sort((a, b) => this.#keyOf(a) - this.#keyOf(b));
   }
 
-  /** A record in the place before `first` that `first` does not name is of a branch that is not history. */
+  /** Drops the record before `first` if `first` does not name it: it belongs to a branch outside the history. */
   #dropRival(first: Signed<Body>): void {
     const before = this.#keyOf(first) - 1;
     const rival = this.find(before);
@@ -244,7 +243,7 @@ export class LogIndex<Body> {
     if (held !== undefined && held.digest !== signed.digest) this.#rivals.set(signed.digest, signed);
   }
 
-  /** The lawful chain to `signed`, as far back as its records are known. */
+  /** Returns the lawful chain to `signed`, as far back as its records are known. */
   #knownChainTo(signed: Signed<Body>): Signed<Body>[] {
     const chain = [signed];
     for (let first = signed; ; ) {
@@ -256,7 +255,7 @@ export class LogIndex<Body> {
     }
   }
 
-  /** The lawful chain from history, exclusively, or from where it may begin; undefined if a link is missing or the law is broken. */
+  /** Returns the lawful chain from the history (exclusive) or a beginning; undefined: it is broken or unlawful. */
   #chainTo(signed: Signed<Body>): Signed<Body>[] | undefined {
     const chain = [signed];
     for (let first = signed; ; ) {
@@ -271,7 +270,7 @@ export class LogIndex<Body> {
     }
   }
 
-  /** `begins`: the first may be there whatever was before. */
+  /** Returns whether the chain obeys the law. `begins`: its first record may follow anything. */
   #isLawful(before: Signed<Body> | undefined, chain: readonly Signed<Body>[], begins = false): boolean {
     return chain.every(
       (next, place) => (begins && place === 0) || this.#law.follows(chain[place - 1] ?? before, next.body),
@@ -282,7 +281,7 @@ export class LogIndex<Body> {
     return this.#law.keyOf(signed.body);
   }
 
-  /** What is wrong now, for people. */
+  /** Returns the present problems, for people. */
   problems(): string[] {
     const { headKey } = this.#history;
     const former = [...this.#candidates.values()].filter((one) => !one.current && this.#keyOf(one.signed) > headKey);

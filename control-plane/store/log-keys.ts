@@ -2,7 +2,10 @@ import { isAshlarError, messageOf } from "../../core/errors.js";
 import type { Signed } from "../../core/model.js";
 import type { KeySet } from "../../core/signature.js";
 
-/** Keys that sign now, and keys that did: what the latter signed counts only as an ancestor of what the former signed. */
+/**
+ * The current keys, and the former ones. A record that a former key signed counts only as an ancestor of one that a
+ * current key signed.
+ */
 export interface LogKeys {
   readonly current: KeySet;
   readonly former: KeySet;
@@ -10,15 +13,15 @@ export interface LogKeys {
 
 export const noKeys: LogKeys = { current: new Map(), former: new Map() };
 
-/** A record that holds under the current keys or the former ones. */
+/** A record that verifies under the current or the former keys. */
 export interface Judged<Body> {
   readonly signed: Signed<Body>;
   readonly current: boolean;
-  /** A record of another log that holds names it. */
+  /** True if a valid record of another log names it. */
   readonly endorsed?: boolean;
 }
 
-/** The record that `verify` gives under the keys that hold for it; "unknown-key", or why it is refused. */
+/** Returns the record that `verify` gives under the keys that verify it; "unknown-key"; or why it is refused. */
 export function judgeUnder<Body>(
   { current, former }: LogKeys,
   verify: (keys: KeySet) => Signed<Body>,
@@ -33,12 +36,12 @@ export function judgeUnder<Body>(
   return "unknown-key";
 }
 
-/** What came of offering a record. */
+/** The result of offering a record. */
 export type Offered<Body> =
   | { readonly kind: "adopted"; readonly records: readonly Signed<Body>[] }
-  /** Its signature holds, but it is not (or not yet) part of the history. */
+  /** Its signature holds, and it is not, or not yet, part of the history. */
   | { readonly kind: "kept" }
-  /** A key signed it that is trusted no more, and nothing that holds leads to it. */
+  /** A key signed it that is no longer trusted, and no valid record leads to it. */
   | { readonly kind: "former" }
   | { readonly kind: "known" }
   /** No trusted key signed it: it is judged again when the keys change. */

@@ -1,4 +1,4 @@
-/** The logs of a mesh: what each is made of, and the law that its records obey. */
+/** The logs of a mesh: the records of each, and the law that they obey. */
 import { mayActivate } from "../../core/activation.js";
 import { type Digest, zeroDigest } from "../../core/digest.js";
 import { AshlarError } from "../../core/errors.js";
@@ -12,22 +12,22 @@ import { verifyActivation, verifyRevision, verifyTrust } from "../../core/wire/r
 import { verifyRollout } from "../../core/wire/rollouts.js";
 import { ingestSubject, type LogName, rolloutSubject } from "../../core/wire/subjects.js";
 
-/** What is particular to one log. */
+/** The properties of one log. */
 export interface LogLaw<Body> {
-  /** For people, and for files. */
+  /** The name for people and for files. */
   readonly name: string;
-  /** The log whose stream it is in, perhaps beside records of other types. */
+  /** The log whose stream it uses, perhaps beside records of other types. */
   readonly stream: LogName;
   readonly type: RecordType;
   subjectOf(key: number): string;
   verify(bytes: Uint8Array, mesh: string, keys: KeySet): Signed<Body>;
   keyOf(body: Body): number;
-  /** Digest of the record before, undefined for the first. */
+  /** Returns the digest of the record before; undefined for the first. */
   linkOf(body: Body): Digest | undefined;
   follows(head: Signed<Body> | undefined, next: Body): boolean;
 }
 
-/** The failure of a record `key` that does not follow `head` any more. */
+/** Returns the error for a record `key` that does not follow `head` any more. */
 export function conflictAt<Body>(law: LogLaw<Body>, head: Signed<Body> | undefined, key: number): AshlarError {
   const at = head === undefined ? "empty" : `at ${law.keyOf(head.body)}`;
   return new AshlarError("conflict", `${law.name}: somebody else was first: the log is ${at}, not before ${key}`);
@@ -79,8 +79,8 @@ export const trustLaw: LogLaw<Trust> = {
 };
 
 /**
- * Returns whether a record of `law`'s stream is another log's; what claims no type, or that of another stream, is this
- * one's to refuse.
+ * Returns whether a record in `law`'s stream belongs to another log. A record that claims no type, or one of another
+ * stream, is for this log to refuse.
  */
 export function isOfOtherLog<Body>(law: LogLaw<Body>, bytes: Uint8Array): boolean {
   if (law.stream !== "activations") return false;

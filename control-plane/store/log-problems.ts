@@ -1,21 +1,21 @@
-/** What is wrong with a log, for people. */
+/** Describes the problems of a log for people. */
 import type { MissingRange } from "./log-history.js";
 
 export interface LogTroubles {
   readonly name: string;
-  /** Why records do not hold. */
+  /** Why records were refused. */
   readonly refused: readonly string[];
-  /** How many records are signed by keys that are not trusted, and by keys that are trusted no more. */
+  /** The number of records signed by keys that are not trusted; `former`: by keys that are no longer trusted. */
   readonly unknown: number;
   readonly former: number;
   readonly missing: readonly MissingRange[];
-  /** How many records lead to nothing that is known. */
+  /** The number of records that do not lead to any known record. */
   readonly loose: number;
 }
 
 const shownMax = 10;
 
-/** One line each. */
+/** Returns the problems, one line each. */
 export function renderLogProblems(troubles: LogTroubles): string[] {
   const { name, refused, unknown, former, missing, loose } = troubles;
   const problems: string[] = [];

@@ -1,6 +1,6 @@
 /**
- * Records that are signed like those of a log and have the number of another one: one of the two was acknowledged and
- * lost, where a folder was put back from a backup and signed that number again (decision 0031).
+ * Records that are signed like those of a log and have the number of another record. One of the two was acknowledged
+ * and lost, when a folder was restored from a backup and signed that number again (decision 0031).
  */
 import type { Digest } from "../../core/digest.js";
 import { AshlarError, messageOf } from "../../core/errors.js";
@@ -8,7 +8,7 @@ import type { Signed } from "../../core/model.js";
 import type { LogIndex } from "./log-index.js";
 import type { RivalFile } from "./rival-file.js";
 
-/** Two records of one number that both hold. */
+/** Two valid records with the same number. */
 export interface LogConflict<Body> {
   readonly key: number;
   /** The one in this log. */
@@ -16,16 +16,19 @@ export interface LogConflict<Body> {
   readonly rival: Signed<Body>;
 }
 
-/** Kept of one log. Further ones are told when these are settled and proxies show them again. */
+/**
+ * The most rivals of one log that are kept. Further ones are reported when these are settled and proxies show them
+ * again.
+ */
 const rivalsMax = 64;
 
 interface Noted {
   readonly bytes: Uint8Array;
-  /** The rival's number; undefined: it was noted before this process began. */
+  /** The rival's number; undefined: it was recorded before this process began. */
   readonly key: number | undefined;
-  /** Where the log was when a rival of this number was noted first. */
+  /** The head of the log when a rival of this number was first recorded. */
   readonly headKey: number;
-  /** An operator has chosen, or the log had gone past it before this version looked. */
+  /** True if an operator has chosen, or the log had passed it before this version looked. */
   settled: boolean;
 }
 
@@ -37,7 +40,7 @@ export class LogRivals<Body> {
   #settling = false;
   #trouble: string | undefined;
 
-  /** Without a file nothing outlives the process. */
+  /** Without `file`, nothing outlives the process. */
   constructor(index: LogIndex<Body>, keyOf: (body: Body) => number, file?: RivalFile) {
     this.#index = index;
     this.#keyOf = keyOf;
@@ -46,20 +49,20 @@ export class LogRivals<Body> {
       this.#noted.set(digest, { bytes, settled, key: undefined, headKey: Number.POSITIVE_INFINITY });
   }
 
-  /** What was noted before this process began, for the index to judge once it has the log. */
+  /** Returns what was recorded before this process began, for the index to judge once it has the log. */
   get records(): readonly Uint8Array[] {
     return [...this.#noted.values()].map(({ bytes }) => bytes);
   }
 
-  /** Why they are not on disk; undefined: they are. */
+  /** Why the rivals are not on disk; undefined: they are. */
   get trouble(): string | undefined {
     return this.#trouble;
   }
 
   /**
-   * Takes note of the index's rivals. A rival that the stream holds is seen by every control plane: the next higher record
-   * in the log is the choice of one of them, which they all follow. One that the log is past already stops it, but
-   * `atStart`: earlier versions told it and went past it. Never rejects.
+   * Records the index's rivals. Every control plane sees a rival that is in the stream, so the next higher record in
+   * the log is the choice that one of them made and all follow. A rival that the log is already past also blocks it,
+   * except `atStart`: earlier versions reported it and went past it. Never rejects.
    */
   async note(isInStream: (digest: Digest) => boolean = () => false, atStart = false): Promise<void> {
     const head = this.#index.head();
@@ -70,7 +73,8 @@ export class LogRivals<Body> {
       const noted = this.#noted.get(digest);
       const isPast = key < headKey && isInStream(digest);
       if (noted === undefined) {
-        // What the next record did not choose was history until now: its conflict is as old as the one with the other record.
+        // The record that the next one did not choose was history until now, so its conflict is as old as the one with
+        // the other record.
         const sinceKey = Math.min(headKey, ...this.#headKeysOf(key));
         if (this.#noted.size >= rivalsMax) this.#dropSettled();
         if (this.#noted.size < rivalsMax)
@@ -93,7 +97,7 @@ export class LogRivals<Body> {
     }
   }
 
-  /** What nobody has decided yet, lowest number first. */
+  /** Returns the undecided conflicts, lowest number first. */
   conflicts(): readonly LogConflict<Body>[] {
     const conflicts: LogConflict<Body>[] = [];
     for (const [digest, { settled }] of this.#noted) {
@@ -106,7 +110,7 @@ export class LogRivals<Body> {
     return conflicts.sort((a, b) => a.key - b.key);
   }
 
-  /** The lowest conflict that keeps the log from going on. */
+  /** Returns the lowest conflict that keeps the log from continuing. */
   blocking(): LogConflict<Body> | undefined {
     return this.#settling ? undefined : this.conflicts()[0];
   }
@@ -129,7 +133,7 @@ export class LogRivals<Body> {
     }
   }
 
-  /** Never rejects; what could not be written is written with the next look at the log. */
+  /** Stores the rivals. Never rejects; what could not be written is written at the next look at the log. */
   async #save(): Promise<void> {
     try {
       await this.#file?.save([...this.#noted].map(([digest, { bytes, settled }]) => ({ digest, bytes, settled })));

@@ -1,4 +1,4 @@
-/** The ledger in memory, for tests and simulations: the same laws, nothing durable. */
+/** The ledger in memory, for tests and simulations, with the same laws and nothing durable. */
 import { type Digest, digestOf } from "../../core/digest.js";
 import { AshlarError } from "../../core/errors.js";
 import type { Signed } from "../../core/model.js";
@@ -11,7 +11,7 @@ import { LogIndex } from "./log-index.js";
 import type { LogKeys } from "./log-keys.js";
 import { activationLaw, isOfOtherLog, type LogLaw, revisionLaw, rolloutLaw, trustLaw } from "./log-laws.js";
 
-/** What several memory ledgers share, as several control planes share NATS. */
+/** The store that several memory ledgers share, as several control planes share NATS. */
 export interface MemoryStore {
   readonly logs: Readonly<Record<LogName, Uint8Array[]>>;
   readonly blobs: Map<Digest, Uint8Array>;

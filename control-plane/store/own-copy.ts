@@ -1,4 +1,4 @@
-/** What a control plane's own copy of a log has of it, and why it lacks something. */
+/** A control plane's own copy of a log, and why it lacks something. */
 import { type Digest, digestOf } from "../../core/digest.js";
 import { AshlarError, messageOf } from "../../core/errors.js";
 import type { Logger } from "../../runtime/log.js";
@@ -23,28 +23,30 @@ export class OwnCopy {
     this.#copied = new Set(file.records.map(digestOf));
   }
 
-  /** What was in it when it was opened. */
+  /** The records that were in it when it was opened. */
   get records(): readonly Uint8Array[] {
     return this.#file.records;
   }
 
-  /** Why it lacks records that the stream has; undefined: it has them all. While it does not, nothing is appended. */
+  /** Why it lacks records that the stream has; undefined: it has them all. While it lacks some, nothing is appended. */
   get trouble(): AshlarError | undefined {
     return this.#trouble;
   }
 
-  /** For people. */
+  /** Returns the problems of the copy, for people. */
   problems(): readonly string[] {
     return [this.#trouble?.message, this.#file.damage].filter((line) => line !== undefined);
   }
 
-  /** Copies what it lacks of a log's records. Never rejects. */
+  /** Copies the records that it lacks. Never rejects. */
   async addAll(records: readonly Copied[]): Promise<void> {
     this.#trouble = undefined;
     for (const record of records) await this.add(record);
   }
 
-  /** Copies a record unless it has it, or lacks one before it. Never rejects: the record itself is committed. */
+  /**
+   * Copies a record unless it has it, or lacks one before it. Never rejects, because the record itself is committed.
+   */
   async add({ digest, bytes }: Copied): Promise<void> {
     if (this.#copied.has(digest) || this.#trouble !== undefined) return;
     try {

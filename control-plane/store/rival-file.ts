@@ -1,4 +1,6 @@
-/** Records that contest the number of one of a log's, on disk: a conflict outlives a restart, and so does what was decided. */
+/**
+ * Records that contest the number of a log's record, on disk, so that a conflict and its decision outlive a restart.
+ */
 import { readFile } from "node:fs/promises";
 import { type Digest, digestOf } from "../../core/digest.js";
 import { AshlarError, messageOf } from "../../core/errors.js";
@@ -7,13 +9,13 @@ import { replaceDurably } from "../../runtime/durable-file.js";
 export interface StoredRival {
   readonly digest: Digest;
   readonly bytes: Uint8Array;
-  /** An operator has decided. */
+  /** True if an operator has decided. */
   readonly settled: boolean;
 }
 
 export interface RivalFile {
   readonly known: readonly StoredRival[];
-  /** On disk when it resolves. */
+  /** Stores the rivals, which are on disk when this resolves. */
   save(rivals: readonly StoredRival[]): Promise<void>;
 }
 

@@ -1,24 +1,29 @@
-/** What a stream gave of what it counts. Pure. Nothing is ever deleted from the stream of a log, so what it does not give is lost. */
+/**
+ * Compares what a stream gives with what it should have. Pure. Nothing is ever deleted from the stream of a log, so
+ * what it does not give is lost.
+ */
 import type { Digest } from "../../core/digest.js";
 import type { StreamInfo } from "../../runtime/bus.js";
 
-/** What of a record matters here. */
+/** What is needed of a record here. */
 interface Known {
   readonly digest: Digest;
 }
 
 export class StreamView {
   readonly stream: string;
-  /** It was read, or written, up to here. */
+  /** The last sequence that was read or written. */
   lastSequence = 0;
   #created: string | undefined;
-  /** How many messages the server itself said it lacks. */
+  /** The number of messages that the server itself said it lacks. */
   #lacking = 0;
-  /** Where each record was first given; undefined: it was appended and the stream did not give it back. */
+  /**
+   * The sequence at which each record was first given; undefined: it was appended and the stream did not give it back.
+   */
   #records = new Map<Digest, number | undefined>();
-  /** The same of records of another log that is in the stream too. */
+  /** The same for records of another log in this stream. */
   #others = new Map<Digest, number>();
-  /** In ascending order. */
+  /** The missing sequences in ascending order. */
   #missing: number[] = [];
   #keepsNothing = false;
 
@@ -26,13 +31,13 @@ export class StreamView {
     this.stream = stream;
   }
 
-  /** True: this is another stream, or it lost something since, and has to be read from its beginning. */
+  /** Returns whether this is another stream, or one that lost something since, and must be read from its beginning. */
   isOther({ created, lastSequence, messages }: StreamInfo): boolean {
     const other = created !== this.#created || lastSequence < this.lastSequence;
     return other || Math.max(0, lastSequence - messages) !== this.#lacking;
   }
 
-  /** Returns whether it was read before. */
+  /** Whether the stream was read before. */
   get isKnown(): boolean {
     return this.#created !== undefined;
   }
@@ -51,7 +56,7 @@ export class StreamView {
     if (this.#records.get(digest) === undefined) this.#records.set(digest, sequence);
   }
 
-  /** A record of another log that this stream holds too. */
+  /** Notes that the stream gave a record of another log. */
   gaveOther(digest: Digest, sequence: number): void {
     if (!this.#others.has(digest)) this.#others.set(digest, sequence);
   }
@@ -60,7 +65,7 @@ export class StreamView {
     this.#missing.push(sequence);
   }
 
-  /** The stream acknowledged a record and does not give it. */
+  /** Notes that the stream acknowledged a record and does not give it. */
   lostAtOnce(digest: Digest, sequence: number): void {
     if (!this.#records.has(digest)) this.#records.set(digest, undefined);
     this.#missing.push(sequence);
@@ -80,12 +85,14 @@ export class StreamView {
     return this.#missing[0];
   }
 
-  /** The server's store is damaged so that it loses what is appended too. */
+  /** True if the server's store is damaged so that it also loses what is appended. */
   get keepsNothing(): boolean {
     return this.#keepsNothing;
   }
 
-  /** Why nothing may be signed on top of `history`, and what helps; undefined: it may. Oldest first. */
+  /**
+   * Returns why nothing may be signed on top of `history`, and what helps; undefined: it may. `history`: oldest first.
+   */
   lack(history: readonly Known[]): string | undefined {
     if (this.#isMadeUpBy(history)) return undefined;
     const remedy = this.#keepsNothing
@@ -94,7 +101,7 @@ export class StreamView {
     return `${this.#renderLoss()}: nothing is signed; ${remedy}`;
   }
 
-  /** What is wrong, whether or not `history` makes up for it. */
+  /** Returns what is wrong with the stream, even if `history` makes up for it. */
   problem(history: readonly Known[]): string | undefined {
     if (this.#missing.length === 0) return undefined;
     return this.lack(history) ?? `${this.#renderLoss()}: they are in it again; look after that disk`;
@@ -105,8 +112,8 @@ export class StreamView {
   }
 
   /**
-   * Readers get the head from the stream, and for each place without a record there is one that the stream did not
-   * give before that place. Nothing is signed while that is not so: what comes behind the place was put back.
+   * Returns whether readers get the head from the stream, and whether each missing place is followed by a record that
+   * the stream gave first behind it, because it was put back. Until then nothing is signed.
    */
   #isMadeUpBy(history: readonly Known[]): boolean {
     if (this.#missing.length === 0) return true;
@@ -114,7 +121,7 @@ export class StreamView {
     if (head !== undefined && this.#records.get(head.digest) === undefined) return false;
     const own = history.map(({ digest }) => this.#records.get(digest) ?? Number.POSITIVE_INFINITY);
     const places = [...own, ...this.#others.values()].sort((a, b) => b - a);
-    // the n-th missing place from the end wants n records that were first given behind it
+    // the n-th missing place from the end needs n records that were first given behind it
     return [...this.#missing].reverse().every((sequence, index) => (places[index] ?? 0) > sequence);
   }
 }

@@ -1,4 +1,4 @@
-/** The streams of a mesh: created once by the bootstrap credential, and checked at each start. */
+/** The streams of a mesh: created once with the bootstrap credential, and checked at each start. */
 import { AshlarError, isAshlarError } from "../../core/errors.js";
 import {
   auditStream,
@@ -14,7 +14,9 @@ import {
 } from "../../core/wire/subjects.js";
 import type { Bus, StreamInfo, StreamSpec } from "../../runtime/bus.js";
 
-/** How much the bounded streams keep where the disk has room for it; `--decisions-bytes` says otherwise for decisions. */
+/**
+ * The bytes that bounded streams keep where the disk has room for them; `--decisions-bytes` changes those of decisions.
+ */
 export const boundsDefault: StreamBounds = {
   decisions: 512 * 1024 * 1024,
   endpoints: 256 * 1024 * 1024,
@@ -22,7 +24,7 @@ export const boundsDefault: StreamBounds = {
 };
 export const decisionAgeMsDefault = 24 * 3_600_000;
 
-/** Bytes that each of the bounded streams keeps at most. */
+/** The most bytes of each bounded stream. */
 export interface StreamBounds {
   readonly decisions: number;
   readonly endpoints: number;
@@ -36,7 +38,7 @@ export const boundedStreams: Readonly<Record<keyof StreamBounds, string>> = {
   audit: auditStream,
 };
 
-/** How much the streams keep; it counts where they are created. */
+/** What the streams keep; it applies when they are created. */
 export interface StreamOptions {
   readonly replicas: number;
   readonly bounds?: StreamBounds | undefined;
@@ -56,12 +58,15 @@ const base = {
   republish: undefined,
 } as const;
 
-/** One proxy holds at most this share of the decisions that are kept. */
+/** The largest share of the stream of decisions that one proxy may take. */
 const decisionShare = 1 / 4;
-/** However small the stream is. */
+/** The least number of batches for one proxy, however small the stream is. */
 const decisionBatchesMin = 64;
 
-/** JetStream bounds messages of a subject, not their bytes: so a message is bounded too. */
+/**
+ * Returns the bounds of the stream of decisions. JetStream bounds the messages of a subject and not their bytes, so the
+ * size of a message is bounded too.
+ */
 function decisionBounds(maxBytes: number) {
   const maxMessagesPerSubject = Math.floor((maxBytes * decisionShare) / decisionMessageBytesMax);
   return {
@@ -71,7 +76,7 @@ function decisionBounds(maxBytes: number) {
   };
 }
 
-/** What the streams must be. Logs have no limits: a limit is a way to lose history. */
+/** Returns the required configurations. Logs have no limits, because a limit would lose history. */
 export function streamSpecs({ replicas, bounds = boundsDefault, decisionAgeMs }: StreamOptions): readonly StreamSpec[] {
   const logs = logNames.map((log) => ({
     ...base,
@@ -85,7 +90,7 @@ export function streamSpecs({ replicas, bounds = boundsDefault, decisionAgeMs }:
     name: blobStream,
     subjects: ["ashlar.blob.*.*"],
     maxMessagesPerSubject: 1,
-    discardNewPerSubject: true, // write-once
+    discardNewPerSubject: true, // written once
     replicas,
   };
   const endpoints = {
@@ -111,7 +116,7 @@ export function streamSpecs({ replicas, bounds = boundsDefault, decisionAgeMs }:
   return [...logs, blobs, endpoints, audit, decisions];
 }
 
-/** How `actual` differs from `wanted`, for people; the number of replicas is the operator's affair. */
+/** Returns how `actual` differs from `wanted`, for people. The operator decides the number of replicas. */
 function differences(wanted: StreamSpec, actual: StreamSpec): string[] {
   const fields = Object.keys(base) as (keyof typeof base)[];
   return [...fields, "subjects" as const]
@@ -120,7 +125,10 @@ function differences(wanted: StreamSpec, actual: StreamSpec): string[] {
     .map((field) => `${field} is ${JSON.stringify(actual[field])}, not ${JSON.stringify(wanted[field])}`);
 }
 
-/** A bound of another size is a bound; of a stream that keeps the last message of a subject it has to be one. */
+/**
+ * Returns whether a field is a bound of another size, which is accepted. A stream that keeps the last message of a
+ * subject must have that bound.
+ */
 function isSameKindOfBound(wanted: StreamSpec, actual: StreamSpec, field: keyof StreamSpec): boolean {
   if (field === "maxBytes" || field === "maxAgeMs") return wanted[field] !== undefined;
   if (field !== "maxMessagesPerSubject" && field !== "maxMessageBytes") return false;
@@ -128,10 +136,9 @@ function isSameKindOfBound(wanted: StreamSpec, actual: StreamSpec, field: keyof 
 }
 
 /**
- * Creates the streams that are missing, and gives those of earlier versions what they lack. Needs the bootstrap
- * credential; doing it again is harmless, also at the same time from several control planes. Fails with `unavailable`
- * when NATS does not answer, and with `invalid_argument` if a stream is there with a configuration that could lose or
- * rewrite what is in it.
+ * Creates the missing streams, and gives those of earlier versions what they lack. Needs the bootstrap credential.
+ * Repeating it is harmless, also from several control planes at once. Fails with `unavailable` if NATS does not answer,
+ * and with `invalid_argument` if a stream exists with a configuration that could lose or rewrite its messages.
  */
 export async function bootstrapStreams(bus: Bus, options: StreamOptions): Promise<void> {
   for (const spec of streamSpecs(options)) {
@@ -152,7 +159,7 @@ export async function bootstrapStreams(bus: Bus, options: StreamOptions): Promis
 
 async function create(bus: Bus, spec: StreamSpec): Promise<void> {
   await bus.createStream(spec).catch((error: unknown) => {
-    if (!isAshlarError(error, "exists")) throw error; // somebody else has just made it: it is checked afterwards
+    if (!isAshlarError(error, "exists")) throw error; // somebody else has just created it; it is checked afterwards
   });
 }
 
@@ -161,7 +168,7 @@ async function bringUpToDate(bus: Bus, spec: StreamSpec, info: StreamInfo): Prom
   if (spec.name === decisionStream) await boundDecisions(bus, spec, info);
 }
 
-/** A stream of decisions that an earlier version made lets one proxy push out those of all others. */
+/** Bounds a stream of decisions that an earlier version made, in which one proxy could push out those of all others. */
 async function boundDecisions(bus: Bus, spec: StreamSpec, { spec: found, dangers }: StreamInfo): Promise<void> {
   const isBounded = found.maxMessagesPerSubject !== undefined && found.maxMessageBytes !== undefined;
   if (isBounded || dangers.length > 0 || found.maxBytes === undefined) return;
@@ -171,7 +178,10 @@ async function boundDecisions(bus: Bus, spec: StreamSpec, { spec: found, dangers
   if (differences(wanted, { ...wanted, ...found, ...unbounded }).length === 2) await bus.updateStream(wanted);
 }
 
-/** A stream of endpoints that an earlier version made does not republish; servers before 2.10 cannot change that. */
+/**
+ * Creates a stream of endpoints again that an earlier version made without republishing, which servers before 2.10
+ * cannot change.
+ */
 async function republishEndpoints(bus: Bus, spec: StreamSpec, { spec: found, dangers }: StreamInfo): Promise<void> {
   if (spec.name !== endpointStream || dangers.length > 0 || found.republish !== undefined) return;
   if (differences({ ...spec, republish: undefined }, found).length > 0) return;
@@ -186,7 +196,7 @@ async function republishEndpoints(bus: Bus, spec: StreamSpec, { spec: found, dan
   }
 }
 
-/** Gives the bounded streams these bounds where they have others. Needs the bootstrap credential. */
+/** Sets these bounds on the bounded streams that have others. Needs the bootstrap credential. */
 export async function fitStreams(bus: Bus, bounds: StreamBounds): Promise<void> {
   for (const [name, maxBytes] of Object.entries(bounds) as [keyof StreamBounds, number][]) {
     const found = (await bus.streamInfo(boundedStreams[name]))?.spec;

@@ -12,7 +12,7 @@ export interface AppendTrustDeps {
 
 const attemptsMax = 8;
 
-/** The trust record in force. Fails with `unavailable` before there is one. */
+/** Returns the trust record in force. Fails with `unavailable` if there is none yet. */
 export function requireTrust({ trust }: Pick<Ledger, "trust">): Signed<Trust> {
   const head = trust.head();
   if (head === undefined) throw new AshlarError("unavailable", "the mesh is not ready: try again");
@@ -20,8 +20,8 @@ export function requireTrust({ trust }: Pick<Ledger, "trust">): Signed<Trust> {
 }
 
 /**
- * Signs and appends what `change` makes of the head, again when somebody was first; `change` says undefined where
- * nothing has to change. Returns the record that is in force then, and whether it was appended here.
+ * Signs and appends the record that `change` makes of the head, and tries again if somebody was first. `change` returns
+ * undefined if nothing has to change. Returns the record that is then in force, and whether it was appended here.
  */
 export async function appendTrust(
   { authority, ledger }: AppendTrustDeps,
@@ -42,8 +42,8 @@ export async function appendTrust(
 }
 
 /**
- * Appends the first trust record of a new mesh. Fails with `conflict` if the log has records that do not name this control
- * plane's signing key.
+ * Appends the first trust record of a new mesh. Fails with `conflict` if the log has records that do not name this
+ * control plane's signing key.
  */
 export async function appendFirstTrust(ledger: Ledger, authority: Authority): Promise<void> {
   if (ledger.trust.head() === undefined && authority.holdsRoot) {

@@ -1,4 +1,7 @@
-/** Takes an identity away before its certificate ends: proxies refuse it and close its connections as they hear of it. */
+/**
+ * Revokes identities before their certificates expire. Proxies refuse them and close their connections as soon as they
+ * hear of it.
+ */
 import { AshlarError } from "../../core/errors.js";
 import type { Signed, Trust } from "../../core/model.js";
 import { revoke } from "../../core/trust.js";
@@ -15,17 +18,20 @@ export interface RevocationsDeps {
   readonly authority: Pick<Authority, "mesh" | "holdsRoot" | "rootSigner">;
   readonly ledger: Pick<Ledger, "trust">;
   readonly issued: Pick<IssuedCertificates, "serialsOf">;
-  /** Knows what other control planes issued. */
+  /** The audit log, which knows what other control planes issued. */
   readonly auditLog: Pick<AuditLog, "list">;
   readonly audit: AuditTrail;
   readonly clock: Clock;
-  /** Hears which proxy or certificate was revoked, before the caller does; again where it was revoked already. */
+  /**
+   * Called with the proxy or certificate that was revoked, before the caller is answered; also if it was revoked
+   * before.
+   */
   readonly onRevoked?: (id: string) => Promise<void>;
 }
 
 export interface Revoked {
   readonly trust: Signed<Trust>;
-  /** Serial numbers, those that were revoked before too; sorted. */
+  /** The serial numbers, including those that were revoked before; sorted. */
   readonly serials: readonly string[];
   /** False: all of them were revoked already. */
   readonly appended: boolean;
@@ -33,9 +39,9 @@ export interface Revoked {
 
 export interface Revocations {
   /**
-   * Revokes the certificates of a proxy by its id, or one certificate by its serial number. Fails with `denied` where
-   * the root key is not held, `not_found` if nobody has such a certificate, `stale` for the caller's own, `limit` and
-   * `invalid_argument`.
+   * Revokes the certificates of a proxy by its id, or one certificate by its serial number. Fails with `denied` if this
+   * control plane does not hold the root key, with `not_found` if nobody has such a certificate, with `stale` for the
+   * caller's own, and with `limit` and `invalid_argument`.
    */
   revoke(id: string, reason: string, caller: OperatorCaller): Promise<Revoked>;
 }
@@ -43,7 +49,10 @@ export interface Revocations {
 const serialGrammar = /^[0-9a-f]{16,64}$/;
 const reasonBytesMax = 256;
 const auditedMax = 10_000;
-/** Certificates of proxies live for a day, and may be renewed for a week after their end. */
+/**
+ * The milliseconds for which the audit log is searched: certificates of proxies live for a day, and may be renewed for
+ * a week after they expire.
+ */
 const auditedMs = 8 * 86_400_000;
 const roundsMax = 4;
 
@@ -87,7 +96,7 @@ async function revokeAll(
       );
     const done = await appendTrust(deps, (head) => revoke(head, serials, reason, clock.nowMs()));
     appended ||= done.appended;
-    // one that was just being renewed when its certificate was revoked may have got another
+    // a certificate that was being renewed when it was revoked may have been replaced by another
     if (!done.appended || round >= roundsMax) return { trust: done.trust, serials, appended };
   }
 }

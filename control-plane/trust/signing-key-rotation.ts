@@ -1,7 +1,7 @@
 /**
- * Replacing the key that records are signed with: a successor is trusted beside it, the active state is activated again
- * under the successor, and only then the old key may be dropped. What it signed before stays authentic, because what
- * a successor signed leads to it; what it signs afterwards is refused everywhere.
+ * Replaces the key that signs records: a successor is trusted beside it, the active state is activated again under the
+ * successor, and only then the old key may be dropped. What it signed before stays authentic, because a record of a
+ * successor leads to it; what it signs afterwards is refused everywhere.
  */
 import { AshlarError, isAshlarError } from "../../core/errors.js";
 import type { Activation, Signed, SigningKey, Trust } from "../../core/model.js";
@@ -35,26 +35,27 @@ export interface Rotated {
 
 export interface TrustedKey {
   readonly key: SigningKey;
-  /** This control plane signs with it. */
+  /** True if this control plane signs with the key. */
   readonly inUse: boolean;
-  /** It signed the activation that is in force. */
+  /** True if the key signed the activation in force. */
   readonly signedActive: boolean;
-  /** Why it may not be dropped now; undefined: it may. */
+  /** Why the key may not be dropped now; undefined: it may be. */
   readonly keptBecause: string | undefined;
 }
 
 export interface SigningKeyRotation {
   /**
-   * Signs with a new key from now on. One that a crash cut short is completed. Fails with `denied` where the root
-   * key is not held, `stale` while a rollout runs or the key before the one in use is still trusted.
+   * Signs with a new key from now on, or completes a rotation that a crash cut short. Fails with `denied` if this
+   * control plane does not hold the root key, and with `stale` while a rollout runs or the key before the one in use is
+   * still trusted.
    */
   rotate(reason: string, caller: OperatorCaller): Promise<Rotated>;
   /**
-   * Takes a key out of the trust log. Fails with `denied` where the root key is not held, `not_found`, and `stale`
-   * where the head of a log would lose what makes it authentic.
+   * Removes a key from the trust log. Fails with `denied` if this control plane does not hold the root key, with
+   * `not_found`, and with `stale` if the head of a log would no longer be authentic.
    */
   drop(kid: string, reason: string, caller: OperatorCaller): Promise<Signed<Trust>>;
-  /** The trust record in force, and its keys. */
+  /** Returns the trust record in force, and its keys. */
   show(): { readonly trust: Signed<Trust>; readonly keys: readonly TrustedKey[] };
 }
 
@@ -120,12 +121,12 @@ async function rotate(deps: SigningKeyRotationDeps, reason: string, caller: Oper
   return { ...(await reactivate(deps, previousKid, reason, caller)), trustSequence: trust.body.sequence };
 }
 
-/** The other trusted key of this control plane. */
+/** Returns the other trusted key of this control plane. */
 function findPredecessor({ body }: Signed<Trust>, { authority }: SigningKeyRotationDeps): string | undefined {
   return body.signingKeys.find(({ kid, holder }) => holder === authority.name && kid !== authority.signer.kid)?.kid;
 }
 
-/** Activates what is active under the key in use, if `previousKid` signed it; nothing else changes by it. */
+/** Activates the active state again with the key in use, if `previousKid` signed it; nothing else changes. */
 async function reactivate(
   deps: SigningKeyRotationDeps,
   previousKid: string,
@@ -159,7 +160,10 @@ async function reactivate(
   }
 }
 
-/** The head of each log must be authentic without the key: signed by another, or named by an activation. */
+/**
+ * Returns why a key cannot be dropped: the head of each log must be authentic without it, signed by another key or
+ * named by an activation.
+ */
 function whyKept({ authority, ledger }: SigningKeyRotationDeps, kid: string): string | undefined {
   const { revisions, activations, rollouts } = ledger;
   if (kid === authority.signer.kid) return "this control plane signs with it: `ashlar trust rotate` replaces it";

@@ -1,4 +1,4 @@
-/** The admin API's methods about the keys that sign records, and the identities that count for nothing any more. */
+/** The admin API's methods about signing keys and revoked identities. */
 import { createHash } from "node:crypto";
 import type { AdminServiceService } from "../../proto/gen/ashlar/v1/admin.js";
 import type { Implementation } from "../../runtime/grpc-handlers.js";
