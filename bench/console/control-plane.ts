@@ -18,7 +18,7 @@ import { silentLogger } from "../../runtime/log.js";
 import { MemoryBroker } from "../../runtime/memory-bus.js";
 import { StatementReader } from "../../runtime/statement-reader.js";
 import { buildTrust, createTestKey, testMesh } from "../../test/support/records.js";
-import { type FleetSize, type FromProxies, serviceNames } from "./proxies.js";
+import { type Asked, type FleetSize, type FromProxies, serviceNames } from "./proxies.js";
 
 /** A control plane with simulated proxies, one of each service, until it is closed. */
 export class WatchedMesh {
@@ -52,7 +52,8 @@ export class WatchedMesh {
     void (async () => {
       for await (const { data } of orders) {
         if (!proxies.connected) return; // it is closed, and an order was under way
-        proxies.send(verifyLookOrder(data, testMesh, keys).body.id);
+        const { id, everyMs } = verifyLookOrder(data, testMesh, keys).body;
+        proxies.send({ id, everyMs } satisfies Asked);
       }
     })();
   }

@@ -23,6 +23,12 @@ export type FromProxies = { readonly trust: Signed<Trust> } | { readonly said: r
 export const serviceNames = (count: number): readonly string[] =>
   Array.from({ length: count }, (_, index) => `service-${index}`);
 
+/** What this process is told: which order to answer, and how often. */
+export interface Asked {
+  readonly id: string;
+  readonly everyMs: number;
+}
+
 interface Simulated {
   readonly service: string;
   readonly proxyId: string;
@@ -35,14 +41,20 @@ const heartbeatMs = 3000;
 /** Messages come spread over the second, as from a fleet. */
 const turns = 50;
 
-function* speak({ service, proxyId, writer, calls }: Simulated, second: number, order: string, callsEach: number) {
+function* speak(
+  { service, proxyId, writer, calls }: Simulated,
+  second: number,
+  { id: order, everyMs }: Asked,
+  callsPerSecond: number,
+) {
   if (second % (heartbeatMs / 1000) === 0) {
     const beat = encodeHeartbeat(buildHeartbeat(proxyId, { service, timeMs: systemClock.nowMs() }));
     yield [heartbeatSubject(service, proxyId), beat, writer.sign("heartbeat", beat)] as const;
   }
-  if (order === "") return;
+  if (order === "" || second % (everyMs / 1000) !== 0) return;
+  const callsEach = (callsPerSecond * everyMs) / 1000;
   const counts = calls.flatMap((other) => [true, false].map((outbound) => countsOf(other, outbound, callsEach)));
-  const report = encodeTrafficReport({ order, intervalMs: 1000, counts }, { service, proxyId });
+  const report = encodeTrafficReport({ order, intervalMs: everyMs, counts }, { service, proxyId });
   yield [lookSubject(service, proxyId, order), report, writer.sign("look", report)] as const;
 }
 
@@ -63,17 +75,17 @@ async function run({ services, callsPerSecond }: FleetSize, send: (message: From
     const calls = [index * 2 + 1, index * 2 + 2].map((at) => names[at % services] ?? "");
     return { service, proxyId, writer: writerOf(pki.issue(service, proxyId)), calls };
   });
-  let order = "";
-  process.on("message", (id) => {
-    order = String(id);
+  let order: Asked = { id: "", everyMs: 1000 };
+  process.on("message", (asked) => {
+    order = asked as Asked;
   });
   send({ trust: pki.trust });
   // each proxy has two edges, whose calls are counted by both of their proxies
-  const callsEach = callsPerSecond / services / 2;
+  const edgeCallsPerSecond = callsPerSecond / services / 2;
   for (let turn = 0; ; turn++) {
     const second = Math.floor(turn / turns);
     const speakers = proxies.filter((_, at) => at % turns === turn % turns);
-    send({ said: speakers.flatMap((proxy) => [...speak(proxy, second, order, callsEach)]) });
+    send({ said: speakers.flatMap((proxy) => [...speak(proxy, second, order, edgeCallsPerSecond)]) });
     await systemClock.sleep(1000 / turns);
   }
 }

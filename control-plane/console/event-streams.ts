@@ -117,8 +117,8 @@ export class EventStreams {
     call: SessionCall,
   ): Promise<boolean> {
     try {
-      for await (const answer of this.#deps.calls.stream(method, asked, call)) {
-        stream.send(event, JSON.stringify(answer));
+      for await (const text of this.#deps.calls.stream(method, asked, call)) {
+        stream.send(event, text);
         await stream.taken();
       }
       return true;

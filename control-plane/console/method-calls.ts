@@ -28,6 +28,8 @@ export interface SessionCall {
 export class MethodCalls {
   readonly #deps: MethodCallsDeps;
   readonly #methods = createAdminJson();
+  /** Answers of streams as text, while their handlers keep them. */
+  readonly #texts = new WeakMap<object, string>();
 
   constructor(deps: MethodCallsDeps) {
     this.#deps = deps;
@@ -46,8 +48,11 @@ export class MethodCalls {
     }
   }
 
-  /** The answers of a method that streams, until `call.signal` aborts. Fails likewise. */
-  async *stream(name: string, request: unknown, call: SessionCall): AsyncGenerator<JsonValue, void, undefined> {
+  /**
+   * The answers of a method that streams, as JSON texts, until `call.signal` aborts; one that a handler gives to several
+   * streams is rendered once. Fails likewise.
+   */
+  async *stream(name: string, request: unknown, call: SessionCall): AsyncGenerator<string, void, undefined> {
     const method = this.#find(name, true);
     const bound = this.#deps.service.implementation[method.handlerName];
     try {
@@ -58,7 +63,7 @@ export class MethodCalls {
           // a handler that waits without looking at the signal is ended here
           const next = await untilAborted(answers.next(), call.signal);
           if (next === undefined || next.done === true) return;
-          yield this.#render(method, next.value);
+          yield this.#textOf(method, next.value as object);
         }
       } finally {
         answers.return?.()?.catch((error: unknown) => this.#told(error, name));
@@ -87,6 +92,14 @@ export class MethodCalls {
   #render(method: JsonMethod, answer: unknown): JsonValue {
     const bytes = this.#deps.service.definition[method.handlerName]?.responseSerialize(answer);
     return method.renderResponse(bytes ?? new Uint8Array());
+  }
+
+  #textOf(method: JsonMethod, answer: object): string {
+    const known = this.#texts.get(answer);
+    if (known !== undefined) return known;
+    const text = JSON.stringify(this.#render(method, answer));
+    this.#texts.set(answer, text);
+    return text;
   }
 
   #told(error: unknown, method: string): AshlarError {

@@ -4,7 +4,7 @@
  */
 import { messageOf } from "../../core/errors.js";
 import type { SpiffeId } from "../../core/identity.js";
-import type { TapFilter } from "../../core/look/look-model.js";
+import { countsEveryMs, type LookOrder, type TapFilter } from "../../core/look/look-model.js";
 import type { Signer } from "../../core/signature.js";
 import type { FleetWriter } from "../../core/wire/fleet.js";
 import { signLookOrder } from "../../core/wire/look.js";
@@ -42,12 +42,14 @@ export class LookDesk {
 
   /**
    * Begins a look; `tap` undefined: at counts. `hear` is called with each answer whose proxy signed it: its bytes, and
-   * the order's id that they must name. Returns a function that ends it.
+   * the order's id that they must name. `everyMs` is asked with each order how often counts are wanted. Returns a function
+   * that ends the look.
    */
   open(
     tap: TapFilter | undefined,
     operator: SpiffeId,
     hear: (bytes: Uint8Array, writer: FleetWriter, id: string) => void,
+    everyMs: () => number = () => countsEveryMs.min,
   ): () => void {
     const { bus, clock, random } = this.#deps;
     const id = Buffer.from(random(16)).toString("hex");
@@ -58,10 +60,10 @@ export class LookDesk {
     const stop = new AbortController();
     void (async () => {
       while (!stop.signal.aborted) {
-        this.#order({ id, tap, operator, validMs });
+        this.#order({ id, tap, operator, validMs, everyMs: everyMs() });
         await clock.sleep(repeatMs, stop.signal);
       }
-      this.#order({ id, tap, operator, validMs: 0 });
+      this.#order({ id, tap, operator, validMs: 0, everyMs: countsEveryMs.min });
     })();
     return () => {
       stop.abort();
@@ -69,7 +71,7 @@ export class LookDesk {
     };
   }
 
-  #order(order: { id: string; tap: TapFilter | undefined; operator: SpiffeId; validMs: number }): void {
+  #order(order: Omit<LookOrder, "issuedMs">): void {
     const { bus, clock, mesh, signer, log } = this.#deps;
     // A proxy takes an order whose time is not after the last one's for a repetition by somebody else.
     this.#lastMs = Math.max(Math.round(clock.nowMs()), this.#lastMs + 1);

@@ -39,12 +39,20 @@ export function lookMethods(deps: LookDeps): LookMethods {
     noted.set(caller.id, nowMs);
     await audited(audit, { action: "look", target: "traffic", caller, detail: "" }, async () => {});
   };
+  /** All who watch the whole mesh are given one answer, which is rendered once. */
+  const whole = new WeakMap<TrafficView, WatchTrafficResponse>();
+  const wholeOf = (view: TrafficView): WatchTrafficResponse => {
+    const answer = whole.get(view) ?? renderTraffic(view, "");
+    whole.set(view, answer);
+    return answer;
+  };
   return {
     watchTraffic: serverStreaming(async function* (request, context) {
       const caller = await authorize(deps, context);
       refuseUnknownFields(request, "the request");
       await noteTraffic(caller);
-      for await (const view of traffic.watch(caller.id, context.signal)) yield renderTraffic(view, request.service);
+      for await (const view of traffic.watch(caller.id, context.signal))
+        yield request.service === "" ? wholeOf(view) : renderTraffic(view, request.service);
     }),
     tapCalls: serverStreaming(async function* (request, context) {
       const caller = await authorize(deps, context);

@@ -9,17 +9,29 @@ import {
 } from "../../core/look/look-model.js";
 import type { FleetWriter } from "../../core/wire/fleet.js";
 
-const windowMsMax = 10_000;
-const slotMs = 1000;
+const windowMs = 10_000;
+/** By how much the window may be longer: reads come a little later each time than they are due. */
+const slackMs = 500;
 /** The most kinds of calls that are told apart on each side; what comes above is counted as `other`. */
 const kindsMax = 5000;
 
-/** What was counted of one kind within a second. */
+/** What was counted of one kind between two reads. */
 interface Counted {
   readonly codes: ArrayLike<number>;
   readonly took: ArrayLike<number>;
   readonly calls: number;
   readonly streams: number;
+}
+
+/** All calls of a caller to a service, as both sides counted them. */
+interface Edge {
+  readonly name: string;
+  /** The kinds of calls that it has. */
+  kinds: number;
+  /** Streams that the caller's proxies opened. */
+  streams: number;
+  /** Calls that the called service's proxies know of. */
+  calls: number;
 }
 
 /** Calls of one kind, as one side counted them. */
@@ -29,8 +41,7 @@ interface Sum extends Counted {
   readonly service: string;
   readonly method: string;
   readonly version: string;
-  /** Caller and service. */
-  readonly edge: string;
+  readonly edge: Edge;
   readonly codes: Float64Array;
   readonly took: Float64Array;
   calls: number;
@@ -53,89 +64,87 @@ export interface TrafficPair {
   readonly calledSide: boolean;
 }
 
-export class TrafficWindow {
-  readonly #startedMs: number;
-  readonly #totals = new Map<string, Sum>();
-  #slots: { readonly atMs: number; readonly sums: Map<string, Counted | Sum> }[] = [];
+interface Slot {
+  readonly sinceMs: number;
+  readonly sums: Map<string, Counted | Sum>;
+}
 
+export class TrafficWindow {
+  readonly #totals = new Map<string, Sum>();
+  readonly #edges = new Map<string, Edge>();
+  /** One for each time between two reads, oldest first. */
+  readonly #slots: Slot[] = [];
+  #last: Slot;
+
+  /** `nowMs`: when the first calls were counted. */
   constructor(nowMs: number) {
-    this.#startedMs = nowMs;
+    this.#last = { sinceMs: nowMs, sums: new Map() };
+    this.#slots.push(this.#last);
   }
 
-  /** Takes in what a proxy counted. */
-  take({ service }: FleetWriter, counts: readonly TrafficCounts[], nowMs: number): void {
-    const slot = this.#slotAt(nowMs);
+  /** Takes in what a proxy counted since its last report. */
+  take({ service }: FleetWriter, counts: readonly TrafficCounts[]): void {
     for (const one of counts) {
       const { outbound, other, method, version } = one;
       const names = { caller: outbound ? service : other, service: outbound ? other : service, method, version };
-      this.#add(slot, { outbound, ...names }, one);
+      this.#add({ outbound, ...names }, one);
     }
-  }
-
-  /** The milliseconds that are counted. */
-  windowMs(nowMs: number): number {
-    return Math.min(windowMsMax, nowMs - this.#startedMs);
-  }
-
-  /** Those with the most calls first. */
-  read(nowMs: number): readonly TrafficPair[] {
-    this.#drop(nowMs);
-    const calledSide = this.#toldByCalled();
-    return [...this.#totals.values()]
-      .filter((sum) => sum.outbound !== calledSide.has(sum.edge))
-      .map(pairOf)
-      .sort((a, b) => b.calls - a.calls);
   }
 
   /**
-   * Edges whose called proxies know of more calls than the streams that the callers' proxies opened: some callers do
-   * not tell, as those of an earlier version.
+   * The pairs, those with the most calls first, and the milliseconds that are counted. To be called as often as proxies
+   * report: what comes between two reads leaves the window at one moment, so each proxy's reports in it are equally many.
    */
-  #toldByCalled(): ReadonlySet<string> {
-    const edges = new Map<string, { streams: number; calls: number }>();
-    for (const sum of this.#totals.values()) {
-      let edge = edges.get(sum.edge);
-      if (edge === undefined) {
-        edge = { streams: 0, calls: 0 };
-        edges.set(sum.edge, edge);
-      }
-      if (sum.outbound) edge.streams += sum.streams;
-      else edge.calls += sum.calls;
-    }
-    const more = [...edges].filter(([, { streams, calls }]) => calls > streams * 1.2 + 2);
-    return new Set([...more].map(([edge]) => edge));
+  read(nowMs: number): { readonly windowMs: number; readonly pairs: readonly TrafficPair[] } {
+    this.#drop(nowMs);
+    const sinceMs = (this.#slots[0] ?? this.#last).sinceMs;
+    this.#last = { sinceMs: nowMs, sums: new Map() };
+    this.#slots.push(this.#last);
+    const pairs: TrafficPair[] = [];
+    for (const sum of this.#totals.values()) if (sum.outbound !== isToldByCalled(sum.edge)) pairs.push(pairOf(sum));
+    pairs.sort((a, b) => b.calls - a.calls);
+    return { windowMs: Math.max(0, nowMs - sinceMs), pairs };
   }
 
-  #add(slot: Map<string, Counted | Sum>, names: Names, counts: TrafficCounts): void {
-    let key = keyOf(names);
-    let named = names;
-    if (!this.#totals.has(key) && this.#totals.size >= kindsMax) {
-      named = { ...names, caller: otherCalls, service: otherCalls, method: otherCalls, version: "" };
-      key = keyOf(named);
-    }
+  #add(names: Names, counts: TrafficCounts): void {
     let calls = 0;
     for (let code = 0; code < codesCount; code++) calls += counts.codes[code] ?? 0;
+    if (calls === 0) return;
+    let key = keyOf(names);
+    let total = this.#totals.get(key);
+    if (total === undefined) {
+      let named = names;
+      if (this.#totals.size >= kindsMax) {
+        named = { ...names, caller: otherCalls, service: otherCalls, method: otherCalls, version: "" };
+        key = keyOf(named);
+      }
+      total = this.#totals.get(key) ?? this.#begin(key, named);
+    }
     const { codes, took, streams } = counts;
     const counted: Counted = { codes, took, streams, calls };
-    addTo(this.#totals, key, named, counted);
-    // Most kinds are told by one proxy, so that a second keeps what came as it came.
+    increase(total, counted);
+    if (total.outbound) total.edge.streams += streams;
+    else total.edge.calls += calls;
+    // Most kinds are told by one proxy, so that a slot keeps what came as it came.
+    const slot = this.#last.sums;
     const before = slot.get(key);
     if (before === undefined) slot.set(key, counted);
     else if ("method" in before) increase(before, counted);
-    else slot.set(key, increase(increase(nothing(named), before), counted));
+    else slot.set(key, increase(increase(nothing(total, total.edge), before), counted));
   }
 
-  #slotAt(nowMs: number): Map<string, Counted | Sum> {
-    this.#drop(nowMs);
-    const last = this.#slots.at(-1);
-    if (last !== undefined && nowMs - last.atMs < slotMs) return last.sums;
-    const slot = { atMs: nowMs, sums: new Map<string, Counted | Sum>() };
-    this.#slots.push(slot);
-    return slot.sums;
+  #begin(key: string, names: Names): Sum {
+    const name = `${names.caller}\0${names.service}`;
+    const edge = this.#edges.get(name) ?? { name, kinds: 0, streams: 0, calls: 0 };
+    if (edge.kinds === 0) this.#edges.set(name, edge);
+    edge.kinds++;
+    const sum = nothing(names, edge);
+    this.#totals.set(key, sum);
+    return sum;
   }
 
   #drop(nowMs: number): void {
-    while (this.#slots[0] !== undefined && nowMs - this.#slots[0].atMs >= windowMsMax)
+    while (this.#slots[0] !== undefined && nowMs - this.#slots[0].sinceMs > windowMs + slackMs)
       for (const [key, sum] of this.#slots.shift()?.sums ?? []) this.#subtract(key, sum);
   }
 
@@ -144,21 +153,28 @@ export class TrafficWindow {
     if (total === undefined) return;
     total.calls -= calls;
     total.streams -= streams;
+    const { edge } = total;
+    if (total.outbound) edge.streams -= streams;
+    else edge.calls -= calls;
     for (let code = 0; code < codesCount; code++) (total.codes[code] as number) -= codes[code] ?? 0;
     for (let at = 0; at < total.took.length; at++) (total.took[at] as number) -= took[at] ?? 0;
-    if (total.calls <= 0) this.#totals.delete(key);
+    if (total.calls > 0) return;
+    this.#totals.delete(key);
+    edge.kinds--;
+    if (edge.kinds === 0) this.#edges.delete(edge.name);
   }
 }
 
-type Names = Omit<Sum, keyof Counted | "edge">;
+type Names = Pick<Sum, "outbound" | "caller" | "service" | "method" | "version">;
 
 const keyOf = ({ outbound, caller, service, method, version }: Names) =>
   `${outbound ? "o" : "i"}\0${caller}\0${service}\0${method}\0${version}`;
 
-function addTo(sums: Map<string, Sum>, key: string, names: Names, counted: Counted): void {
-  const sum = sums.get(key) ?? nothing(names);
-  sums.set(key, increase(sum, counted));
-}
+/**
+ * Whether the called service's proxies know of more calls than the streams that the callers' proxies opened: some callers do
+ * not tell, as those of an earlier version.
+ */
+const isToldByCalled = ({ calls, streams }: Edge): boolean => calls > streams * 1.2 + 2;
 
 /** Returns `sum`. */
 function increase(sum: Sum, { codes, took, calls, streams }: Counted): Sum {
@@ -169,9 +185,8 @@ function increase(sum: Sum, { codes, took, calls, streams }: Counted): Sum {
   return sum;
 }
 
-const nothing = (names: Names): Sum => ({
-  ...names,
-  edge: `${names.caller}\0${names.service}`,
+const nothing = ({ outbound, caller, service, method, version }: Names, edge: Edge): Sum => ({
+  ...{ outbound, caller, service, method, version, edge },
   codes: new Float64Array(codesCount),
   took: new Float64Array(callBoundsMs.length + 1),
   calls: 0,

@@ -3,7 +3,8 @@
 import { BoundedMap } from "../../core/bounded-map.js";
 import { AshlarError } from "../../core/errors.js";
 import type { SpiffeId } from "../../core/identity.js";
-import type { TrafficReport } from "../../core/look/look-model.js";
+import { askEveryMs, countsEveryMs, type TrafficReport } from "../../core/look/look-model.js";
+import type { FleetWriter } from "../../core/wire/fleet.js";
 import { parseTrafficReport } from "../../core/wire/look.js";
 import { onAbort } from "../../runtime/abort.js";
 import type { Clock } from "../../runtime/clock.js";
@@ -32,10 +33,11 @@ export interface TrafficView {
   readonly silent: readonly string[];
 }
 
-const everyMs = 1000;
 const watchersMax = 200;
 /** A proxy without calls says so every five seconds. */
 const answersMs = 12_000;
+/** Proxies begin to count within so long after an order, each at another moment (data-plane/look/call-teller.ts). */
+const beginMs = 500;
 /** Proxies answer an order within so long. */
 const settleMs = 2000;
 const proxiesMax = 20_000;
@@ -61,8 +63,8 @@ export class Traffic {
   }
 
   /**
-   * Yields the traffic each second until `signal` aborts, at first as soon as proxies have answered. A slow reader misses
-   * views. Fails with `limit` if too many look.
+   * Yields the traffic until `signal` aborts: at first as soon as proxies have answered, then as often as those tell it, which
+   * is every one to five seconds by their number. A slow reader misses views. Fails with `limit` if too many look.
    */
   async *watch(operator: SpiffeId, signal: AbortSignal): AsyncGenerator<TrafficView, void, undefined> {
     if (this.#wakes.size >= watchersMax) throw new AshlarError("limit", `${watchersMax} others watch traffic already`);
@@ -94,15 +96,15 @@ export class Traffic {
   #start(operator: SpiffeId): Running {
     const { desk, clock } = this.#deps;
     const startedMs = clock.monotonicMs();
-    const window = new TrafficWindow(startedMs);
+    const window = new TrafficWindow(startedMs + beginMs);
     const answered = new BoundedMap<string, number>(proxiesMax);
-    const close = desk.open(undefined, operator, (bytes, writer, id) => {
+    const hear = (bytes: Uint8Array, writer: FleetWriter, id: string): void => {
       const report: TrafficReport = parseTrafficReport(bytes, writer);
       if (report.order !== id) throw new AshlarError("invalid_record", "it answers another order");
-      const nowMs = clock.monotonicMs();
-      window.take(writer, report.counts, nowMs);
-      answered.set(writer.proxyId, nowMs);
-    });
+      window.take(writer, report.counts);
+      answered.set(writer.proxyId, clock.monotonicMs());
+    };
+    const close = desk.open(undefined, operator, hear, () => this.#everyMs());
     const running = { close, window, startedMs, answered, stop: new AbortController() };
     void this.#tick(running);
     return running;
@@ -110,12 +112,20 @@ export class Traffic {
 
   async #tick(running: Running): Promise<void> {
     const { clock } = this.#deps;
-    while (!running.stop.signal.aborted) {
-      await clock.sleep(everyMs, running.stop.signal);
-      if (running.stop.signal.aborted) return;
+    const { signal } = running.stop;
+    await clock.sleep(beginMs, signal);
+    let everyMs = countsEveryMs.min; // as proxies tell it
+    while (!signal.aborted) {
+      await clock.sleep(everyMs, signal);
+      if (signal.aborted) return;
+      everyMs = this.#everyMs();
       this.#view = this.#read(running);
       for (const wake of [...this.#wakes]) wake();
     }
+  }
+
+  #everyMs(): number {
+    return askEveryMs(this.#deps.fleet.live().length);
   }
 
   #read({ window, answered, startedMs }: Running): TrafficView {
@@ -125,8 +135,7 @@ export class Traffic {
     const silent = live.filter((id) => nowMs - (answered.get(id) ?? Number.NEGATIVE_INFINITY) > answersMs);
     return {
       timeMs: clock.nowMs(),
-      windowMs: window.windowMs(nowMs),
-      pairs: window.read(nowMs),
+      ...window.read(nowMs),
       proxies: live.length,
       answering: live.length - silent.length,
       silent: nowMs - startedMs < settleMs ? [] : silent,

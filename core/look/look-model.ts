@@ -23,10 +23,22 @@ export interface LookOrder {
   readonly issuedMs: number;
   /** 0: proxies answer no more. */
   readonly validMs: number;
+  /** Proxies tell counts so often. */
+  readonly everyMs: number;
 }
 
 /** The longest that one order is valid. */
 export const lookValidMsMax = 30_000;
+/** The shortest and the longest time between two reports of a proxy's counts, in milliseconds. */
+export const countsEveryMs = { min: 1000, max: 5000 };
+/** Reports of counts that a control plane asks for in a second, while the longest time between them suffices for it. */
+const reportsPerSecond = 100;
+
+/** How often each of `proxies` live proxies is asked for counts, in milliseconds: whole seconds. */
+export function askEveryMs(proxies: number): number {
+  const ms = Math.ceil(proxies / reportsPerSecond) * 1000;
+  return Math.min(Math.max(ms, countsEveryMs.min), countsEveryMs.max);
+}
 
 /** Calls of one kind that ended in a proxy within the interval of a report. */
 export interface TrafficCounts {

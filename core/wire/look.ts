@@ -9,6 +9,7 @@ import { isWorkload, parseSpiffeId } from "../identity.js";
 import {
   callBoundsMs,
   codesCount,
+  countsEveryMs,
   countsToldMax,
   type LookOrder,
   lookValidMsMax,
@@ -42,8 +43,13 @@ function orderId(bytes: Uint8Array): string {
 
 const orderCodec: RecordCodec<LookOrder> = {
   type: "ashlar-look",
-  encode: ({ id, tap, operator, issuedMs, validMs }) =>
-    LookOrderMessage.encode({ id: Buffer.from(id, "hex"), tap, operator, issuedMs, validMs }).finish(),
+  // what an earlier version does anyhow is not said, since that version refuses a field that it does not know
+  encode: ({ id, everyMs, ...order }) =>
+    LookOrderMessage.encode({
+      ...order,
+      id: Buffer.from(id, "hex"),
+      everyMs: everyMs === countsEveryMs.min ? 0 : everyMs,
+    }).finish(),
   parse: (payload) => {
     const message = decodeStrict(LookOrderMessage, payload, "ashlar-look", payloadBytesMax);
     return reading("ashlar-look", () => ({
@@ -52,6 +58,7 @@ const orderCodec: RecordCodec<LookOrder> = {
       operator: parseSpiffeId(message.operator),
       issuedMs: integer("issued_ms", message.issuedMs, 0),
       validMs: integer("valid_ms", message.validMs, 0, lookValidMsMax),
+      everyMs: integer("every_ms", message.everyMs || countsEveryMs.min, countsEveryMs.min, countsEveryMs.max),
     }));
   },
 };

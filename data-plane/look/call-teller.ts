@@ -1,6 +1,6 @@
-/** Answers orders to tell about calls: counts each second, single calls as they end. Without an order it does nothing. */
+/** Answers orders to tell about calls: counts as often as the orders say, single calls as they end. Without an order it does nothing. */
 import { messageOf } from "../../core/errors.js";
-import type { LookOrder, TapReport } from "../../core/look/look-model.js";
+import { countsEveryMs, type LookOrder, type TapReport } from "../../core/look/look-model.js";
 import { encodeTapReport, encodeTrafficReport } from "../../core/wire/look.js";
 import { lookSubject } from "../../core/wire/subjects.js";
 import type { Bus } from "../../runtime/bus.js";
@@ -35,11 +35,10 @@ export interface CallTellerDeps {
   readonly random: () => number;
 }
 
-const everyMs = 1000;
 /** A fleet hears of an order at one moment, and must not answer in one. */
 const spreadMs = 400;
-/** A proxy without calls says so every so many times, so that it is known to answer. */
-const silentTimes = 5;
+/** A proxy without calls says so at least so often, so that it is known to answer. */
+const silentMsMax = 5000;
 
 /** Answers until `signal` aborts. */
 export function tellOfCalls(deps: CallTellerDeps, signal: AbortSignal): void {
@@ -77,14 +76,19 @@ class CallTeller {
     const deltas = new TrafficDeltas();
     await clock.sleep(random() * spreadMs, this.#signal);
     deltas.take(await carrying.countCalls());
-    let [sinceMs, silent] = [clock.monotonicMs(), 0];
+    let [sinceMs, silentMs] = [clock.monotonicMs(), 0];
     this.#tellCounts([], 0);
+    let everyMs = countsEveryMs.min; // whoever began to look sees something soon
     while (this.#counted.length > 0 && !this.#signal.aborted) {
       await clock.sleep(everyMs, this.#signal);
       const told = deltas.take(await carrying.countCalls());
-      silent = told.length > 0 ? 0 : silent + 1;
-      if (silent % silentTimes === 0) this.#tellCounts(told, clock.monotonicMs() - sinceMs);
+      silentMs += everyMs;
+      if (told.length > 0 || silentMs >= silentMsMax) {
+        this.#tellCounts(told, clock.monotonicMs() - sinceMs);
+        silentMs = 0;
+      }
       sinceMs = clock.monotonicMs();
+      everyMs = Math.min(countsEveryMs.max, ...this.#counted.map((order) => order.everyMs));
     }
     this.#counting = false;
   }

@@ -46,7 +46,7 @@ export class HeardOrders {
   /** When the last order of each look was issued. */
   readonly #issued = new BoundedMap<string, number>(idsMax);
   /** Looks by id, with the time on the monotonic clock until which they are answered. */
-  readonly #active = new Map<string, { readonly order: LookOrder; untilMs: number }>();
+  readonly #active = new Map<string, { order: LookOrder; untilMs: number }>();
   readonly #listeners = new Set<() => void>();
   #keys: { readonly of: Signed<Trust>; readonly keys: KeySet } | undefined;
   #sweeping = false;
@@ -112,6 +112,7 @@ export class HeardOrders {
     }
     const untilMs = nowMs + Math.min(validMs, lookValidMsMax);
     if (known !== undefined) {
+      known.order = order; // what it asks for is the same, how often may not be
       known.untilMs = untilMs;
       return;
     }

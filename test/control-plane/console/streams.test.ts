@@ -20,6 +20,8 @@ let fails: AshlarError | undefined;
 let following = 0;
 let epochs = 3;
 let answered: WeakRef<object>[] = [];
+/** What every stream of activations is given first. */
+let shared: object | undefined;
 
 const openConsole = (settings: ConsoleSettings = {}) =>
   openTestConsole(
@@ -32,6 +34,7 @@ const openConsole = (settings: ConsoleSettings = {}) =>
       watchActivations: serverStreaming(async function* (request: { fromEpoch: number }, context: CallContext) {
         following += 1;
         try {
+          if (shared !== undefined) yield shared as never;
           for (let epoch = Math.max(1, request.fromEpoch); epoch <= epochs; epoch += 1) {
             const answer = WatchActivationsResponse.fromPartial({ activation: { epoch } });
             if (epochs <= 1000) answered.push(new WeakRef(answer));
@@ -48,7 +51,7 @@ const openConsole = (settings: ConsoleSettings = {}) =>
   );
 
 beforeEach(async () => {
-  [asked, services, fails, following, epochs, answered] = [0, ["a"], undefined, 0, 3, []];
+  [asked, services, fails, following, epochs, answered, shared] = [0, ["a"], undefined, 0, 3, [], undefined];
   console = await openConsole();
 });
 afterEach(() => console.close());
@@ -73,6 +76,24 @@ describe("what a stream carries", () => {
     expect(answered).toHaveLength(300);
     expect(await countHeld(answered)).toBeLessThan(10);
     expect(following).toBe(1);
+  });
+
+  test("an answer that several streams are given is rendered once", async () => {
+    let rendered = 0;
+    shared = {
+      get activation() {
+        rendered += 1;
+        return WatchActivationsResponse.fromPartial({ activation: { epoch: 77 } }).activation;
+      },
+    };
+    const cookie = await console.logIn();
+    const streams = await Promise.all([1, 2, 3].map(() => open("/api/watch?topic=activations", cookie)));
+    for (const stream of streams) await stream.has(/"epoch":77\D/);
+    const once = rendered;
+    const late = await open("/api/watch?topic=activations", cookie);
+    await late.has(/"epoch":77\D/);
+    expect(rendered).toBe(once);
+    expect(once).toBeLessThan(6); // a rendering reads a field once or twice
   });
 
   test("topics beside each other, each named; what is asked again is sent where it differs", async () => {

@@ -100,6 +100,26 @@ test("all who watch traffic share one order, which is repeated, and taken back w
   await settle();
 });
 
+for (const [proxies, everyMs] of [
+  [1, 1000],
+  [100, 1000],
+  [101, 2000],
+  [420, 5000],
+  [20_000, 5000],
+] as const)
+  test(`of ${proxies} proxies each is asked for counts every ${everyMs} ms, and views come as often`, async () => {
+    const live = Array.from({ length: proxies }, (_, at) => ({ heartbeat: { proxyId: `p${at}` } }));
+    const traffic = new Traffic({ desk, fleet: { live: () => live as never }, clock });
+    const views: number[] = [];
+    void (async () => {
+      for await (const _ of traffic.watch(operator, stop.signal)) views.push(clock.monotonicMs());
+    })();
+    await settle();
+    expect(orders[0]).toMatchObject({ tap: undefined, everyMs });
+    await clock.advance(12_000);
+    expect(views.slice(0, 3)).toEqual([1500, 1500 + everyMs, 1500 + 2 * everyMs]);
+  });
+
 test("a tap tells what its proxies sign, and nothing that another one says in their name", async () => {
   const taps = new Taps({ desk, clock });
   const batches = taps.open({ ...everything, service: "payments" }, operator, stop.signal);
@@ -136,6 +156,33 @@ test("a ninth tap is refused, and one that ended makes room", async () => {
   await open[0]?.next();
   expect(() => taps.checkRoom()).not.toThrow();
   for (const end of ends) end.abort();
+});
+
+test("all who watch the whole mesh are given one answer, those who watch a service their own", async () => {
+  const audit = { record: async () => {} };
+  const traffic = new Traffic({ desk, fleet, clock });
+  const deps = {
+    mesh: testMesh,
+    audit,
+    logins: { note: async () => {} },
+    taps: new Taps({ desk, clock }),
+    traffic,
+    clock,
+  };
+  const { watchTraffic } = lookMethods(deps as never);
+  const context = {
+    ...{ caller: operator, certificateSerial: "1", source: "x", method: "/a/WatchTraffic", signal: stop.signal },
+    ...{ deadlineMs: undefined, certificateExpiresMs: undefined },
+  };
+  const asked = ["", "", "payments"].map((service) =>
+    watchTraffic.handle({ service }, context)[Symbol.asyncIterator]().next(),
+  );
+  await settle();
+  await clock.advance(1500);
+  const [one, other, own] = (await Promise.all(asked)).map(({ value }) => value);
+  expect(one).toMatchObject({ proxies: 2 });
+  expect(other).toBe(one);
+  expect(own).not.toBe(one);
 });
 
 test("only operators look, and a refusal is noted", async () => {

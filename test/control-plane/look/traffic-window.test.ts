@@ -15,10 +15,13 @@ const payments = { service: "payments", proxyId: "p1" };
 
 test("calls of the last ten seconds count, by pair, method and version", () => {
   const window = new TrafficWindow(0);
-  for (let second = 1; second <= 15; second++)
-    window.take(checkout, [counts({ by: { 0: 8, 7: 1, 14: 1 } })], second * 1000);
-  expect(window.windowMs(15_000)).toBe(10_000);
-  expect(window.read(15_000)).toEqual([
+  for (let second = 1; second <= 15; second++) {
+    window.take(checkout, [counts({ by: { 0: 8, 7: 1, 14: 1 } })]);
+    if (second < 15) window.read(second * 1000);
+  }
+  const read = window.read(15_000);
+  expect(read.windowMs).toBe(10_000);
+  expect(read.pairs).toEqual([
     {
       caller: "checkout",
       service: "payments",
@@ -33,22 +36,22 @@ test("calls of the last ten seconds count, by pair, method and version", () => {
       calledSide: false,
     },
   ]);
-  expect(window.read(30_000)).toEqual([]);
+  expect(window.read(30_000).pairs).toEqual([]);
 });
 
 test("what both sides tell of the same calls counts once, as the caller has it", () => {
   const window = new TrafficWindow(0);
-  window.take(checkout, [counts({ by: { 0: 9, 14: 1 }, streams: 11 })], 1000);
-  window.take(payments, [counts({ outbound: false, other: "checkout", by: { 0: 11 } })], 1000);
-  expect(window.read(1000)).toMatchObject([{ calls: 10, failed: 1, calledSide: false }]);
+  window.take(checkout, [counts({ by: { 0: 9, 14: 1 }, streams: 11 })]);
+  window.take(payments, [counts({ outbound: false, other: "checkout", by: { 0: 11 } })]);
+  expect(window.read(1000).pairs).toMatchObject([{ calls: 10, failed: 1, calledSide: false }]);
 });
 
 test("where callers do not tell, the called side does", () => {
   const window = new TrafficWindow(0);
-  window.take(checkout, [counts({ by: { 0: 10 } })], 1000);
-  window.take(payments, [counts({ outbound: false, other: "checkout", by: { 0: 100 } })], 1000);
-  window.take(payments, [counts({ outbound: false, other: "gateway/web", by: { 7: 5 } })], 1000);
-  expect(window.read(1000)).toMatchObject([
+  window.take(checkout, [counts({ by: { 0: 10 } })]);
+  window.take(payments, [counts({ outbound: false, other: "checkout", by: { 0: 100 } })]);
+  window.take(payments, [counts({ outbound: false, other: "gateway/web", by: { 7: 5 } })]);
+  expect(window.read(1000).pairs).toMatchObject([
     { caller: "checkout", calls: 100, calledSide: true },
     { caller: "gateway/web", calls: 5, refused: 5, calledSide: true },
   ]);
@@ -60,10 +63,34 @@ test("kinds above the bound count as one", () => {
     window.take(
       { service: `caller-${n}`, proxyId: "c" },
       Array.from({ length: 400 }, (_, method) => counts({ method: `a.B/M${method}`, by: { 0: 1 } })),
-      1000,
     );
-  const pairs = window.read(1000);
+  const pairs = window.read(1000).pairs;
   expect(pairs).toHaveLength(5001);
   expect(pairs.reduce((sum, { calls }) => sum + calls, 0)).toBe(8000);
   expect(pairs[0]).toMatchObject({ caller: "other", service: "other", calls: 3000 });
+});
+
+test("a proxy has as many reports in the window as any other, at whatever moment between two reads it tells them", () => {
+  for (const everyMs of [1000, 2000, 3000, 5000]) {
+    const window = new TrafficWindow(0);
+    for (let round = 1; round <= 20; round++) {
+      // the one told just after a read, the other just before the next
+      window.take(checkout, [counts({ by: { 0: everyMs } })]);
+      window.take({ service: "cart", proxyId: "t1" }, [counts({ by: { 0: everyMs } })]);
+      const { windowMs, pairs } = window.read(round * (everyMs + 3));
+      const rates = pairs.map(({ calls }) => Math.round(calls / windowMs));
+      expect([everyMs, round, rates]).toEqual([everyMs, round, [1, 1]]);
+      expect(windowMs).toBeLessThanOrEqual(10_500);
+    }
+  }
+});
+
+test("kinds that left the window leave nothing of their edge behind", () => {
+  const window = new TrafficWindow(0);
+  window.take(payments, [counts({ outbound: false, other: "checkout", by: { 0: 100 } })]);
+  window.take(checkout, [counts({ by: {}, streams: 9 })]);
+  expect(window.read(1000).pairs).toMatchObject([{ calls: 100, calledSide: true }]);
+  expect(window.read(20_000).pairs).toEqual([]);
+  window.take(checkout, [counts({ by: { 0: 5 } })]);
+  expect(window.read(21_000).pairs).toMatchObject([{ calls: 5, calledSide: false }]);
 });

@@ -40,7 +40,7 @@ beforeEach(() => {
 });
 
 const order = (fields: Partial<LookOrder> = {}): LookOrder => {
-  return { id, tap, operator, issuedMs: clock.nowMs(), validMs: 10_000, ...fields };
+  return { id, tap, operator, issuedMs: clock.nowMs(), validMs: 10_000, everyMs: 1000, ...fields };
 };
 const signed = (fields: Partial<LookOrder> = {}, mesh = testMesh, by = key): Uint8Array =>
   signLookOrder(order(fields), mesh, by.signer).bytes;
@@ -54,6 +54,12 @@ test("an order is followed until it expires, and longer if it is repeated", asyn
   expect(orders.active).toHaveLength(1);
   await clock.advance(2000);
   expect([orders.active, changes]).toEqual([[], 2]);
+});
+
+test("a later order of a look says anew how often counts are asked for", () => {
+  orders.hear(signed({ tap: undefined, everyMs: 1000 }));
+  orders.hear(signed({ tap: undefined, issuedMs: clock.nowMs() + 1, everyMs: 3000 }));
+  expect([orders.active.map(({ everyMs }) => everyMs), changes]).toEqual([[3000], 1]);
 });
 
 test("an order that is taken back ends at once", () => {
