@@ -1,4 +1,4 @@
-/** Opens what a proxy needs before it can carry calls: its identity, and what it knows of the mesh. */
+/** Opens what a proxy needs before it can carry calls: its identity and its knowledge of the mesh. */
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { proxyInbox } from "../core/wire/subjects.js";
@@ -44,9 +44,9 @@ export interface ProxySurroundings {
   readStdin(): Promise<string>;
   /** The proxy that runs on the data folder and hands it over; undefined: none runs. */
   readonly predecessor?: Predecessor | undefined;
-  /** Adds to what --status says of this proxy what there is to say of others of the same process. */
+  /** Adds what --status says about other proxies of the same process to what it says about this one. */
   readonly besides?: ((own: StatusSources) => StatusSources) | undefined;
-  /** The ports of the mesh that the process knows of; left out: it runs no other proxy. */
+  /** The ports of the mesh that the process knows; left out: it runs no other proxy. */
   readonly meshPorts?: MeshPorts;
 }
 
@@ -85,16 +85,13 @@ export interface Parts extends Statements {
   readonly decisions: DecisionRecorder;
   readonly tally: ShadowTally;
   readonly reaches: Reaches;
-  /** The ports of the mesh that this process knows of. */
+  /** The ports of the mesh that this process knows. */
   readonly meshPorts: MeshPorts;
-  /** This process takes over from another one of the same proxy, which drains meanwhile. */
+  /** True if this process takes over from another one of the same proxy, which drains meanwhile. */
   readonly tookOver: boolean;
 }
 
-/**
- * Constructs the parts. Calls are carried by `workers` or by this process. The logs are followed from `sync.start()`
- * on.
- */
+/** Constructs the parts. `workers` or this process carry the calls. The logs are followed from `sync.start()` on. */
 export async function openParts(
   config: ProxyConfig,
   identity: OpenedIdentity,

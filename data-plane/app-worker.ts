@@ -54,12 +54,12 @@ class Worker {
   readonly #metrics: Metrics;
   readonly #window = new CallWindow(undefined);
   readonly #tally = new ShadowTally();
-  /** The ports of the mesh in the first process; always the same array. */
+  /** The ports of the mesh in the first process. The array stays the same object; its content changes. */
   readonly #meshPorts: MeshPort[] = [];
   readonly #reaches = new Reaches(() => systemClock.monotonicMs());
   /** Constructed when the first identity arrives. */
   #carrier: Carrier | undefined;
-  /** Fulfilled when there is a carrier. */
+  /** Resolves when there is a carrier. */
   #opening: Promise<void> | undefined;
   #telemetry: OpenedTelemetry | undefined;
   /** Ends what outlives calls. */
@@ -147,7 +147,7 @@ class Worker {
       case "drain":
         return this.#carrier?.drain();
       default:
-        // performed in the order in which it was told, while files are read; done once calls can be carried by it
+        // messages are applied in the order in which they came, and are done once calls can be carried by them
         await Promise.all([this.#ports.perform(what), this.#opening]);
         return;
     }
@@ -168,7 +168,7 @@ class Worker {
     };
   }
 
-  /** Fails with `invalid_argument` if a file of a gateway cannot be used. */
+  /** Opens everything. Fails with `invalid_argument` if a file of a gateway cannot be used. */
   async #openAll(): Promise<void> {
     const { edge, options } = this.#setup;
     const { trust, decisions } = this.#ports;
@@ -208,7 +208,7 @@ class Worker {
     return new Carrier({ ...known, ...own, ...random, ...outside, journal, reads }, options, edges);
   }
 
-  /** Signs records itself and has the first process append them. */
+  /** Opens the journal, which signs records in this process and has the first process append them. */
   #openJournal(): Journal {
     const { identity, policy, journalBus: bus } = this.#ports;
     const { options, journalLife, tookOver, workers } = this.#setup;
@@ -252,7 +252,7 @@ class Worker {
   }
 }
 
-/** Addresses outside are endpoints as well. */
+/** Returns the egresses and the endpoints that include their addresses. */
 function outsideOf(outside: Egresses): { readonly outside: Egresses; readonly endpoints: Egresses } {
   return { outside, endpoints: outside };
 }

@@ -28,11 +28,11 @@ import type { TakeoverServer } from "./takeover/takeover-server.js";
 import { Tenure } from "./takeover/tenure.js";
 
 export interface RunningProxy {
-  /** Where it listens, by name: "inbound" has HOST:PORT, "agent" unix:PATH. */
+  /** The addresses that it listens on, by name: "inbound" has HOST:PORT, "agent" unix:PATH. */
   readonly listening: Listening;
-  /** What /healthz, /readyz and /metrics say of it. */
+  /** The sources of /healthz, /readyz and /metrics. */
   readonly status: StatusSources;
-  /** Resolves when a successor has taken over: this process drains. */
+  /** Resolves when a successor has taken over and this process drains. */
   readonly handedOver: Promise<void>;
   /** Resolves when it has stopped, after `signal` aborted or a successor took over. */
   readonly stopped: Promise<void>;
@@ -41,8 +41,8 @@ export interface RunningProxy {
 const leaveMsMax = 60_000;
 
 /**
- * Joins (or reads the stored identity), opens every listener and serves until `signal` aborts, then drains.
- * undefined: it aborted before the proxy had joined. Fails with one line that says what to do.
+ * Joins the mesh (or reads the stored identity), opens every listener, serves until `signal` aborts, and then drains.
+ * Returns undefined if `signal` aborted before the proxy had joined. Fails with one line that says what to do.
  */
 export async function startProxy(
   config: ProxyConfig,
@@ -78,7 +78,7 @@ export async function startProxy(
   }
 }
 
-/** What was opened above the parts and is closed with them. */
+/** What was opened on top of the parts and is closed with them. */
 interface Serving {
   readonly carrying: Carrying;
   readonly feed: ProxyFeed | undefined;
@@ -136,7 +136,7 @@ async function serve(
   }
 }
 
-/** Registers the application of `--app`, or what the predecessor's agent had registered, and checks its health. */
+/** Registers the application of `--app`, or the one at the predecessor's agent, and checks its health. */
 function followApplication(
   config: ProxyConfig,
   parts: Parts,
@@ -149,7 +149,7 @@ function followApplication(
   const following = AbortSignal.any([signal, closing.signal]);
   const { service } = config;
   if (config.edge !== undefined) {
-    // a gateway has no application: what other proxies call there is outside
+    // a gateway has no application: it forwards calls of other proxies to external destinations
     if (config.inbound !== undefined)
       parts.registry.register({ instance: parts.identity.current.proxyId, target: { path: "" } }, () => {});
     return;

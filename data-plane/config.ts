@@ -27,24 +27,24 @@ export interface UpstreamConfig {
 
 export interface ProxyConfig {
   readonly service: string;
-  /** A file, or "-" for stdin; undefined: an identity is stored already. */
+  /** The file with the token, or "-" for stdin; undefined: an identity is already stored. */
   readonly token: string | undefined;
   /** The join file. */
   readonly join: string;
-  /** The application without an SDK; undefined: the SDK registers it, or there is none. */
+  /** The address of an application without the SDK; undefined: the SDK registers it, or there is none. */
   readonly app: SocketAddress | undefined;
-  /** Path of the agent socket; undefined: there is none. */
+  /** The path of the agent socket; undefined: there is none. */
   readonly agent: string | undefined;
-  /** undefined if calls from other proxies are not accepted. */
+  /** The address for calls from other proxies; undefined: they are not accepted. */
   readonly inbound: HostPort | undefined;
-  /** The address that other proxies dial; undefined: the address of `inbound`. */
+  /** The address that other proxies dial; undefined: that of `inbound`. */
   readonly advertise: HostPort | undefined;
-  /** undefined: a gateway, which has no application. */
+  /** The address for the application's outbound calls; undefined: a gateway has no application. */
   readonly outbound: SocketAddress | undefined;
   readonly upstreams: readonly UpstreamConfig[];
-  /** What a gateway listens on for outside clients; undefined: it is a proxy beside a service. */
+  /** A gateway's listeners for outside clients; undefined: this is a proxy beside a service. */
   readonly edge: EdgeConfig | undefined;
-  /** For calls that leave the mesh. */
+  /** Settings for calls that leave the mesh. */
   readonly egress: EgressSettings;
   /** Sorted by key. */
   readonly labels: readonly Label[];
@@ -58,18 +58,18 @@ export interface ProxyConfig {
   /** The share of decisions other than refusals that is recorded, from 0 to 1. */
   readonly recordShare: number;
   readonly telemetry: TelemetryOptions;
-  /** The most bytes that all connections together hold for peers that do not take them. */
+  /** The most bytes that all connections together hold for peers that do not read them. */
   readonly bufferBytesMax: number;
   /** The most bytes of one gRPC message. */
   readonly messageBytesMax: number;
-  /** Milliseconds of silence after which another proxy is pinged; 0: never; undefined: the defaults of each side. */
+  /** Milliseconds of silence after which another proxy is pinged; 0: never; undefined: the default of each side. */
   readonly keepaliveMs: number | undefined;
   /** The most bytes of the header fields of one request or answer. */
   readonly headerBytesMax: number;
-  /** Whether the process carries calls in memory before its start, so that the first real ones cost little. */
+  /** True if the process carries calls in memory before its start, so that the first real ones are cheap. */
   readonly warm: boolean;
   readonly logLevel: LogLevel;
-  /** undefined: whatever suits where the log goes. */
+  /** The format of the log; undefined: text on a terminal, otherwise JSON. */
   readonly logFormat: LogFormat | undefined;
   /** TCP ports by which the proxy can be bypassed, for `ashlar status`. */
   readonly bypassable: readonly string[];
@@ -154,7 +154,7 @@ type OfCalls =
   | "logLevel"
   | "logFormat";
 
-/** Reads what proxies and gateways share. */
+/** Reads the settings that proxies and gateways share. */
 function readProcess(read: ConfigReader, dataDir: string, cwd: string): Pick<ProxyConfig, OfProcess | OfCalls> {
   return {
     token: read.text("token"),
@@ -207,7 +207,7 @@ function readKeepalive(read: ConfigReader): number | undefined {
   return undefined;
 }
 
-/** `--agent` alone means the default socket. */
+/** Reads the path of the agent socket; `--agent` without a value means the default path. */
 function readAgent(read: ConfigReader, dataDir: string): string | undefined {
   const text = read.text("agent");
   if (text === undefined) return undefined;
@@ -285,7 +285,7 @@ function bypass(what: string, address: SocketAddress | undefined): string[] {
   return address !== undefined && "host" in address ? [`${what} tcp ${address.host}:${address.port}`] : [];
 }
 
-/** $XDG_STATE_HOME/ashlar, or ~/.local/state/ashlar. */
+/** Returns $XDG_STATE_HOME/ashlar, or ~/.local/state/ashlar. */
 function stateDir(env: ConfigSources["env"]): string {
   const state = env.XDG_STATE_HOME;
   if (state !== undefined && isAbsolute(state)) return join(state, "ashlar");

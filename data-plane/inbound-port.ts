@@ -4,8 +4,8 @@ import type { HostPort } from "../runtime/config.js";
 import { readIfThere, writeDurably } from "../runtime/durable-file.js";
 
 /**
- * Listens on `address`. For port 0 that is the port of the last run if it is still free, so that peers which know
- * no better (NATS is away) find a restarted proxy where it was; otherwise any free one.
+ * Listens on `address`. For port 0 it takes the port of the last run if that is still free, so that peers that do not
+ * get news (NATS is away) find a restarted proxy where it was; otherwise any free port.
  */
 export async function listenAgain(
   listen: (address: HostPort) => Promise<HostPort>,

@@ -4,7 +4,7 @@ import { AshlarError } from "../core/errors.js";
 import { makePrivateFolder, writeDurably } from "../runtime/durable-file.js";
 import { fileReason } from "../runtime/file-reason.js";
 
-/** The contents of join.json: where to join, and the hash of the mesh's root key. It holds no secret. */
+/** The contents of join.json: where to join, and the hash of the mesh's root key. It contains no secret. */
 export interface JoinFile {
   /** "HOST:PORT", or several joined by commas. */
   readonly join: string;
@@ -16,7 +16,10 @@ export interface JoinFile {
 const bytesMax = 64 * 1024;
 const copyName = "join.json";
 
-/** Keeps a copy of join.json for starts while the file is not there. A full disk must not keep a proxy from this one. */
+/**
+ * Stores a copy of join.json for later starts while the file is missing. A failure is ignored, because a full disk must
+ * not prevent this start.
+ */
 export function keepJoinFile(file: JoinFile, dataDir: string): void {
   try {
     makePrivateFolder(dataDir);
@@ -25,8 +28,8 @@ export function keepJoinFile(file: JoinFile, dataDir: string): void {
 }
 
 /**
- * Reads join.json; while the file is not there (the control plane is being started or moved) the copy in `dataDir`
- * serves. Fails with `invalid_argument`.
+ * Reads join.json. If the file is missing (the control plane is being started or moved), the copy in `dataDir` is used.
+ * Fails with `invalid_argument`.
  */
 export async function readJoinFile(path: string, dataDir: string): Promise<JoinFile> {
   try {
@@ -60,10 +63,12 @@ function parseJoinFile(text: string): JoinFile {
   return joins.length === 0 ? { join, rootHash } : { join, rootHash, joins };
 }
 
-/** A token as it was given, or why there is none: the stored identity may do without it. */
+/** A given token, or why there is none; a stored identity does not need one. */
 export type GivenToken = { readonly token: string } | { readonly noToken: string };
 
-/** The token in a file, or on stdin for "-". Fails with `invalid_argument` on what is too long to be one. */
+/**
+ * Reads the token in a file, or on stdin for "-". Fails with `invalid_argument` if the text is too long for a token.
+ */
 export async function readToken(
   source: string | undefined,
   readStdin: () => Promise<string>,

@@ -1,4 +1,4 @@
-/** `ashlar.v1.AgentService`: how the application on this machine joins through its proxy. */
+/** `ashlar.v1.AgentService`: the application on this machine joins the mesh through it. */
 import type { ServerDuplexStream } from "@grpc/grpc-js";
 import { AshlarError, messageOf } from "../../core/errors.js";
 import {
@@ -36,21 +36,22 @@ export interface AgentDeps {
 
 export interface AgentOptions {
   /**
-   * Milliseconds without an answer after which the log reports a silent application. It is asked after a third of that
-   * time.
+   * Milliseconds of silence after which the log reports an application. It is asked for a sign of life after a third of
+   * that time.
    */
   readonly leaseMs: number;
   /** The most registration streams that may be open at once. */
   readonly registrationsMax: number;
-  /** Milliseconds within which a stream must have said which application it is; it keeps a place. */
+  /** Milliseconds within which a new stream must name its application, because it occupies a place. */
   readonly firstMessageMsMax: number;
 }
 
 export const agentDefaults: AgentOptions = { leaseMs: 15_000, registrationsMax: 16, firstMessageMsMax: 30_000 };
 
 /**
- * What an application may take of its proxy, whose mistakes and whose thief cost others their calls. Only the owner of
- * the socket connects, so one bound holds for all: of 64 connections each of 16 registrations has some to spare.
+ * Bounds on what an application may take of its proxy: its mistakes, or a thief of its socket, would otherwise cost
+ * others their calls. Only the owner of the socket connects, so one bound serves for all: 64 connections are more than
+ * 16 registrations need.
  */
 export const agentBounds = {
   connectionsMax: 64,

@@ -3,16 +3,16 @@ import { unreachable } from "../../core/errors.js";
 
 export type AgentState =
   | { readonly kind: "new" }
-  /** The application's socket is being tried. */
+  /** A connection to the application's socket is being tried. */
   | { readonly kind: "probing" }
   | {
       readonly kind: "registered";
       readonly heardMs: number;
       readonly pinged: boolean;
-      /** The log says that it has been silent for long. */
+      /** Whether the log has reported that the application has been silent for long. */
       readonly toldSilent: boolean;
     }
-  /** The application is out of routing; its open calls finish. */
+  /** The application gets no new calls; its open calls finish. */
   | { readonly kind: "leaving" }
   | { readonly kind: "ended" };
 
@@ -22,14 +22,14 @@ export type AgentEvent =
   | { readonly kind: "unreachable"; readonly reason: string }
   | { readonly kind: "pong"; readonly nowMs: number }
   | { readonly kind: "leave" }
-  /** `lostMs`: for so long since the last tick the proxy did not read what the application said. */
+  /** `lostMs`: the milliseconds since the last tick during which the proxy did not read what the application sent. */
   | { readonly kind: "tick"; readonly nowMs: number; readonly lostMs: number }
   | { readonly kind: "drained" }
   /** The application's socket refused a call. */
   | { readonly kind: "refused" }
-  /** The application says no more, and may still listen. */
+  /** The application sends nothing more, and may still listen. */
   | { readonly kind: "half-closed" }
-  /** The stream is over, whoever ended it. */
+  /** The stream has ended, whoever ended it. */
   | { readonly kind: "gone" };
 
 export type AgentEffect =
@@ -54,9 +54,9 @@ const ended: AgentState = { kind: "ended" };
 const to = (state: AgentState, ...effects: readonly AgentEffect[]): AgentStep => ({ state, effects });
 
 /**
- * One step. An application is asked for a sign of life after a third of `leaseMs`; one that is silent for longer is told in
- * the log and stays registered: it may be blocked or stopped, and the end of its process ends the stream, which comes over a
- * socket of this machine.
+ * Applies one event. An application is asked for a sign of life after a third of `leaseMs`. One that is silent for
+ * longer is reported in the log and stays registered, because it may be blocked or stopped; if its process ends, its
+ * stream over the local socket ends too.
  */
 export function step(state: AgentState, event: AgentEvent, leaseMs: number): AgentStep {
   // After an application has left, its further messages are ignored; its open calls still finish.

@@ -1,31 +1,32 @@
 import type { AppliedView, AppRegistration, AppView } from "../ports.js";
 import { type AppliedReport, AppliedWrites } from "./applied-writes.js";
 
-/** An application's place in the registry. */
+/** An application's entry in the registry. */
 export interface RegistryEntry {
   /**
-   * The application is out of routing: peers are told to call other instances, and calls that still arrive are served.
+   * Takes the application out of routing: peers are told to call other instances, and calls that still arrive are
+   * served.
    */
   withdraw(): void;
   remove(): void;
-  /** The application says what it has applied of its service's journal. */
+  /** Notes what the application has applied of its service's journal. */
   applied(report: AppliedReport): void;
 }
 
-/** Who says that an application cannot be called: health checks, or the agent that hears nothing of it. */
+/** Who reports that an application cannot be called: health checks, or the agent that hears nothing from it. */
 export type HealthSource = "check" | "agent";
 
 interface Entry {
   readonly app: AppRegistration;
   readonly onRefused: () => void;
   advertised: boolean;
-  /** Why it cannot be called now, by who says so. */
+  /** Why the application cannot be called now, by reporter. */
   readonly unhealthy: Map<HealthSource, string>;
-  /** undefined: it has never said anything. */
+  /** What the application has applied; undefined: it has never reported anything. */
   applied: AppliedWrites | undefined;
 }
 
-/** The applications that are registered at this proxy; the newest takes the calls. */
+/** The applications that are registered at this proxy; the newest one gets the calls. */
 export class AppRegistry implements AppView, AppliedView {
   readonly #entries: Entry[] = [];
   readonly #listeners = new Set<(app: AppRegistration | undefined) => void>();
@@ -41,13 +42,13 @@ export class AppRegistry implements AppView, AppliedView {
     return this.#entries.at(-1)?.app;
   }
 
-  /** The application that peers are sent to; undefined: they are to go elsewhere. */
+  /** The application that peers are told to call; undefined: they should call other instances. */
   get advertised(): AppRegistration | undefined {
     const last = this.#entries.at(-1);
     return last?.advertised === true ? last.app : undefined;
   }
 
-  /** Why the newest application cannot be called now; "": it can, or there is none. */
+  /** Why the newest application cannot be called now; "": it can be called, or there is none. */
   get unhealthy(): string {
     return [...(this.#entries.at(-1)?.unhealthy.values() ?? [])].join("; ");
   }
@@ -61,7 +62,7 @@ export class AppRegistry implements AppView, AppliedView {
     return () => this.#appliedListeners.delete(listener);
   }
 
-  /** Notes why an application cannot be called, or (undefined) that it can, as far as `source` knows. */
+  /** Sets why an application cannot be called, or undefined if it can, as far as `source` knows. */
   setUnhealthy(app: AppRegistration, source: HealthSource, why: string | undefined): void {
     const entry = this.#entries.find((one) => one.app === app);
     if (entry === undefined) return;
@@ -70,13 +71,16 @@ export class AppRegistry implements AppView, AppliedView {
     this.#tell();
   }
 
-  /** Calls `listener` when `unhealthy` has changed, or whether the application reports what it has applied. */
+  /**
+   * Calls `listener` when `unhealthy` has changed, or when it has changed whether the application reports what it has
+   * applied.
+   */
   onHealth(listener: () => void): () => void {
     this.#healthListeners.add(listener);
     return () => this.#healthListeners.delete(listener);
   }
 
-  /** Adds an application; `onRefused` hears that its socket refused (it is removed already then). */
+  /** Adds an application. `onRefused` is called after its socket refused a connection and it was removed for that. */
   register(app: AppRegistration, onRefused: () => void): RegistryEntry {
     const entry: Entry = { app, onRefused, advertised: true, unhealthy: new Map(), applied: undefined };
     this.#entries.push(entry);
@@ -130,7 +134,8 @@ export class AppRegistry implements AppView, AppliedView {
     const reports = this.applied !== undefined;
     if (current !== this.#told) {
       this.#told = current;
-      // first, since workers hear one after the other: what the old one has applied must not count for the new one
+      // first, because workers are told one thing after the other: what the old one has applied must not count for the
+      // new one
       for (const listener of this.#appliedListeners) listener(undefined);
       for (const listener of this.#listeners) listener(current);
     }

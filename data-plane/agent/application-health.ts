@@ -1,4 +1,7 @@
-/** Checks again and again whether the own application can be called, as policy says or, without policy, where it answers. */
+/**
+ * Checks the own application's health at intervals: as policy states or, without policy, if the application answers
+ * health checks.
+ */
 import { HealthTrack } from "../../core/balance/health-track.js";
 import type { Health } from "../../core/kinds/resilience/resilience.js";
 import type { Clock } from "../../runtime/clock.js";
@@ -12,24 +15,24 @@ export interface ApplicationHealthDeps {
   readonly registry: AppRegistry;
   readonly clock: Clock;
   readonly log: Logger;
-  /** What policy says now; undefined: nothing. */
+  /** Returns the checks that policy states; undefined: none. */
   policy(): Health | undefined;
   readonly connectAsker?: (target: AppRegistration["target"]) => Pick<HealthAsker, "ask" | "close">;
   readonly probe?: typeof probeApplication;
 }
 
-/** Without policy, and for what policy leaves out. */
+/** The values without policy, and for what policy leaves out. */
 export const healthDefaults = { intervalMs: 2000, timeoutMs: 1000, unhealthyAfter: 3, healthyAfter: 2 } as const;
-/** After a check that failed the next one comes sooner, so that the bound is short where the interval is long. */
+/** The milliseconds until the next check after a failed one, so that a long interval does not delay the verdict. */
 const againMs = 1000;
-/** An application that has no grpc.health.v1 is asked again so much later: it may be another by then. */
+/** The milliseconds after which an application without grpc.health.v1 is asked again; it may be another one by then. */
 const unimplementedMs = 30_000;
 const idleMs = 200;
 const byConnecting = { kind: "connect" } as const;
 
 type Way = typeof byConnecting | { readonly kind: "grpc"; readonly service: string; readonly isStated: boolean };
 
-/** Runs until `signal` aborts. The registry is told what counts. */
+/** Runs until `signal` aborts, and sets the result in the registry. */
 export async function runApplicationHealth(deps: ApplicationHealthDeps, signal: AbortSignal): Promise<void> {
   const { registry, clock } = deps;
   while (!signal.aborted) {
@@ -53,7 +56,9 @@ class Checks {
   readonly #bounds: Omit<typeof healthDefaults, never> | Health;
   readonly #track: HealthTrack;
   #asker: Pick<HealthAsker, "ask" | "close"> | undefined;
-  /** Without policy only an application that has answered once is held to it. */
+  /**
+   * Whether the application has ever answered a check. Without policy, only such an application is judged by checks.
+   */
   #answered = false;
   #told = false;
 

@@ -1,10 +1,10 @@
 import { BoundedMap } from "../../core/bounded-map.js";
 
-/** A part of what an application says that it has applied of its service's journal. */
+/** A part of an application's report about what it has applied of its service's journal. */
 export interface AppliedReport {
-  /** All writes whose outcome is at this position of the journal or before. */
+  /** All writes whose outcome is at or before this position of the journal are applied. */
   readonly position: number;
-  /** The writes with these sequences as well. */
+  /** The writes with these sequences are applied as well. */
   readonly sequences: readonly number[];
 }
 
@@ -12,12 +12,12 @@ export interface AppliedReport {
 export const reportedSequencesMax = 1000;
 const sequencesKept = 65_536;
 
-/** What one application says that it has applied since it registered. */
+/** What one application has reported as applied since it registered. */
 export class AppliedWrites {
   #position = 0;
   readonly #sequences = new BoundedMap<number, true>(sequencesKept);
 
-  /** Everything whose outcome is at this position or before is applied. */
+  /** Everything whose outcome is at or before this position is applied. */
   get position(): number {
     return this.#position;
   }
@@ -27,12 +27,12 @@ export class AppliedWrites {
     for (const sequence of sequences) this.#sequences.set(sequence, true);
   }
 
-  /** Whether the application named the write itself, not long ago. */
+  /** Returns whether the application recently named this write itself. */
   names(sequence: number): boolean {
     return this.#sequences.has(sequence);
   }
 
-  /** Returns what was said, with the last sequences of those that are known. */
+  /** Returns the position, and the last sequences that are remembered. */
   report(): AppliedReport {
     const sequences = [...this.#sequences.keys()].slice(-reportedSequencesMax);
     return { position: this.#position, sequences };

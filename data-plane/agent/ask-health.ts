@@ -1,25 +1,25 @@
-/** Asks an application by grpc.health.v1 whether it serves (gRPC Health Checking Protocol). */
+/** Asks an application with grpc.health.v1 whether it serves (gRPC Health Checking Protocol). */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { type Client, credentials } from "@grpc/grpc-js";
 import { isAshlarError, messageOf } from "../../core/errors.js";
 import { callUnary, connectGrpc, type MethodDescription } from "../../runtime/grpc-client.js";
 import type { AppRegistration } from "../ports.js";
 
-/** What an application said. */
+/** The answer of an application. */
 export type AskedHealth =
   | { readonly kind: "serving" }
-  /** It says NOT_SERVING. */
+  /** The application answered NOT_SERVING. */
   | { readonly kind: "not-serving"; readonly why: string }
-  /** It answers something else, or does not know the service: perhaps it answers whatever it is asked. */
+  /** The application answered something else, or does not know the service; it may give this answer to any question. */
   | { readonly kind: "unclear"; readonly why: string }
-  /** It does not have grpc.health.v1 at all. */
+  /** The application does not implement grpc.health.v1. */
   | { readonly kind: "unimplemented" }
-  /** No answer, or not in time. */
+  /** There was no answer, or none in time. */
   | { readonly kind: "failed"; readonly why: string };
 
 const servingStatus = 1;
 const notServingStatus = 2;
-/** HealthCheckResponse.ServingStatus, grpc/health/v1/health.proto. */
+/** The names of HealthCheckResponse.ServingStatus, grpc/health/v1/health.proto. */
 const statusNames = ["UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN"];
 
 const check: MethodDescription<string, number> = {
@@ -43,7 +43,7 @@ const check: MethodDescription<string, number> = {
   },
 };
 
-/** A channel to one application; it connects when it is asked for the first time. */
+/** A channel to one application, which connects at the first question. */
 export class HealthAsker {
   readonly #client: Client;
 
@@ -53,7 +53,7 @@ export class HealthAsker {
     this.#client = connectGrpc({ address, credentials: credentials.createInsecure(), options });
   }
 
-  /** `service`: "" for the whole server. Never rejects. */
+  /** Asks about `service`; "" is the whole server. Never rejects. */
   async ask(service: string, timeoutMs: number, signal: AbortSignal): Promise<AskedHealth> {
     try {
       const status = await callUnary(this.#client, check, service, { timeoutMs, signal });

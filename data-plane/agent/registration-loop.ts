@@ -11,10 +11,10 @@ import type { Probed } from "./probe-application.js";
 
 export interface RegistrationPorts {
   register(app: AppRegistration, onRefused: () => void): RegistryEntry;
-  /** Says why the application cannot be called now; undefined: it can. */
+  /** Sets why the application cannot be called now; undefined: it can be. */
   setUnhealthy(app: AppRegistration, why: string | undefined): void;
   probe(target: AppRegistration["target"]): Promise<Probed>;
-  /** Resolves when peers have been told and no call is open, or the bound ended. */
+  /** Resolves when peers have been told and no call is open, or when the time limit is over. */
   drained(): Promise<void>;
   say(message: "ping" | "drained" | { readonly registeredLeaseMs: number }): void;
   /** Ends the stream with an error. */
@@ -23,7 +23,7 @@ export interface RegistrationPorts {
   readonly log: Logger;
 }
 
-/** Why an application is taken out, by what happened. */
+/** The reason in the log for taking an application out, by event. */
 const reasons: Readonly<Partial<Record<AgentEvent["kind"], string>>> = {
   drained: "it left, and no call to it is open",
   gone: "its process ended, or closed the stream",
@@ -39,7 +39,7 @@ export class RegistrationLoop {
   #state: AgentState = newRegistration;
   #app: AppRegistration | undefined;
   #entry: RegistryEntry | undefined;
-  /** What the application said before it was registered. */
+  /** What the application reported before it was registered. */
   readonly #applied = new AppliedWrites();
   #hasApplied = false;
 
@@ -63,7 +63,7 @@ export class RegistrationLoop {
     this.handle({ kind: "registration" });
   }
 
-  /** Notes what the application has applied. What comes before it is registered counts once it is. */
+  /** Notes what the application has applied. Reports before its registration count from the registration on. */
   applied(report: AppliedReport): void {
     if (this.#entry !== undefined) this.#entry.applied(report);
     else this.#applied.hear(report);

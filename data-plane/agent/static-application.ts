@@ -14,9 +14,9 @@ export interface StaticApplicationDeps {
 const probeEveryMs = 1000;
 
 /**
- * Keeps the application of `--app` registered while its socket accepts connections: tried every second,
- * taken out at once when it refuses, back when it accepts. A process that is blocked, and so accepts nothing, stays.
- * Resolves when `signal` aborts.
+ * Keeps the application of `--app` registered while its socket accepts connections. The socket is tried every second;
+ * the application is taken out at once when it refuses, and put back when it accepts. A blocked process, which accepts
+ * nothing, stays registered. Resolves when `signal` aborts.
  */
 export async function runStaticApplication(
   deps: StaticApplicationDeps,

@@ -1,6 +1,6 @@
 /**
- * The first process of a gateway with workers: counts the connections of each address and of each listener over all workers, as
- * it accepts them all. The clients behind hops in front are counted by the workers.
+ * Admission in the first process of a gateway with workers, which accepts all connections: counts those of each address
+ * and of each listener over all workers. Clients behind forwarding hops are counted by the workers.
  */
 
 import { compileGateway } from "../../core/policy/compiled-gateway.js";
@@ -35,14 +35,15 @@ export class EdgeAdmission {
     if (policy.current !== undefined) follow(policy.current);
   }
 
-  /** How many listeners there are. */
+  /** The number of listeners. */
   get size(): number {
     return this.#limiters.length;
   }
 
   /**
-   * Counts a connection of the listener with this place from `remote`; `all`: how many it has at all workers. Returns the
-   * address that was counted, which has to be given back, or undefined if none is; or why the connection may not be used.
+   * Counts a connection of the listener with this index from `remote`; `all`: the number of its connections in all
+   * workers. Returns the counted address, which must be given back later, or undefined if none was counted; or why the
+   * connection may not be used.
    */
   opens(index: number, remote: string | undefined, all: number): { readonly address?: string } | TurnedAway {
     const address = plainAddress(remote);

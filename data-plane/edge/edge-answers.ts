@@ -1,8 +1,8 @@
-/** Answers of a gateway to calls that may not come in. */
+/** Answers of a gateway to calls that it refuses. */
 import { status } from "@grpc/grpc-js";
 import type { Answer } from "../proxy/answer.js";
 
-/** What judged a call. */
+/** The decision and revision that judged a call. */
 type JudgedBy = Pick<Answer, "decision" | "revision">;
 
 export function notExposed(method: string, by: JudgedBy): Answer {
@@ -10,11 +10,11 @@ export function notExposed(method: string, by: JudgedBy): Answer {
   return { code: status.UNIMPLEMENTED, message, ...by, reason: "not-exposed" };
 }
 
-/** The messages of grpc.health.v1.HealthCheckResponse, as gRPC frames them. */
+/** The messages of grpc.health.v1.HealthCheckResponse with gRPC's framing. */
 const serving = Buffer.from([0, 0, 0, 0, 2, 8, 1]);
 const notServing = Buffer.from([0, 0, 0, 0, 2, 8, 2]);
 
-/** Tells a balancer whether a listener serves: it does while policy has it. */
+/** Tells a load balancer whether a listener serves, which it does while policy states it. */
 export function healthOf(serves: boolean, revision: number | undefined): Answer {
   const reply = { head: [], trailers: [], bytes: serves ? serving : notServing, code: status.OK, sequence: 0 };
   return { code: status.OK, message: "", revision, decision: undefined, reason: undefined, reply };

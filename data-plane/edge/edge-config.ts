@@ -1,4 +1,4 @@
-/** What of a gateway differs by environment: its addresses, host names, certificates and CAs. */
+/** The settings of a gateway that differ by environment: addresses, host names, certificates and CAs. */
 import { messageOf } from "../../core/errors.js";
 import { gatewayWorkload, isLabel } from "../../core/identity.js";
 import { type ConfigReader, type HostPort, parseHostPort } from "../../runtime/config.js";
@@ -6,7 +6,7 @@ import { Networks } from "../../runtime/networks.js";
 import { isLoopback } from "../agent/is-loopback.js";
 import type { HopsConfig } from "./edge-hops.js";
 
-/** Files of a certificate with its chain, and of its key, both PEM. */
+/** The files of a certificate chain and of its key, both in PEM. */
 export interface CertificateFiles {
   readonly certificate: string;
   readonly key: string;
@@ -16,13 +16,16 @@ export interface EdgeListenerConfig {
   /** The name of the listener in policy. */
   readonly name: string;
   readonly address: HostPort;
-  /** The host names that clients may ask for, in lower case; "*.example" stands for one label more. Empty: any. */
+  /** The host names that clients may use, in lower case; "*.example" stands for one more label. Empty: any. */
   readonly hosts: readonly string[];
-  /** The origins of pages that may call. */
+  /** The origins of web pages that may call. */
   readonly origins: readonly string[];
-  /** Empty: plain HTTP/2, on a loopback address. SNI chooses; the first is for clients that say no name. */
+  /**
+   * The certificates; empty: plain HTTP/2 on a loopback address. SNI selects one; the first is for clients that send no
+   * name.
+   */
   readonly certificates: readonly CertificateFiles[];
-  /** A PEM file of the CAs of clients; undefined: no client is asked for a certificate. */
+  /** A PEM file with the CAs of clients; undefined: clients are not asked for certificates. */
   readonly clientCa: string | undefined;
 }
 
@@ -31,14 +34,14 @@ export interface EdgeConfig {
   /** The gateway's name in policy. */
   readonly name: string;
   readonly listeners: readonly EdgeListenerConfig[];
-  /** Files of FileDescriptorSets: the messages that clients may write in JSON. */
+  /** Files with FileDescriptorSets of the messages that clients may write in JSON. */
   readonly descriptors: readonly string[];
   readonly hops: HopsConfig;
 }
 
 const hostGrammar = /^(\*\.)?[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/;
 
-/** Reads the settings of listeners; what is wrong is reported to `read`. */
+/** Reads the settings of listeners. Problems are reported to `read`. */
 export function readEdge(read: ConfigReader): EdgeConfig {
   const name = read.required("name");
   if (name !== "" && !isLabel(name))
@@ -80,7 +83,7 @@ export function readEdge(read: ConfigReader): EdgeConfig {
   return { name, listeners, descriptors: read.list("descriptors"), hops: readHops(read) };
 }
 
-/** The name by which the mesh knows the gateway. */
+/** Returns the name by which the mesh knows the gateway. */
 export function workloadOf({ name }: EdgeConfig): string {
   return gatewayWorkload(name);
 }

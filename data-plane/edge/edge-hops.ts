@@ -1,4 +1,6 @@
-/** Who is in front of a gateway and may say whom it passes on: balancers by PROXY protocol, hops by x-forwarded-for. */
+/**
+ * Hops in front of a gateway that may state whom they forward: balancers by PROXY protocol, others by x-forwarded-for.
+ */
 import type { Socket } from "node:net";
 import { isForwardedHeader } from "../../core/wire/headers.js";
 import { Networks } from "../../runtime/networks.js";
@@ -9,13 +11,13 @@ import type { EdgeLimiter, TurnedAway } from "./edge-limits.js";
 import { forwardedFor } from "./forwarded.js";
 import { ProxiedSources } from "./proxied-sources.js";
 
-/** Networks (CIDR). Plain data. */
+/** Networks in CIDR notation. Plain data. */
 export interface HopsConfig {
-  /** Those of balancers that speak PROXY protocol, version 2. */
+  /** The networks of balancers that speak PROXY protocol, version 2. */
   readonly proxyProtocolFrom: readonly string[];
-  /** Those of hops whose x-forwarded-for counts. */
+  /** The networks of hops whose x-forwarded-for is trusted. */
   readonly forwardedFrom: readonly string[];
-  /** Those of balancers that may ask by grpc.health.v1 whether a listener serves. */
+  /** The networks of balancers that may ask with grpc.health.v1 whether a listener serves. */
   readonly healthFrom: readonly string[];
 }
 
@@ -38,19 +40,19 @@ export class EdgeHops {
     this.front = this.#sources?.front;
   }
 
-  /** The address at the other end of a connection, as its balancer says. */
+  /** Returns the address of the client at the other end of a connection, as its balancer states it. */
   sourceOf(socket: Socket): string | undefined {
     return this.#sources?.sourceOf(socket) ?? plainAddress(socket.remoteAddress);
   }
 
-  /** Whether a call is a question for health of somebody who may ask it; to others there is no such method. */
+  /** Returns whether a call is a health check from somebody who may ask; for others the method does not exist. */
   asksForHealth(address: string | undefined, method: string): boolean {
     return method === healthMethod && address !== undefined && this.#asking?.has(address) === true;
   }
 
   /**
-   * Counts a connection. Returns undefined, or why it may not be used. A listed hop opens connections for all of its clients, who
-   * are counted by their calls.
+   * Counts a connection. Returns undefined, or why it may not be used. A listed hop opens connections for all of its
+   * clients, who are counted by their calls.
    */
   letIn(limiter: EdgeLimiter, socket: Socket, nowMs: number): TurnedAway | undefined {
     const address = this.sourceOf(socket);
@@ -62,8 +64,7 @@ export class EdgeHops {
   }
 
   /**
-   * Puts what is known of whom a request from `seen` is forwarded for in the place of what it says. Returns the address
-   * that limits count.
+   * Replaces what a request from `seen` says about its client by what is known. Returns the address that limits count.
    */
   forward(fields: FieldBlock, seen: string): string {
     const { client, header } = forwardedFor(seen, joinHeader(fields, forwardedName), this.#hops);

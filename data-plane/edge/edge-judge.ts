@@ -1,4 +1,7 @@
-/** Whether a call of a client outside may come in: it has to be exposed, to bring the proof that is asked for, and not to be too much. */
+/**
+ * Judges whether a call of an outside client may come in: its method must be exposed, it must bring the required proof
+ * of identity, and limits must allow it.
+ */
 
 import type { EdgeProtocol } from "../../core/kinds/gateway/gateway.js";
 import type { CompiledListener } from "../../core/policy/compiled-gateway.js";
@@ -13,7 +16,7 @@ import { notExposed, tooMuch, tooOften, unauthenticated } from "./edge-answers.j
 import type { ByteMeter, EdgeLimiter } from "./edge-limits.js";
 import type { EdgeRecorder, EdgeRefusal } from "./edge-recorder.js";
 
-/** What a call is refused for, and what the client is told. */
+/** Why a call is refused, and what the client is told. */
 interface Refused extends EdgeRefusal {
   readonly message?: string;
 }
@@ -22,7 +25,7 @@ export class EdgeJudge {
   readonly #limiter: EdgeLimiter;
   readonly #recorder: EdgeRecorder;
   readonly #tokens: TokenCheck;
-  /** undefined: policy has no such listener. */
+  /** The listener; undefined: policy has none of this name. */
   listener: CompiledListener | undefined;
 
   constructor(limiter: EdgeLimiter, recorder: EdgeRecorder, trust: Pick<TrustView, "issuers">) {
@@ -31,7 +34,10 @@ export class EdgeJudge {
     this.#tokens = new TokenCheck(trust, "");
   }
 
-  /** Returns the answer to a call that may not come in. `address`: the client's; `service`: what is to get the call; "": none is. */
+  /**
+   * Returns the answer to a call that may not come in, or undefined. `address`: the client's; `service`: the service
+   * that would get the call; "": none.
+   */
   judge(
     call: Call,
     service: string,
@@ -58,7 +64,7 @@ export class EdgeJudge {
     return this.#judgeToken(call, authorization ?? "", address, protocol, policy);
   }
 
-  /** Whether a token that is good has been used too much. */
+  /** Returns an answer if a valid token exceeds its limit. */
   #judgeToken(
     call: Call,
     authorization: string,
@@ -74,7 +80,7 @@ export class EdgeJudge {
     return this.#answer(call, address, { part, verdict: "limited", protocol, issuer }, policy, waitMs, false);
   }
 
-  /** Returns what takes the bytes of a call that was let in; undefined: they are not limited. */
+  /** Returns the meter for the bytes of an admitted call; undefined: they are not limited. */
   meterOf(call: OpenCall, address: string): ByteMeter | undefined {
     const hasToken = this.listener?.listener.callers.token !== undefined;
     return this.#limiter.meter(address, hasToken ? call.inputs.header("authorization") : undefined);
@@ -104,7 +110,10 @@ export class EdgeJudge {
     );
   }
 
-  /** I10: returns the answer that ends an open call whose method is not exposed for its service any more, or whose proof is not the one asked for. */
+  /**
+   * I10: returns the answer that ends an open call if its method is no longer exposed for its service, or its proof is
+   * no longer the required one.
+   */
   judgeOpen(call: OpenCall, protocol: EdgeProtocol, policy: EvaluatedPolicy): Answer | undefined {
     const isSame = this.listener?.find(call.method) === call.service;
     const authorization = call.inputs.header("authorization");

@@ -1,4 +1,7 @@
-/** How much of a listener one address (IPv6: one /64, which one subscriber has whole), or one token, may take. */
+/**
+ * Limits on what one address (for IPv6 one /64, which one subscriber owns completely) or one token may take of a
+ * listener.
+ */
 import { createHash } from "node:crypto";
 import type { EdgeLimits as StatedLimits } from "../../core/kinds/gateway/gateway.js";
 import { BucketTable } from "../../core/limit/bucket-table.js";
@@ -10,18 +13,21 @@ const keysMax = 100_000;
 const connectionsUsual = 100;
 const handshakesUsual: Rate = { tokens: 50, periodMs: 1000 };
 
-/** KiB of messages: what one period brings may be taken at once. */
+/** Converts a rate in KiB to bytes; what one period brings may be taken at once. */
 const inBytes = (rate: Rate | undefined): Rate | undefined => rate && { ...rate, tokens: rate.tokens * 1024 };
-/** The connections of all addresses may come as fast as those of so many milliseconds: each costs a handshake. */
+/**
+ * The connections of all addresses together may come in bursts of this many milliseconds, because each costs a
+ * handshake.
+ */
 const handshakesAtOnceMs = 200;
 
-/** Buckets of one rate; unused without one. */
+/** The buckets of one rate; unused if there is no rate. */
 class Buckets {
   #rate: Rate | undefined;
   #table: BucketTable | undefined;
   #burst = 0;
 
-  /** `burstMs`: what comes back in so many milliseconds may be taken at once. */
+  /** `burstMs`: the tokens that come back in this many milliseconds may be taken at once. */
   follow(rate: Rate | undefined, burstMs = 1000): void {
     const [now, before] = [rate, this.#rate];
     if (now?.tokens === before?.tokens && now?.periodMs === before?.periodMs) return;
@@ -35,8 +41,8 @@ class Buckets {
   }
 
   /**
-   * Takes `cost` tokens of `key`, once it has as many, or as many as it ever has: what is more is owed. Returns 0, or the
-   * milliseconds until then.
+   * Takes `cost` tokens of `key` if it has that many, or as many as a bucket can hold; the rest is owed. Returns 0, or
+   * the milliseconds until then.
    */
   take(key: string, nowMs: number, cost: number): number {
     if (this.#table === undefined) return 0;
@@ -47,7 +53,7 @@ class Buckets {
     return 0;
   }
 
-  /** Takes `cost` tokens of `key`, whether it has them or not. Returns whether it now owes more than a whole burst. */
+  /** Takes `cost` tokens of `key`, whether or not it has them. Returns whether it now owes more than a whole burst. */
   charge(key: string, nowMs: number, cost: number): boolean {
     if (this.#table === undefined) return false;
     const slot = this.#table.touch(key, nowMs);
@@ -56,16 +62,19 @@ class Buckets {
   }
 }
 
-/** Whose limit a connection is over: that of its address, or that of all of the listener. */
+/** Whose limit a connection exceeds: that of its address, or that of the whole listener. */
 export type TurnedAway = "address" | "listener";
 
-/** Takes bytes of a call's messages. Returns the limit by which the call must end, if it owes more than a period brings. */
+/**
+ * Counts bytes of a call's messages. Returns the limit because of which the call must end, if it owes more than a
+ * period brings.
+ */
 export type ByteMeter = (bytes: number, nowMs: number) => "kibPerAddress" | "kibPerToken" | undefined;
 
 /** The limits of one listener. Times are in milliseconds of a clock that never goes back. */
 export class EdgeLimiter {
   readonly #open = new Map<string, number>();
-  /** At how many workers a network has connections, where there are several. */
+  /** The number of workers at which a network has connections, where there are several. */
   readonly #spread = new Map<string, number>();
   readonly #handshakes = new Buckets();
   readonly #calls = new Buckets();
@@ -76,19 +85,19 @@ export class EdgeLimiter {
   readonly #isAdmitted: boolean;
   #connectionsMax = connectionsUsual;
   #listenerMax = Number.POSITIVE_INFINITY;
-  /** Open connections that were let in. */
+  /** The number of open connections that were admitted. */
   #all = 0;
 
   /**
-   * `isAdmitted`: whether another process has counted the listener's connections. Those that wait while this one is busy come
-   * at once, and must not be taken for a flood.
+   * `isAdmitted`: whether another process has counted the listener's connections. Those that waited while this process
+   * was busy come all at once, and must not be taken for a flood.
    */
   constructor(isAdmitted = false) {
     this.#isAdmitted = isAdmitted;
     this.follow(undefined);
   }
 
-  /** Applies what policy says. */
+  /** Applies the limits that policy states. */
   follow(limits: StatedLimits | undefined): void {
     this.#connectionsMax = limits?.connectionsPerAddress ?? connectionsUsual;
     this.#handshakes.follow(limits?.handshakesPerAddress ?? handshakesUsual);
@@ -102,14 +111,14 @@ export class EdgeLimiter {
   }
 
   /**
-   * Counts a connection of `address`; undefined: of a hop in front, which counts for the listener alone. Returns undefined, or
-   * whose limit it is over: then it must be closed, and is not counted. `all`: the open connections of the listener, where
-   * they are counted elsewhere.
+   * Counts a connection of `address`; undefined: of a forwarding hop, which counts for the listener only. Returns
+   * undefined, or whose limit it exceeds; it must then be closed and is not counted. `all`: the listener's open
+   * connections, if another process counts them.
    */
   opens(address: string | undefined, nowMs: number, all = this.#all): TurnedAway | undefined {
     const network = address === undefined ? undefined : networkOf(address);
     const open = network === undefined ? 0 : (this.#open.get(network) ?? 0);
-    // first, so that what one address has too many takes nothing of what the others may have
+    // first, so that the excess connections of one address take nothing from the others
     if (network !== undefined && (open >= this.#connectionsMax || this.#handshakes.take(network, nowMs, 1) > 0))
       return "address";
     if (all >= this.#listenerMax || this.#listener.take("", nowMs, 1) > 0) return "listener";
@@ -118,7 +127,7 @@ export class EdgeLimiter {
     return undefined;
   }
 
-  /** A connection that was counted has closed. */
+  /** Notes that a counted connection has closed. */
   closed(address: string | undefined): void {
     this.#all -= 1;
     if (address === undefined) return;
@@ -128,39 +137,42 @@ export class EdgeLimiter {
     else this.#open.delete(network);
   }
 
-  /** The network of `address` has connections at so many workers: a call at one of them counts as many, so that all count once. */
+  /**
+   * Notes that the network of `address` has connections at this many workers: a call at one of them counts as many
+   * times, so that all workers together count each once.
+   */
   spread(address: string, workers: number): void {
     const network = networkOf(address);
     if (workers > 1) this.#spread.set(network, workers);
     else this.#spread.delete(network);
   }
 
-  /** Returns 0 if a call of `address` may pass, or after how many milliseconds it may. */
+  /** Returns 0 if a call of `address` may pass, or the milliseconds after which it may. */
   waitOfCall(address: string, nowMs: number): number {
     if (!this.#calls.isStated) return 0;
     const network = networkOf(address);
     return this.#calls.take(network, nowMs, this.#spread.get(network) ?? 1);
   }
 
-  /** The same for a call of `address` with a token that is good. `authorization`: the header that brought it. */
+  /** Returns the same for a call of `address` with a valid token. `authorization`: the header with the token. */
   waitOfToken(authorization: string, address: string, nowMs: number): number {
     if (!this.#tokens.isStated) return 0;
     return this.#tokens.take(tokenKey(authorization), nowMs, this.#spread.get(networkOf(address)) ?? 1);
   }
 
-  /** Returns 0 if `address` has bytes left, or after how many milliseconds it has. */
+  /** Returns 0 if `address` has bytes left, or the milliseconds after which it has. */
   waitOfBytes(address: string, nowMs: number): number {
     return this.#bytes.isStated ? this.#bytes.take(networkOf(address), nowMs, 0) : 0;
   }
 
-  /** The same for a token that is good. */
+  /** Returns the same for a valid token. */
   waitOfTokenBytes(authorization: string, nowMs: number): number {
     return this.#tokenBytes.isStated ? this.#tokenBytes.take(tokenKey(authorization), nowMs, 0) : 0;
   }
 
   /**
-   * Returns what takes the bytes of a call's messages, as they come, or undefined if they are not limited. `authorization`: the header
-   * with a token that is good; undefined: none is asked for.
+   * Returns the meter for the bytes of a call's messages, or undefined if they are not limited. `authorization`: the
+   * header with a valid token; undefined: none is required.
    */
   meter(address: string, authorization: string | undefined): ByteMeter | undefined {
     const byAddress = this.#bytes.isStated;
@@ -177,8 +189,8 @@ export class EdgeLimiter {
 }
 
 /**
- * Returns a digest of what the issuer signed. The header itself is no key: a client may write the scheme, its spaces and
- * the signature of one token in thousands of ways.
+ * Returns a digest of the part of a token that its issuer signed. The header itself would be no key: a client can write
+ * the scheme, its spaces and the signature of one token in thousands of ways.
  */
 function tokenKey(authorization: string): string {
   const signed = authorization.slice(authorization.lastIndexOf(" ") + 1, authorization.lastIndexOf("."));

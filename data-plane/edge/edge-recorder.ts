@@ -1,4 +1,4 @@
-/** Records what a listener of a gateway refuses, so much of it that neither a client nor a crowd of them fills the record. */
+/** Records refusals of a gateway's listener, bounded so that neither one client nor a crowd can fill the record. */
 import { type DecisionRecord, noInputs, renderDecisionId } from "../../core/decision/decision-record.js";
 import { type EdgePart, renderEdgeRule } from "../../core/decision/edge-refusals.js";
 import type { EdgeProtocol } from "../../core/kinds/gateway/gateway.js";
@@ -25,15 +25,18 @@ export interface EdgeRefusal {
   readonly part: EdgePart;
   readonly verdict: "denied" | "unauthenticated" | "limited";
   readonly protocol: EdgeProtocol;
-  /** What is wrong with the token; undefined: it is about something else, or there is none. */
+  /** What is wrong with the token; undefined: the refusal is about something else, or there is no token. */
   readonly tokenProblem?: string | undefined;
-  /** The issuer of a token that is good; undefined: none was looked at, or it is not good. */
+  /** The issuer of a valid token; undefined: no token was checked, or it is invalid. */
   readonly issuer?: string | undefined;
 }
 
-/** One by one, of a network of clients and of all of a listener, in ten seconds; the rest is counted. */
+/**
+ * The most refusals that are recorded one by one in ten seconds, of one client network and of the whole listener; the
+ * others are counted.
+ */
 const limits = { windowMs: 10_000, alikeMax: 5, callerMax: 20, allMax: 100, groupsMax: 64 } as const;
-/** A method that is longer is counted, and not told. */
+/** Longer names of methods are counted and not recorded. */
 const methodLengthMax = 512;
 
 export class EdgeRecorder {
@@ -44,7 +47,7 @@ export class EdgeRecorder {
   readonly #stop = new AbortController();
   #isCounting = false;
 
-  /** `gateway`: as policy names it; `listener`: one of its listeners. */
+  /** `gateway`: its name in policy; `listener`: the name of one of its listeners. */
   constructor(deps: EdgeRecorderDeps, gateway: string, listener: string) {
     this.#deps = deps;
     this.#gateway = gateway;
@@ -57,7 +60,10 @@ export class EdgeRecorder {
     this.#tellCounts();
   }
 
-  /** Records that a call of the client at `address` was refused, and tells the call. Returns the id of the decision. */
+  /**
+   * Records the refusal of a call of the client at `address`, and reports it to the call's observers. Returns the id of
+   * the decision.
+   */
   refused(call: OpenCall, address: string, refusal: EdgeRefusal, policy: EvaluatedPolicy, closed: boolean): string {
     const { clock, decisions, log, recorder } = this.#deps;
     const { caller } = call;

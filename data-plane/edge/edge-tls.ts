@@ -1,4 +1,7 @@
-/** TLS of one listener of a gateway: certificates by host name from files that may change, and who a client is. */
+/**
+ * TLS of one listener of a gateway: certificates by host name from files that may change, and the identities of
+ * clients.
+ */
 import { createHash, X509Certificate } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import { isIP } from "node:net";
@@ -37,19 +40,19 @@ export class EdgeTls {
     return tls;
   }
 
-  /** Calls `listener` when the files have changed and were read. */
+  /** Calls `listener` when changed files were read. */
   onChange(listener: () => void): void {
     this.#listeners.push(listener);
   }
 
-  /** The context of handshakes in which the client asks for no name. */
+  /** The context for handshakes without a server name. */
   get context(): SecureContextOptions {
     return this.#loaded[0]?.options ?? {};
   }
 
   /**
-   * Chooses by the name that a client asks for; a name that no certificate has ends the handshake. An address is no name
-   * (RFC 6066, 3), although gRPC clients send one.
+   * Selects the certificate by the server name; a name without a certificate ends the handshake. IP addresses are no
+   * names (RFC 6066, 3), although gRPC clients send them.
    */
   readonly sni = (name: string, done: (error: Error | null, context?: SecureContext) => void): void => {
     const found = isIP(name) === 0 ? this.#find(name) : this.#loaded[0];
@@ -57,7 +60,7 @@ export class EdgeTls {
     else done(null, found.context);
   };
 
-  /** Returns whether the certificate that a client was shown, by the name that it asked for, is good for `host` too. */
+  /** Returns whether the certificate that a client was given, by the name it asked for, is also valid for `host`. */
   isShownFor(servername: string, host: string): boolean {
     const shown = this.#find(servername);
     return shown?.leaf.checkHost(host) !== undefined || shown?.leaf.checkIP(host) !== undefined;
@@ -129,7 +132,7 @@ async function loadOne({ certificate, key }: CertificateFiles, ca: string | unde
   const options: SecureContextOptions = { cert: certPem, key: keyPem, ...(ca === undefined ? {} : { ca }) };
   try {
     const leaf = new X509Certificate(certPem);
-    // SSL_OP_NO_TICKET: no connection is resumed, so each client proves its certificate
+    // SSL_OP_NO_TICKET: connections are not resumed, so every client proves its certificate
     return {
       options,
       context: createSecureContext({ ...options, minVersion: "TLSv1.2", secureOptions: 0x4000 }),
@@ -151,19 +154,19 @@ function unreadable(file: string, error: unknown): never {
   throw new AshlarError("invalid_argument", `cannot read ${file}: ${fileReason(error)}`);
 }
 
-/** A client that proved a certificate of the listener's CAs. */
+/** A client that proved a certificate issued by the listener's CAs. */
 export interface ProvedClient {
-  /** The URI of its certificate if that has exactly one, else the hash of its key. */
+  /** The URI in its certificate if there is exactly one, otherwise the hash of its key. */
   readonly name: string;
   readonly notAfterMs: number;
   /** Its certificate and those that it sent with it. */
   readonly chain: readonly X509Certificate[];
 }
 
-/** The certificates of each connection. Node gives them only to whoever asks first. */
+/** The certificates of each connection: Node returns them only to the first caller. */
 const provedBefore = new WeakMap<TLSSocket, ProvedClient>();
 
-/** Returns the client at the other end; undefined: it proved no certificate that the listener's CAs signed. */
+/** Returns the client at the other end; undefined: it proved no certificate issued by the listener's CAs. */
 export function provedClient(socket: TLSSocket): ProvedClient | undefined {
   const known = provedBefore.get(socket);
   const certificate = known === undefined && socket.authorized ? socket.getPeerX509Certificate() : undefined;

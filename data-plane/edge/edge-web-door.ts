@@ -1,4 +1,4 @@
-/** The connections of one listener that speak HTTP/1.1, and what its policy says about connections. */
+/** The HTTP/1.1 connections of one listener, and the bounds that policy states for connections. */
 import type { Socket } from "node:net";
 import type { EdgeListener } from "../../core/kinds/gateway/gateway.js";
 import type { EngineLimits } from "../http2/limits.js";
@@ -9,7 +9,7 @@ import type { ProxyEngine } from "../proxy/forward/proxy-engine.js";
 import { Http1Connection, type Http1Deps } from "./http1/http1-connection.js";
 import type { Exchange } from "./web/exchange.js";
 
-/** KiB of one message, unless policy says. */
+/** The default bound of one message in KiB. */
 const messageKibUsual = 4096;
 
 export class EdgeWebDoor implements WebDoor {
@@ -28,7 +28,7 @@ export class EdgeWebDoor implements WebDoor {
     });
   }
 
-  /** Applies what policy says; `listener`: undefined if it has none. */
+  /** Applies policy; `listener`: undefined if policy has none. */
   follow(listener: EdgeListener | undefined): void {
     this.#listener = listener;
   }
@@ -37,7 +37,7 @@ export class EdgeWebDoor implements WebDoor {
     return this.#listener?.protocols.some((protocol) => protocol !== "grpc") === true;
   }
 
-  /** What a call may send that begins now. */
+  /** The limits for a call that begins now. */
   limits(): EngineLimits {
     const { messageBytesMax } = this.#engine;
     const stated = (this.#listener?.limits?.messageKib ?? messageKibUsual) * 1024;

@@ -1,6 +1,6 @@
 /**
- * One listener of a gateway: takes calls of outside clients and sends them to the services that policy exposes, as the
- * caller `gateway/NAME`. The destination's proxy judges them again.
+ * One listener of a gateway: accepts calls of outside clients and sends them to the services that policy exposes, as
+ * the caller `gateway/NAME`. The destination's proxy judges them again.
  */
 import { isIP, type Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
@@ -46,15 +46,15 @@ export interface EdgeOptions extends Omit<OutboundOptions, "service"> {
   /** The name by which the mesh knows the gateway. */
   readonly workload: string;
   readonly config: EdgeListenerConfig;
-  /** How many listeners the gateway has, this one among them. */
+  /** The number of listeners of the gateway, this one included. */
   readonly listeners: number;
-  /** Who is in front of the gateway. */
+  /** The hops in front of the gateway. */
   readonly hops: EdgeHops;
   /** See `EdgeLimiter`. */
   readonly isAdmitted: boolean;
-  /** undefined: the listener speaks plain HTTP/2, on a loopback address. */
+  /** The TLS files; undefined: the listener speaks plain HTTP/2 on a loopback address. */
   readonly files: EdgeTls | undefined;
-  /** What translates JSON; undefined: nothing does. */
+  /** The descriptors for JSON; undefined: JSON is not translated. */
   readonly descriptors: Descriptors | undefined;
 }
 
@@ -126,7 +126,7 @@ export class Edge extends Outbound {
   override close(): void {
     for (const stop of this.#stops.splice(0)) stop();
     this.#webDoor.stop();
-    // calls that came as gRPC-Web or Connect are no streams of gRPC: the listener does not find them
+    // calls in gRPC-Web or Connect are not streams of gRPC, so the listener does not find them
     this.#web.answerAll(unavailableAnswer("draining", this.stopping, this.revision));
     super.close();
     this.#recorder.close();
@@ -153,7 +153,7 @@ export class Edge extends Outbound {
     this.#limiter.follow(this.#judge.listener?.listener.limits);
     this.#webDoor.follow(this.#judge.listener?.listener);
     for (const service of this.#judge.listener?.services ?? []) {
-      // held before the first call comes; a call waits for what is not
+      // loaded before the first call arrives; a call would wait for it
       this.#deps.policy.useService(service).catch(() => undefined);
     }
   }
@@ -165,7 +165,7 @@ export class Edge extends Outbound {
       this.#web.take(exchange);
       if (endStream) exchange.taker.onBody(noBytes, 0, 0, true);
     } else if (this.#options.hops.asksForHealth(peer.sourceAddress, this.head.method(fields, this.methods))) {
-      // a balancer asks by address, whatever the hosts of the listener are
+      // a balancer uses an address, whatever the listener's host names are
       this.accept(stream, fields, endStream, "", () => healthOf(this.isStated, this.revision));
     } else if (!this.#isMeant(this.head.authorityText(fields), peer)) {
       stream.sendFields(misdirected, null, null, true);
@@ -210,7 +210,7 @@ export class Edge extends Outbound {
       hasNoSideEffects: (service, method) =>
         this.#deps.policy.current?.unit(service)?.hasNoSideEffects(method) === true,
       origins: config.origins,
-      // Where any host is taken, a page of a stranger may have had its own name point here.
+      // Where any host name is accepted, a stranger's page could let its own name point here.
       ownOrigins: ({ request: { authority } }) =>
         config.hosts.length === 0 && files === undefined
           ? []
@@ -218,12 +218,12 @@ export class Edge extends Outbound {
     });
   }
 
-  /** The certificate of a client may expire while its connection is open. */
+  /** Returns the client's name, unless its certificate has expired while the connection was open. */
   #clientOf({ client, notAfterMs }: Peer): string | undefined {
     return client !== undefined && this.#deps.clock.nowMs() < notAfterMs ? client : undefined;
   }
 
-  /** The host of the request must be one of the listener's, and one that the certificate shown to the client is for. */
+  /** Whether the request's host is one of the listener's, and covered by the certificate that the client saw. */
   #isMeant(authority: string, peer: Peer): boolean {
     const { hosts } = this.#options.config;
     const { files } = this.#options;
@@ -248,7 +248,7 @@ export class Edge extends Outbound {
     return this.#judge.judge(call, service, authorization, address, protocol, current);
   }
 
-  /** The bytes of the call's messages count, where the listener limits them. */
+  /** Counts the bytes of the call's messages, if the listener limits them. */
   #meter(call: Call, address: string, protocol: EdgeProtocol): void {
     const take = this.#judge.meterOf(call, address);
     if (take === undefined) return;
@@ -262,7 +262,7 @@ export class Edge extends Outbound {
     call.observe(observer);
   }
 
-  /** I10: a call goes on as long as its method is exposed for the same service and its proof is the one asked for. */
+  /** I10: ends open calls whose method is not exposed for the same service, or whose proof is not the required one. */
   #judgeOpen(policy: EvaluatedPolicy): void {
     judgeOpenCalls(this.#open, this.#deps, policy, (call) =>
       this.#judge.judgeOpen(call, this.#protocols.get(call) ?? "grpc", policy),
@@ -285,7 +285,7 @@ function tlsOf(files: EdgeTls, { self, config, hops }: EdgeOptions, nowMs: () =>
   };
 }
 
-/** Calls of outside clients are made in the gateway's name. */
+/** Returns the peer of a connection. Calls of outside clients are made in the gateway's name. */
 function peerOf(socket: Socket | TLSSocket, self: Peer["spiffeId"], hops: EdgeHops): Peer {
   return { spiffeId: self, notAfterMs: unproven, sourceAddress: hops.sourceOf(socket) };
 }

@@ -1,21 +1,21 @@
-/** Who a client is behind listed hops (balancers and proxies of HTTP), by `x-forwarded-for`. Pure. */
+/** Finds the client behind listed hops (balancers and HTTP proxies) by `x-forwarded-for`. Pure. */
 import { isIP } from "node:net";
 import type { Networks } from "../../runtime/networks.js";
 import { plainIp } from "../../runtime/networks.js";
 
 export interface Forwarded {
-  /** The address that limits count: the nearest one that is no listed hop. */
+  /** The address that limits count: the nearest one that is not a listed hop. */
   readonly client: string;
-  /** What the service is told: what listed hops said, and the address that was seen. */
+  /** The header for the service: what listed hops stated, and the address that was seen. */
   readonly header: string;
 }
 
-/** A longer chain is cut on the far side, which nobody vouches for. */
+/** The most hops of a chain; a longer one is cut at the far end, for which nobody vouches. */
 const hopsMax = 32;
 
 /**
- * `seen`: the address at the other end. `said`: the request's own `x-forwarded-for`, which counts only as far as listed
- * hops wrote it: each of them appends the address that it saw.
+ * `seen`: the address at the other end of the connection. `said`: the request's own `x-forwarded-for`. It counts only
+ * as far as listed hops wrote it, each of which appends the address that it saw.
  */
 export function forwardedFor(seen: string, said: string | undefined, hops: Networks | undefined): Forwarded {
   if (hops === undefined || said === undefined || !hops.has(seen)) return { client: seen, header: seen };

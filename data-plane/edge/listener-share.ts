@@ -1,16 +1,19 @@
-/** What each listener of a gateway may have of the descriptors of its process. */
+/** Divides the file descriptors of a gateway's process among its listeners. */
 import { descriptorsLeft } from "../../runtime/descriptors.js";
 import type { Logger } from "../../runtime/log.js";
 import type { ListenerLimits } from "../proxy/forward/listener-limits.js";
 
 /** The share of the free descriptors that is for clients; the rest is for connections to services. */
 const shareOfClients = 0.75;
-/** This many clients may be in the handshake at once, unless that is more than a third of a listener's share or less than an eighth. */
+/**
+ * This many clients may be in the handshake at once, unless that is more than a third of a listener's share or less
+ * than an eighth.
+ */
 const unprovenUsual = 256;
 
 /**
- * Returns `limits` with as many connections as one of `listeners` may have, so that a flood at one leaves the others their
- * descriptors: a small part of its share for clients in the handshake, the rest for connections.
+ * Returns `limits` with the connections that one of `listeners` may have, so that a flood at one leaves the others
+ * their descriptors: a small part of its share for clients in the handshake, the rest for connections.
  */
 export function shareOf(limits: ListenerLimits, listeners: number, left = descriptorsLeft()): ListenerLimits {
   const share = Math.max(2, Math.floor((left * shareOfClients) / listeners));
@@ -19,7 +22,10 @@ export function shareOf(limits: ListenerLimits, listeners: number, left = descri
   return { ...limits, unprovenMax, connectionsMax: Math.min(limits.connectionsMax, share - unprovenMax) };
 }
 
-/** Says how many connections a listener takes where the files are too few for `limits`: operators learn it before clients do. */
+/**
+ * Logs how many connections a listener accepts if there are too few descriptors for `limits`, so that operators learn
+ * it before clients do.
+ */
 export function warnOfFewFiles(
   log: Pick<Logger, "warn">,
   limits: ListenerLimits,

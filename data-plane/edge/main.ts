@@ -1,4 +1,4 @@
-/** `ashlar gateway`: lets clients outside the mesh in, as far as policy exposes something. */
+/** `ashlar gateway`: lets outside clients in to what policy exposes. */
 import type { ConfigSources } from "../../runtime/config.js";
 import { parseGatewayConfig } from "../config.js";
 import { hostOf } from "../host/host-config.js";

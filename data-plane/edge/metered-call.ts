@@ -1,7 +1,7 @@
 import type { CallFacts } from "../proxy/forward/call-facts.js";
 import { CallObserver } from "../proxy/forward/call-observer.js";
 
-/** Tells how many bytes of messages a call carries, both ways, as they come. */
+/** Reports the bytes of a call's messages in both directions as they arrive. */
 export class MeteredCall extends CallObserver {
   readonly #take: (bytes: number) => void;
 

@@ -1,4 +1,7 @@
-/** Opens what the listeners of a gateway need besides calls: certificates, which are followed, and descriptors. */
+/**
+ * Opens what the listeners of a gateway need besides calls: certificates, which are watched for changes, and
+ * descriptors.
+ */
 import { onAbort } from "../../runtime/abort.js";
 import type { Logger } from "../../runtime/log.js";
 import type { MakeEdge } from "../proxy/carrier.js";
@@ -14,7 +17,7 @@ export interface EdgeParts extends Pick<EdgeDeps, "clock" | "trust" | "decisions
   readonly isAdmitted: boolean;
 }
 
-/** How often a gateway looks whether its files have changed, in milliseconds. */
+/** The milliseconds between two checks of a gateway's files. */
 const certificatesEveryMs = 2000;
 
 /**

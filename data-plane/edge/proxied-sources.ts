@@ -1,16 +1,16 @@
-/** Whose connections balancers in front pass on, as they say by PROXY protocol; nobody else is asked or believed. */
+/** Finds out by PROXY protocol whose connections the balancers in front forward. No other peer is asked or believed. */
 import type { Socket } from "node:net";
 import type { Networks } from "../../runtime/networks.js";
 import { plainAddress } from "../proxy/call-inputs.js";
 import type { After } from "../proxy/forward/tell-http2.js";
 import { proxyHeadBytes, readSource, restOf } from "./proxy-protocol.js";
 
-/** So many connections may be about to say it. */
+/** The most connections that may be about to state it. */
 const waitingMax = 2048;
 
 export class ProxiedSources {
   readonly #from: Networks;
-  /** By the balancer's own address and port, which one open connection has at a time. */
+  /** The sources by the balancer's own address and port, which one open connection has at a time. */
   readonly #sources = new Map<string, string>();
   #waiting = 0;
 
@@ -19,14 +19,14 @@ export class ProxiedSources {
     this.#from = from;
   }
 
-  /** The address of the client at the other end of a connection, with TLS or before it. */
+  /** Returns the address of the client at the other end of a connection, with TLS or before it. */
   sourceOf(socket: Socket): string | undefined {
     return this.#sources.get(keyOf(socket)) ?? plainAddress(socket.remoteAddress);
   }
 
   /**
-   * Reads what a balancer says first, then passes the connection on; one that says nothing, or something else, is closed.
-   * Connections of others are passed on as they are.
+   * Reads what a balancer states first, then passes the connection on. A balancer that states nothing valid is
+   * disconnected. Connections of other peers are passed on unchanged.
    */
   readonly front = (socket: Socket, pass: (socket: Socket) => void, after: After): void => {
     const address = plainAddress(socket.remoteAddress);

@@ -1,18 +1,18 @@
-/** PROXY protocol, version 2 (haproxy.org): a balancer says whose connection it passes on, before anything else. Pure. */
+/** PROXY protocol, version 2 (haproxy.org): a balancer states first whose connection it forwards. Pure. */
 
-/** What the header of a connection says; undefined: the connection is the balancer's own, for its health checks. */
+/** The source in a header; undefined: the connection is the balancer's own, for its health checks. */
 export type ProxiedSource = { readonly address: string } | undefined;
 
 const signature = Buffer.from([0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a]);
-/** The part of a header that says how long the rest is, in bytes. */
+/** The bytes of the fixed part of a header, which states the length of the rest. */
 export const proxyHeadBytes = 16;
-/** No rest is longer: addresses take 36 bytes, and what balancers add (TLVs) a few hundred. */
+/** The most bytes of the rest: addresses take 36 bytes, and what balancers add (TLVs) a few hundred. */
 const restBytesMax = 2048;
 const command = { local: 0x20, proxy: 0x21 } as const;
 const overTcp = { ipv4: 0x11, ipv6: 0x21 } as const;
 const addressBytes = { ipv4: 12, ipv6: 36 } as const;
 
-/** Returns how many bytes follow the head, or undefined if it is none of version 2. */
+/** Returns the number of bytes after the head, or undefined if it is not of version 2. */
 export function restOf(head: Buffer): number | undefined {
   if (head.length !== proxyHeadBytes || !head.subarray(0, signature.length).equals(signature)) return undefined;
   const what = head[12];
@@ -21,7 +21,10 @@ export function restOf(head: Buffer): number | undefined {
   return rest <= restBytesMax ? rest : undefined;
 }
 
-/** Returns what the header says, or "refused" if it names no address of a TCP connection. `head` was read by `restOf`. */
+/**
+ * Returns the source that the header states, or "refused" if it names no address of a TCP connection. `head` was read
+ * by `restOf`.
+ */
 export function readSource(head: Buffer, rest: Buffer): ProxiedSource | "refused" {
   if (head[12] === command.local) return undefined;
   if (head[13] === overTcp.ipv4 && rest.length >= addressBytes.ipv4)

@@ -1,4 +1,4 @@
-/** Connects to what is outside the mesh, over TLS, and proves that it is what the trust log says. */
+/** Connects to an external destination over TLS, and verifies that it is the one in the trust log. */
 import { X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { isIP, type Socket } from "node:net";
@@ -8,22 +8,22 @@ import { AshlarError, messageOf } from "../../core/errors.js";
 import { fileReason } from "../../runtime/file-reason.js";
 import type { AfterTime } from "../../runtime/lost-time.js";
 
-/** Where a key lies that proves outside who we are. Plain data. */
+/** The files of the client key that proves who we are. Plain data. */
 export interface EgressKey {
   readonly name: string;
-  /** Files: the certificate with its chain, and its key, both PEM. */
+  /** The files of the certificate chain and its key, both in PEM. */
   readonly certificate: string;
   readonly key: string;
 }
 
 const connectTimeoutMs = 5000;
 
-/** The host that a certificate has to be for. */
+/** Returns the host that the certificate must be valid for. */
 export function serverNameOf({ address, serverName }: TrustedEgress): string {
   return serverName === "" ? hostOf(address) : serverName;
 }
 
-/** "host" of "host:443" or "[::1]:443". */
+/** Returns "host" of "host:443" or "[::1]:443". */
 export function hostOf(address: string): string {
   return address.slice(0, address.lastIndexOf(":")).replace(/^\[(.*)\]$/, "$1");
 }
@@ -33,8 +33,8 @@ export function portOf(address: string): number {
 }
 
 /**
- * Connects to one address of an egress. Fails with `unavailable` if it cannot be reached, does not speak h2, or lacks the
- * client's key, and with `invalid_identity` if its certificate is not for its name or not by its CA.
+ * Connects to one address of an egress. Fails with `unavailable` if it cannot be reached, does not speak h2, or lacks
+ * the client's key, and with `invalid_identity` if its certificate is not for its name or not by its CA.
  */
 export async function dialOutside(
   egress: TrustedEgress,
@@ -78,7 +78,7 @@ export async function dialOutside(
   });
 }
 
-/** Codes of node:tls about the certificate of the other side. */
+/** Error codes of node:tls about the other side's certificate. */
 const isAboutCertificate = /CERT|SELF_SIGNED|UNABLE_TO_|ALTNAME|CRL|INVALID_(CA|PURPOSE)|PATH_LENGTH/;
 
 function asRefusal(error: unknown, where: string): AshlarError {
@@ -89,7 +89,7 @@ function asRefusal(error: unknown, where: string): AshlarError {
   });
 }
 
-/** The certificate and key for an egress that asks for one, as they lie on the disk now. */
+/** Reads the certificate and key for an egress that requires one, as they are on disk now. */
 async function readProof(
   { name, clientKeyName, clientCert }: TrustedEgress,
   keys: readonly EgressKey[],
@@ -110,7 +110,7 @@ async function readProof(
   return { cert, key };
 }
 
-/** Fails with `unavailable`. */
+/** Reads the files. Fails with `unavailable`. */
 async function readKeyFiles(files: EgressKey): Promise<{ readonly cert: string; readonly key: string }> {
   const read = async (path: string): Promise<string> => {
     try {

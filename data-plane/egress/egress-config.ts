@@ -1,4 +1,4 @@
-/** What of calls that leave the mesh differs by environment and is said to each process: keys, and whom it asks for names. */
+/** The settings of calls that leave the mesh which differ by environment: client keys and DNS servers. */
 import { isIP } from "node:net";
 import { isLabel } from "../../core/identity.js";
 import { type ConfigReader, type HostPort, parseHostPort } from "../../runtime/config.js";
@@ -7,11 +7,11 @@ import type { EgressKey } from "./dial-outside.js";
 /** Plain data. */
 export interface EgressSettings {
   readonly keys: readonly EgressKey[];
-  /** DNS servers; empty: those of the system. */
+  /** The DNS servers; empty: those of the system. */
   readonly dns: readonly HostPort[];
 }
 
-/** Reads the settings; what is wrong is reported to `read`. */
+/** Reads the settings. Problems are reported to `read`. */
 export function readEgress(read: ConfigReader): EgressSettings {
   const keys = read.list("egress-key").flatMap((text): EgressKey[] => {
     const [, name = "", certificate = "", key = ""] = /^([^=]*)=([^,]+),([^,]+)$/.exec(text) ?? [];

@@ -1,6 +1,7 @@
 /**
- * What is outside the mesh, for calls: how each Egress of policy leaves it, and its addresses in the place of endpoints
- * of proxies. The trust log says where it is; what is a service in policy never leaves the mesh, whatever that says.
+ * External destinations for calls: how the calls of each Egress in policy leave the mesh, and its addresses in place of
+ * proxies' endpoints. The trust log states the addresses. A name that is a service in policy never leaves the mesh,
+ * whatever the trust log states.
  */
 import { Resolver } from "node:dns/promises";
 import type { Socket } from "node:net";
@@ -22,11 +23,11 @@ import type { DnsResolver } from "./resolve-host.js";
 /** Plain data, since a worker process receives it in a message. */
 export interface EgressOptions {
   readonly keys: readonly EgressKey[];
-  /** "HOST:PORT" of the DNS servers that are asked; empty: those of the system. */
+  /** The DNS servers, "HOST:PORT" each; empty: those of the system. */
   readonly dns: readonly string[];
-  /** What of the mesh listens where: no egress may lead there. */
+  /** The ports of the mesh, to which no egress may lead. */
   readonly own: readonly MeshPort[];
-  /** The name of the gateway that this process is; left out: it is a proxy beside a service. */
+  /** The name of the gateway that this process runs; left out: it is a proxy beside a service. */
   readonly gateway?: string;
 }
 
@@ -36,21 +37,21 @@ export interface EgressesDeps {
   readonly endpoints: FollowedEndpoints;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Left out: one for the DNS servers of the options. */
+  /** The resolver; left out: one for the DNS servers of the options. */
   readonly resolver?: DnsResolver;
 }
 
 interface Known {
   readonly egress: TrustedEgress;
   readonly allowed: Networks;
-  /** undefined: calls leave through a gateway. */
+  /** The addresses of its host; undefined: its calls leave through a gateway. */
   readonly host: HostAddresses | undefined;
   readonly way: OutsideWay;
-  /** What its endpoints were made of: addresses, or the endpoints of the gateway. */
+  /** What its endpoints were made from: addresses, or the endpoints of the gateway. */
   madeOf: readonly (string | Endpoint)[];
   made: ReadonlyMap<unknown, Endpoint>;
   endpoints: readonly Endpoint[];
-  /** Whether its endpoints were read a first time. */
+  /** Whether its endpoints were read for the first time. */
   isReady: boolean;
 }
 
@@ -152,7 +153,7 @@ export class Egresses implements FollowedEndpoints, OutsideView {
     for (const listener of this.#listeners) listener(service);
   }
 
-  /** Endpoints keep being the same objects as long as what they are made of is the same. */
+  /** Returns the endpoints, which stay the same objects as long as their sources are unchanged. */
   #endpointsOf(known: Known): readonly Endpoint[] {
     const { egress, host } = known;
     const from: readonly (string | Endpoint)[] =
@@ -186,7 +187,7 @@ export class Egresses implements FollowedEndpoints, OutsideView {
     for (const name of this.#known.keys()) if (!before.has(name)) this.#tell(name);
   }
 
-  /** What is said as before stays as it is, with its addresses. */
+  /** Opens an egress. One that is unchanged keeps its addresses. */
   #open(egress: TrustedEgress, before: Known | undefined): Known {
     if (before !== undefined && JSON.stringify(before.egress) === JSON.stringify(egress)) return before;
     const { through: gateway } = egress;
@@ -209,7 +210,7 @@ export class Egresses implements FollowedEndpoints, OutsideView {
     );
   }
 
-  /** What listens where may have changed since DNS answered. */
+  /** Dials an address, which is checked again: the mesh's ports may have changed since DNS answered. */
   async #dial({ egress, allowed }: Known, { instance }: Endpoint, after: AfterTime): Promise<Socket> {
     const why = whyInside(instance, portOf(egress.address), allowed, this.#options.own);
     if (why !== undefined) throw new AshlarError("unavailable", `${instance} ${why}`);
@@ -225,7 +226,7 @@ function openResolver(dns: readonly string[]): Resolver {
   return resolver;
 }
 
-/** A control plane checks networks before it signs them; one that is none all the same allows nothing. */
+/** Parses networks. A control plane checks them before it signs them; a malformed one allows nothing. */
 function networksOf({ name, allowAddresses }: TrustedEgress, log: Logger): Networks {
   try {
     return new Networks(allowAddresses);
@@ -235,7 +236,9 @@ function networksOf({ name, allowAddresses }: TrustedEgress, log: Logger): Netwo
   }
 }
 
-/** `instance` is the address that is dialled: it was checked, and no name is resolved again. */
+/**
+ * Returns the endpoint of an address. `instance` is the checked address that is dialled, so no name is resolved again.
+ */
 function endpointAt({ name, address }: TrustedEgress, ip: string): Endpoint {
   return {
     ...{ proxyId: ip, service: name, instance: ip, version: "", labels: [], gone: false, timeMs: 0 },
@@ -243,14 +246,14 @@ function endpointAt({ name, address }: TrustedEgress, ip: string): Endpoint {
   };
 }
 
-/** What calls there have as `:authority`: the host, with its port where it is not that of https. */
+/** Returns the `:authority` of calls there: the host, with its port unless that is the port of https. */
 function authorityOf(egress: TrustedEgress): string {
   const name = serverNameOf(egress);
   const host = name.includes(":") ? `[${name}]` : name;
   return portOf(egress.address) === 443 ? host : `${host}:${portOf(egress.address)}`;
 }
 
-/** A certificate may expire while its connection is open. */
+/** Returns whether the certificate of an open connection has expired. */
 function isExpired(socket: Socket, nowMs: number): boolean {
   if (!(socket instanceof TLSSocket) || socket.destroyed) return true;
   const { valid_to: until } = socket.getPeerCertificate();

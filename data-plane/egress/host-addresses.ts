@@ -1,4 +1,4 @@
-/** The addresses of one host outside, asked for again when DNS says that they may have changed. */
+/** The addresses of one external host, resolved again when the DNS answer expires. */
 import { isIP } from "node:net";
 import { isAshlarError, messageOf } from "../../core/errors.js";
 import type { Clock } from "../../runtime/clock.js";
@@ -10,14 +10,14 @@ export interface HostAddressesDeps {
   readonly resolver: DnsResolver;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Called when the addresses are others. */
+  /** Called when the addresses have changed. */
   onChange(): void;
   /** Returns why no call may go to an address, or undefined. */
   whyNot(address: string): string | undefined;
 }
 
 const againMs = { min: 1000, max: 30_000 } as const;
-/** Addresses that cannot be asked for again are used for so long. */
+/** The milliseconds for which addresses are used that cannot be resolved again. */
 const staleMsMax = 600_000;
 
 export class HostAddresses {
@@ -30,10 +30,10 @@ export class HostAddresses {
   #first: Promise<void> | undefined;
   #failures = 0;
   #heardMs = Number.NEGATIVE_INFINITY;
-  /** The addresses that were refused, as they were logged. */
+  /** The refused addresses, as they were last logged. */
   #told = "";
 
-  /** `name`: what it is in policy. Nothing is asked for before the first `ready`. */
+  /** `name`: the egress in policy. Nothing is resolved before the first call of `ready`. */
   constructor(deps: HostAddressesDeps, name: string, host: string) {
     this.#deps = deps;
     this.#name = name;
@@ -44,12 +44,12 @@ export class HostAddresses {
     }
   }
 
-  /** Those that calls may go to; the same list until it changes. */
+  /** The addresses for calls, as the same list until it changes. */
   get addresses(): readonly string[] {
     return this.#all;
   }
 
-  /** Why there are none; "" if there are some. */
+  /** Why there are no addresses; "" if there are some. */
   get problem(): string {
     return this.#problem;
   }
@@ -64,7 +64,7 @@ export class HostAddresses {
     this.#stop.abort();
   }
 
-  /** Resolves after the first answer, and goes on asking. */
+  /** Resolves after the first answer, and continues to ask. */
   async #follow(): Promise<void> {
     const waitMs = await this.#ask();
     void this.#goOn(waitMs);
@@ -89,7 +89,7 @@ export class HostAddresses {
       return ttlMs;
     } catch (error) {
       this.#failures++;
-      // what does not exist any more is gone at once; while no server answers, what is known goes on
+      // a name that no longer exists is dropped at once; while no server answers, the known addresses are kept
       const isKept = !isAshlarError(error, "not_found") && clock.monotonicMs() - this.#heardMs < staleMsMax;
       if (!isKept) this.#have([], messageOf(error));
       if (this.#failures === 1)
@@ -102,7 +102,7 @@ export class HostAddresses {
     }
   }
 
-  /** I4: an address that points inside gets no call, whoever says that it is the host's. */
+  /** I4: an address inside the mesh or its network gets no call, whoever claims that it is the host's. */
   #take(found: readonly string[]): void {
     const refused: string[] = [];
     const good = found.filter((address) => {

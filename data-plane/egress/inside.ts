@@ -1,4 +1,6 @@
-/** Which addresses point inside: no name of the outside may lead a call to them unless an operator has listed them. */
+/**
+ * Decides which addresses are internal: no external name may lead a call to them unless an operator has allowed them.
+ */
 import { networkInterfaces } from "node:os";
 import type { HostPort } from "../../runtime/config.js";
 import { Networks, plainIp } from "../../runtime/networks.js";
@@ -6,7 +8,7 @@ import { isPublicAddress } from "../../runtime/public-address.js";
 
 /** Plain data. */
 export interface MeshPort extends HostPort {
-  /** What listens there, for people. */
+  /** What listens on the port, for people. */
   readonly what: string;
 }
 
@@ -30,7 +32,7 @@ export function whyInside(
   return "is not public, and no --allow-address of `ashlar egress set` lists it";
 }
 
-/** Whether what listens at `host` is reached by `address`. */
+/** Returns whether a listener at `host` can be reached by `address`. */
 function isAt(address: string, host: string): boolean {
   const there = plainIp(host === "localhost" ? "127.0.0.1" : host);
   if (there === address) return true;

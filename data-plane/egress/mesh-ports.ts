@@ -1,4 +1,4 @@
-/** The ports of the mesh that one process knows of: those of all of its services, of NATS and of control planes. */
+/** The ports of the mesh that one process knows: those of all its services, of NATS and of control planes. */
 import { parseHostPort, type SocketAddress } from "../../runtime/config.js";
 import type { ProxyConfig } from "../config.js";
 import type { MeshPort } from "./inside.js";
@@ -10,7 +10,7 @@ interface Place {
 
 export class MeshPorts {
   readonly #stated = new Map<ProxyConfig, Map<string, MeshPort>>();
-  /** All of them; the same array for the life of the process, so that who holds it sees what comes later. */
+  /** All ports. The array stays the same object for the life of the process, so its holders see later changes. */
   readonly all: readonly MeshPort[];
   readonly #all: MeshPort[];
   readonly #listeners = new Set<() => void>();
@@ -20,13 +20,13 @@ export class MeshPorts {
     this.all = this.#all;
   }
 
-  /** Calls `listener` when `all` has changed. Returns a function that ends it. */
+  /** Calls `listener` when `all` has changed. Returns a function that removes the listener. */
   onChange(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
   }
 
-  /** Adds what a proxy's settings name, and `more`, such as the ports that it was given. */
+  /** Adds the ports in a proxy's settings, and `more`, such as those that the system assigned. */
   add(config: ProxyConfig, more: readonly Place[] = []): void {
     const known = this.#stated.get(config) ?? new Map<string, MeshPort>();
     for (const { what, address } of [...placesOf(config), ...more])
@@ -36,7 +36,7 @@ export class MeshPorts {
     this.#gather();
   }
 
-  /** The proxy has stopped. */
+  /** Removes the ports of a proxy that has stopped. */
   forget(config: ProxyConfig): void {
     this.#stated.delete(config);
     this.#gather();
@@ -66,7 +66,7 @@ function placesOf({
   ];
 }
 
-/** Where NATS and the control planes are, as far as a proxy was told. */
+/** Returns the addresses of NATS and the control planes that a proxy was given. */
 export function placesOfMesh(natsServers: readonly string[], controlPlanes: readonly string[]): readonly Place[] {
   return [
     ...natsServers.map((url) => ({ what: "NATS", address: parseHostPort(url.replace(/^\w+:\/\//, "")) })),

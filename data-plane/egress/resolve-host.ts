@@ -1,21 +1,21 @@
-/** Resolves a host name as DNS servers answer, with how long the answer is good for. */
+/** Resolves a host name by asking DNS servers, and returns how long the answer is valid. */
 import type { Resolver } from "node:dns/promises";
 import { AshlarError, messageOf } from "../../core/errors.js";
 
-/** What is asked of a resolver. That of node:dns sends its own packets: no thread waits for an answer. */
+/** The part of a resolver that is used. node:dns' Resolver sends its own packets, so no thread waits for an answer. */
 export type DnsResolver = Pick<Resolver, "resolve4" | "resolve6">;
 
 export interface ResolvedHost {
-  /** Sorted, at least one. */
+  /** The addresses, sorted, at least one. */
   readonly addresses: readonly string[];
   readonly ttlMs: number;
 }
 
-/** An answer is good for so long at the least and at the most, whatever it says, in milliseconds. */
+/** The least and the most milliseconds for which an answer is valid, whatever it states. */
 const ttlMsMin = 5000;
 const ttlMsMax = 300_000;
 const addressesMax = 64;
-/** What a server says that knows that there is no such address. */
+/** The error codes of a server's answer that there is no such address. */
 const isNone: ReadonlySet<string | undefined> = new Set(["ENODATA", "ENOTFOUND"]);
 
 /**

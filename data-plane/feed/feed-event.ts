@@ -1,4 +1,4 @@
-/** An event as readers get it: the entry of a write with what settled it. */
+/** An event as readers receive it: the entry of a write with the record that settled it. */
 import { promisify } from "node:util";
 import { gunzip, inflate } from "node:zlib";
 import type { JournalEntry } from "../../core/wire/journal/entry.js";
@@ -8,30 +8,33 @@ import type { JournalOutcome } from "../../core/wire/journal/outcome.js";
 import type { JournalResolution } from "../../core/wire/journal/resolution.js";
 import type { JournalEvent } from "../../proto/gen/ashlar/v1/feed.js";
 
-/** What settled a write: `position` is where that is stored. */
+/** The record that settled a write; `position` is the sequence of that record. */
 export type Settlement = { readonly position: number } & (
   | { readonly outcome: JournalOutcome }
   | { readonly resolution: JournalResolution }
 );
 
-/** A message that unpacks to more is handed on as it is. */
+/** The most bytes to which a message is unpacked; a larger one is sent packed. */
 const unpackedBytesMax = 1024 * 1024;
-/** Messages that unpack to more together are, too: an event has to fit into what clients of gRPC take, 4 MiB. */
+/**
+ * The most bytes to which all messages of an event are unpacked, because an event must fit into the 4 MiB that gRPC
+ * clients accept.
+ */
 const allUnpackedBytesMax = 3 * 1024 * 1024;
 const unpackers = { gzip: promisify(gunzip), deflate: promisify(inflate) } as const;
 
 interface Messages {
   readonly messages: Buffer[];
-  /** "": they are plain. */
+  /** The compression of the messages; "": none. */
   readonly encoding: string;
 }
 
-/** Whether readers get an event: the application may have applied the write. */
+/** Returns whether readers get an event, which they do if the application may have applied the write. */
 export function isEvent(settlement: Settlement): boolean {
   return "outcome" in settlement ? !settlement.outcome.notForwarded : settlement.resolution.outcome === "applied";
 }
 
-/** `framed`: the request's messages as gRPC frames them. */
+/** Builds the event. `framed`: the request's messages with gRPC's framing. */
 export async function eventOf(
   entry: JournalEntry,
   sequence: number,

@@ -1,10 +1,13 @@
-/** `ashlar.v1.JournalFeedService`, as the proxies of a service serve it behind their inbound listener, which judges the calls. */
+/**
+ * `ashlar.v1.JournalFeedService`, which the proxies of a service serve behind their inbound listener, where its calls
+ * are judged.
+ */
 import { AshlarError } from "../../core/errors.js";
 import { JournalFeedServiceService } from "../../proto/gen/ashlar/v1/feed.js";
 import { type BoundService, bindService, serverStreaming } from "../../runtime/grpc-handlers.js";
 import { type FollowDeps, followJournal } from "./follow-journal.js";
 
-/** Each feed reads for itself, and holds a batch of messages of about 1 MiB. */
+/** The most open feeds, because each reads for itself and holds a batch of about 1 MiB. */
 const feedsMax = 100;
 const keysMax = 1000;
 const keyBytesMax = 512;

@@ -26,25 +26,28 @@ export interface FollowOptions {
   readonly service: string;
   /** The first position; 0: the first that is kept. */
   readonly from: number;
-  /** Order keys; empty: all writes. */
+  /** Only writes with these order keys; empty: all writes. */
   readonly keys: ReadonlySet<string>;
 }
 
 type Response = Omit<FollowResponse, "_unknownFields">;
 
-/** Entries with their outcome (mode "after") that were passed: the same bytes again are somebody's copy, and no event. */
+/**
+ * The number of remembered entries of mode "after", which contain their outcome: the same bytes again are somebody's
+ * copy and no event.
+ */
 const wholeMax = 10_000;
-/** After so many positions without an event, the reader is told how far the feed has come. */
+/** After this many positions without an event, the reader is told how far the feed has come. */
 const quietMax = 1000;
-/** How long a replica may lag behind a position that its reader knows. */
+/** The most milliseconds for which a replica may lag behind a position that its reader knows. */
 const lagMsMax = 5000;
 const pollMs = 100;
-/** The key of entries that have neither order key nor idempotency key: of what was let go it has no head. */
+/** The key of entries without order key and idempotency key, for which a removal states no head. */
 const unkeyed = "u";
 
 /**
- * Yields events, at most one ahead of whoever takes them, until `signal` aborts. Fails with `stale` if the position is no
- * longer kept or is beyond the journal's end, with `not_found` if there is no journal, and with `unavailable`.
+ * Yields events, at most one ahead of whoever takes them, until `signal` aborts. Fails with `stale` if the position is
+ * no longer kept or is beyond the journal's end, with `not_found` if there is no journal, and with `unavailable`.
  */
 export async function* followJournal(
   deps: FollowDeps,

@@ -4,7 +4,7 @@ import { onAbort } from "../../runtime/abort.js";
 import type { Bus, BusSubscription } from "../../runtime/bus.js";
 import type { Clock } from "../../runtime/clock.js";
 
-/** News may be lost, so a feed looks by itself after so many milliseconds. */
+/** The milliseconds after which a feed looks by itself, because a notification may be lost. */
 const lookEveryMs = 1000;
 
 export class JournalNews {
@@ -21,13 +21,13 @@ export class JournalNews {
     this.#subject = `${journaledPrefix(service)}.>`;
   }
 
-  /** What was heard so far, for `after`. Listens from the first call on. */
+  /** The last sequence that was announced, for `after`. Listening begins with the first call. */
   get stored(): number {
     this.#subscription ??= this.#listen();
     return this.#stored;
   }
 
-  /** Resolves when more was stored than `stored` said, after a second, or when `signal` aborts. */
+  /** Resolves when more than `stored` was announced, after a second, or when `signal` aborts. */
   async after(stored: number, signal: AbortSignal): Promise<void> {
     if (this.#stored !== stored) return;
     const over = new AbortController();

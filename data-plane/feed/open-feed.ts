@@ -1,4 +1,7 @@
-/** Opens the server of the event feed on a socket of the proxy's own, where its inbound listeners forward the readers' calls. */
+/**
+ * Opens the server of the event feed on a socket of the proxy itself, to which its inbound listeners forward the
+ * readers' calls.
+ */
 import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -18,8 +21,9 @@ export interface OpenFeedDeps extends JournalRecordDeps, Pick<FollowDeps, "clock
 }
 
 /**
- * Returns where the processes of one proxy find it: a successor on the data folder serves beside its predecessor, so there
- * are two names. What a killed process left behind is removed. The names are no longer than those of other sockets there.
+ * Returns a path for the socket of the feed. A successor on the data folder serves beside its predecessor, so there are
+ * two names; one that a killed process left behind is removed first. The names are not longer than those of other
+ * sockets there.
  */
 export async function freeFeedPath(dataDir: string): Promise<string> {
   const folder = join(dataDir, "run");

@@ -1,4 +1,4 @@
-/** The event feed of a proxy that takes calls of others. */
+/** The event feed of a proxy that accepts calls of others. */
 import type { KeySet } from "../../core/signature.js";
 import { keySetOf } from "../../core/wire/records.js";
 import { onAbort } from "../../runtime/abort.js";
@@ -9,11 +9,13 @@ import { freeFeedPath, openFeed } from "./open-feed.js";
 export interface ProxyFeed {
   /** The path of its socket. */
   readonly path: string;
-  /** Ends the open feeds and takes no more. */
+  /** Ends the open feeds and accepts no more. */
   end(): void;
 }
 
-/** Serves until `signal` aborts. undefined: the proxy takes no calls of others. Fails with `unavailable`. */
+/**
+ * Serves until `signal` aborts. Returns undefined if the proxy accepts no calls of others. Fails with `unavailable`.
+ */
 export async function openProxyFeed(
   { dataDir, service, inbound }: Pick<ProxyConfig, "dataDir" | "service" | "inbound">,
   { bus, clock, log, reader, identity, sync }: Parts,

@@ -1,4 +1,4 @@
-/** `ashlar proxy add`, `remove` and `list`: what they take, and what they print. */
+/** `ashlar proxy add`, `remove` and `list`: their options and their output. */
 import { isAbsolute, resolve } from "node:path";
 import { text } from "node:stream/consumers";
 import { Command, CommanderError } from "commander";
@@ -10,7 +10,7 @@ import { askProxy } from "./control-client.js";
 import type { ControlRequest, ListedProxy } from "./control-messages.js";
 import type { ServiceSettings, SettingValue } from "./service-settings.js";
 
-/** The words after `ashlar proxy` that ask a running proxy for something. */
+/** The subcommands of `ashlar proxy` that ask a running proxy for something. */
 export const controlCommands: ReadonlySet<string> = new Set(["add", "remove", "list"]);
 
 const addExamples = `
@@ -114,7 +114,10 @@ function dataOf({ data }: Record<string, unknown>): string {
 const paths: ReadonlySet<string> = new Set(["join", "access-log"]);
 const ofCommand: ReadonlySet<string> = new Set(["data", "output", "token"]);
 
-/** The running proxy has another working directory: paths are made absolute here, and the token is read here. */
+/**
+ * Builds the request. The running proxy has another working directory, so paths are made absolute here, and the token
+ * is read here.
+ */
 async function addRequest(
   flags: Record<string, unknown>,
   cwd: string,

@@ -11,12 +11,14 @@ import {
 } from "./control-messages.js";
 import { readLine } from "./read-line.js";
 
-/** A proxy that joins waits for the control plane, and one that is removed for its open calls. */
+/**
+ * The milliseconds to wait for an answer: a joining proxy waits for the control plane, and a removed one for its open
+ * calls.
+ */
 const answerMsMax = 120_000;
 
 /**
- * Asks the proxy that runs on `dataDir`. Fails with `unavailable` if none runs there, and with what the proxy refuses it
- * with.
+ * Asks the proxy that runs on `dataDir`. Fails with `unavailable` if none runs there, and with the proxy's own error.
  */
 export async function askProxy(
   dataDir: string,

@@ -1,4 +1,6 @@
-/** What `ashlar proxy add`, `remove` and `list` say to a running proxy, and its answers: a line of JSON each. */
+/**
+ * The requests of `ashlar proxy add`, `remove` and `list` to a running proxy, and its answers: one line of JSON each.
+ */
 import { dirname, join } from "node:path";
 import { AshlarError, type ErrorCode, errorCodes } from "../../core/errors.js";
 import type { ServiceSettings } from "./service-settings.js";
@@ -8,18 +10,20 @@ import { readSettings } from "./services-file.js";
 export const lineCharactersMax = 256 * 1024;
 
 export type ControlRequest =
-  /** Start a proxy of this service. The token travels by itself: its file may be readable for the caller alone. */
+  /**
+   * Starts a proxy of this service. The token is sent as text, because its file may be readable for the caller alone.
+   */
   | { readonly kind: "add"; readonly settings: ServiceSettings; readonly token: string | undefined }
   | { readonly kind: "remove"; readonly service: string }
   | { readonly kind: "list" };
 
-/** A service as `list` shows it. */
+/** A service, as `list` shows it. */
 export interface ListedProxy {
   readonly service: string;
   readonly state: string;
-  /** Why it does not run; "" if it does. */
+  /** Why the service does not run; "" if it does. */
   readonly why: string;
-  /** By name: "inbound" has HOST:PORT, "agent" unix:PATH. */
+  /** The addresses by name: "inbound" has HOST:PORT, "agent" unix:PATH. */
   readonly listening: Readonly<Record<string, string>>;
 }
 
@@ -27,7 +31,7 @@ export type ControlReply =
   | { readonly kind: "done"; readonly services: readonly ListedProxy[]; readonly note: string }
   | { readonly kind: "refused"; readonly code: ErrorCode; readonly message: string };
 
-/** Where the proxy of a data folder takes such requests. */
+/** Returns the path of the socket on which the proxy of a data folder accepts requests. */
 export function controlPath(dataDir: string): string {
   return join(dataDir, "run", "control.sock");
 }
@@ -36,7 +40,7 @@ export function controlFolder(dataDir: string): string {
   return dirname(controlPath(dataDir));
 }
 
-/** Fails with `invalid_argument`. */
+/** Parses a request. Fails with `invalid_argument`. */
 export function parseControlRequest(line: string): ControlRequest {
   const { kind, settings, token, service } = parseObject(line);
   switch (kind) {
@@ -52,7 +56,7 @@ export function parseControlRequest(line: string): ControlRequest {
   throw new AshlarError("invalid_argument", "this version of the proxy does not know what it was asked");
 }
 
-/** Fails with `invalid_record`. */
+/** Parses an answer. Fails with `invalid_record`. */
 export function parseControlReply(line: string): ControlReply {
   const { kind, code, message, services, note } = parseObject(line);
   if (kind === "refused") {

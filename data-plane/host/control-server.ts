@@ -9,17 +9,17 @@ import { type ControlReply, type ControlRequest, controlPath, parseControlReques
 import { readLine } from "./read-line.js";
 
 const connectionsMax = 8;
-/** So long a request may take to arrive. */
+/** The milliseconds within which a request must arrive. */
 const requestMsMax = 5000;
 
-/** Does what is asked. What it fails with is answered. */
+/** Carries out a request. Its errors are sent as the answer. */
 export type ActOnRequest = (request: ControlRequest) => Promise<Extract<ControlReply, { kind: "done" }>>;
 
 export interface ControlServer {
   close(): void;
 }
 
-/** Listens in the folder of the process, in the place of a predecessor that drains. Fails with `unavailable`. */
+/** Listens in the folder of the process, in place of a predecessor that drains. Fails with `unavailable`. */
 export async function openControlServer(dataDir: string, act: ActOnRequest, log: Logger): Promise<ControlServer> {
   const path = controlPath(dataDir);
   const doors = new Doors(undefined);

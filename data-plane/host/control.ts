@@ -1,4 +1,4 @@
-/** Does what `ashlar proxy add`, `remove` and `list` ask of a running process. */
+/** Carries out the requests of `ashlar proxy add`, `remove` and `list` in a running process. */
 import { AshlarError } from "../../core/errors.js";
 import { isLabel } from "../../core/identity.js";
 import type { Logger } from "../../runtime/log.js";

@@ -1,4 +1,7 @@
-/** The settings of a process that runs proxies: for the service of its command line, for further ones, or for both. Pure. */
+/**
+ * The settings of a process that runs proxies: for the service of its command line, for further ones, or for both.
+ * Pure.
+ */
 import { AshlarError } from "../../core/errors.js";
 import { ConfigReader, type ConfigSources, type HostPort } from "../../runtime/config.js";
 import { type LogFormat, type LogLevel, logFormats, logLevels } from "../../runtime/log.js";
@@ -6,23 +9,23 @@ import { type ProxyConfig, parseProxyConfig, readDataDir, readWarm } from "../co
 import { type HostSettings, ownSettings, sharedSettings } from "./service-settings.js";
 
 export interface HostConfig {
-  /** The service of the command line; undefined: all services are in a file or are added. */
+  /** The service of the command line; undefined: all services are in a file or are added later. */
   readonly primary: ProxyConfig | undefined;
   /** The path of the file with further services. */
   readonly servicesFile: string | undefined;
   /** The folder of the process: that of its first service, if the command line has one. */
   readonly dataDir: string;
-  /** Where the process tells of all services, if the command line has none of its own. */
+  /** The address of --status for all services, if the command line names none of them. */
   readonly status: HostPort | undefined;
   /** Whether calls are carried in memory before the first service starts. */
   readonly warm: boolean;
   readonly logLevel: LogLevel;
   readonly logFormat: LogFormat | undefined;
-  /** What further services are started with. */
+  /** The settings that further services inherit. */
   readonly settings: HostSettings;
 }
 
-/** Settings of a service that mean something for the process too. */
+/** Settings of a service that also mean something for the process. */
 const ofProcessToo: ReadonlySet<string> = new Set(["data", "status"]);
 
 /** Reads the settings; fails with `invalid_argument`, one line for each bad value. */
@@ -56,7 +59,7 @@ export function hostOf(primary: ProxyConfig, sources: ConfigSources): HostConfig
   return { primary, servicesFile: undefined, dataDir, status: undefined, warm, logLevel, logFormat, settings };
 }
 
-/** Without --service nobody would have them. */
+/** Refuses settings of a service without --service, because no service would have them. */
 function refuseOwn({ flags, file }: ConfigSources): void {
   const given = ownSettings.filter((name) => !ofProcessToo.has(name) && (flags[name] ?? file[name]) !== undefined);
   if (given.length === 0) return;

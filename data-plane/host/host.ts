@@ -1,4 +1,4 @@
-/** The proxies of this process, each with an identity, connections and limits of its own (decision 0056). */
+/** The proxies of this process, each with its own identity, connections and limits (decision 0056). */
 import { AshlarError, isAshlarError } from "../../core/errors.js";
 import { Backoff } from "../../runtime/backoff.js";
 import type { Clock } from "../../runtime/clock.js";
@@ -15,17 +15,17 @@ export interface HostDeps {
   readonly random: () => number;
   /** What every proxy of the process is started with. */
   readonly surroundings: Omit<ProxySurroundings, "log" | "predecessor">;
-  /** The log of one service's proxy. */
+  /** Returns the log of one service's proxy. */
   readonly logOf: (service: string) => Logger;
 }
 
-/** What is to be known of one service. */
+/** The state of one service. */
 export interface HostedService {
   readonly service: string;
   readonly state: HostedState;
-  /** Why it does not run; "" if it does. */
+  /** Why the service does not run; "" if it does. */
   readonly why: string;
-  /** undefined until it serves. */
+  /** The running proxy; undefined until it serves. */
   readonly running: RunningProxy | undefined;
 }
 
@@ -34,11 +34,17 @@ interface Entry {
   why: string;
 }
 
-/** So many services join and open their files at the same time. */
+/** The most services that join and open their files at the same time. */
 const startsAtOnce = 4;
-/** One that joins for longer, since no control plane can be reached, goes on beside the others. */
+/**
+ * The milliseconds after which a service that still joins, because no control plane can be reached, makes room for the
+ * others.
+ */
 const startsWithinMs = 5000;
-/** Services that a successor has not taken so long after it took the last one stop. */
+/**
+ * The milliseconds after the last takeover of a service after which services that the successor has not taken over
+ * stop.
+ */
 const takenWithinMs = 30_000;
 const retry = { msMin: 1000, msMax: 60_000 };
 
@@ -47,13 +53,13 @@ export class Host {
   readonly #signal: AbortSignal;
   readonly #entries = new Map<string, Entry>();
   readonly #whenOver: (() => void)[] = [];
-  /** How many services a successor has taken over. */
+  /** The number of services that a successor has taken over. */
   #handedOver = 0;
-  /** Resolves when a successor has taken the first service over. */
+  /** Resolves when a successor has taken over the first service. */
   readonly succeeded: Promise<void>;
   #succeed: () => void = () => {};
 
-  /** `signal` ends all of them. */
+  /** `signal` stops all proxies. */
   constructor(deps: HostDeps, signal: AbortSignal) {
     this.#deps = deps;
     this.#signal = signal;
@@ -62,7 +68,7 @@ export class Host {
     });
   }
 
-  /** In the order in which they were started. */
+  /** The services in the order in which they were started. */
   get services(): readonly HostedService[] {
     return [...this.#entries].map(([service, { proxy, why }]) => {
       return { service, state: proxy.state, why, running: proxy.running };
@@ -70,9 +76,9 @@ export class Host {
   }
 
   /**
-   * Starts a service; undefined: it was asked to stop before it had joined. Fails with `exists` if it runs here already
-   * or another one has an address that it wants, and as its start does; then it is forgotten. `token`: in place of the
-   * file that `config` names.
+   * Starts a service. Returns undefined if it was told to stop before it had joined. Fails with `exists` if the service
+   * runs here already or another one uses its address, and with the errors of its start; it is then forgotten. `token`:
+   * used instead of the file that `config` names.
    */
   async add(config: ProxyConfig, token?: string): Promise<RunningProxy | undefined> {
     const { service } = config;
@@ -88,8 +94,9 @@ export class Host {
   }
 
   /**
-   * Starts services that are to run as long as the process does. One that cannot start is said and told by `services`,
-   * and the others go on; where waiting helps it is tried again. Resolves when each has been tried for a time.
+   * Starts services that should run as long as the process does. One that cannot start is logged and shown by
+   * `services`, and the others continue; it is tried again where waiting helps. Resolves when each has been tried for a
+   * time.
    */
   async addAll(configs: readonly ProxyConfig[]): Promise<void> {
     const waiting = [...configs];
@@ -157,7 +164,7 @@ export class Host {
     tried.abort();
   }
 
-  /** Resolves after the first attempt; later ones go on beside the other services. */
+  /** Resolves after the first try; later tries run beside the other services. */
   async #keepTrying(config: ProxyConfig, backoff = new Backoff(retry, this.#deps.random)): Promise<void> {
     const { service } = config;
     const { log, clock } = this.#deps;
@@ -175,7 +182,9 @@ export class Host {
     }
   }
 
-  /** A successor has taken one service over. It may have many to start: the time counts from the last one. */
+  /**
+   * Notes that a successor has taken over a service. It may have many to start, so the time counts from the last one.
+   */
   #beSucceeded(): void {
     this.#handedOver += 1;
     const count = this.#handedOver;

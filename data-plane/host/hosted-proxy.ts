@@ -1,4 +1,4 @@
-/** One proxy of this process from its start to its end: its data folder, its parts, and what became of it. */
+/** One proxy of this process from its start to its end: its data folder, its parts, and its state. */
 import { onAbort } from "../../runtime/abort.js";
 import { releaseFolder } from "../../runtime/folder-lock.js";
 import { type RunningProxy, startProxy } from "../app.js";
@@ -23,14 +23,14 @@ export class HostedProxy {
     return this.#state === "serving" && this.#stop.signal.aborted ? "stopping" : this.#state;
   }
 
-  /** undefined until it serves. */
+  /** The running proxy; undefined until it serves. */
   get running(): RunningProxy | undefined {
     return this.#running;
   }
 
   /**
-   * Starts it; undefined: it was asked to stop before it had joined. Fails as `startProxy` and `takeData` do, and leaves
-   * nothing behind then.
+   * Starts the proxy. Returns undefined if it was told to stop before it had joined. Fails as `startProxy` and
+   * `takeData` do, and then leaves nothing behind.
    */
   async start(surroundings: ProxySurroundings, signal: AbortSignal): Promise<RunningProxy | undefined> {
     this.#state = "starting";
@@ -56,13 +56,13 @@ export class HostedProxy {
     }
   }
 
-  /** Drains it. Resolves when it has stopped. */
+  /** Drains the proxy. Resolves when it has stopped. */
   async stop(): Promise<void> {
     this.#stop.abort();
     await this.#ended;
   }
 
-  /** Resolves when it has stopped; only after it has started. */
+  /** Resolves when the proxy has stopped. May be used only after it has started. */
   get ended(): Promise<void> {
     return this.#ended ?? Promise.resolve();
   }

@@ -1,4 +1,6 @@
-/** The services that were added to a running proxy: each is there again after a restart, until it is removed. */
+/**
+ * Stores the services that were added to a running proxy: each is started again after a restart, until it is removed.
+ */
 import { existsSync } from "node:fs";
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -19,7 +21,7 @@ export class KeptServices {
     this.#folder = servicesFolder(dataDir);
   }
 
-  /** On disk when it resolves. Fails with `unavailable`. */
+  /** Stores a service, which is on disk when this resolves. Fails with `unavailable`. */
   async keep(service: string, settings: ServiceSettings): Promise<void> {
     const path = this.#path(service);
     try {
@@ -32,7 +34,10 @@ export class KeptServices {
     }
   }
 
-  /** Returns whether it was kept. Its identity stays: it may be added again without a token. */
+  /**
+   * Forgets a service. Returns whether it was stored. Its identity stays, so that it may be added again without a
+   * token.
+   */
   async forget(service: string): Promise<boolean> {
     const path = this.#path(service);
     try {
@@ -44,13 +49,13 @@ export class KeptServices {
     }
   }
 
-  /** The names of those that were added before, sorted. */
+  /** Returns the names of the stored services, sorted. */
   async names(): Promise<readonly string[]> {
     const names = await readdir(this.#folder).catch(() => []);
     return names.filter((service) => isLabel(service) && existsSync(this.#path(service))).sort();
   }
 
-  /** Fails with `invalid_argument` if what is kept of it cannot be read. */
+  /** Returns the settings of a stored service. Fails with `invalid_argument` if they cannot be read. */
   read(service: string): ListedService {
     const place = this.#path(service);
     try {

@@ -1,22 +1,22 @@
-/** What --status says of a process with several proxies: of each by its service. */
+/** Merges the status of several proxies in one process, each under its service's name. */
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { type MetricsFormat, type MetricsText, writeInTurns } from "../../runtime/metrics-text.js";
 import type { StatusSources } from "../../runtime/status-server.js";
 import type { HostedService } from "./host.js";
 
-/** A scrape's text of one service; undefined: the text has no service in its labels. */
+/** The metrics text of one service; undefined: the text gets no service label. */
 interface Part {
   readonly service: string | undefined;
   readonly text: MetricsText;
 }
 
-/** Families that are about the process, whichever service tells them. */
+/** Metric families about the process, which any service may report. */
 const ofProcess = /^(process_|ashlar_(heap_used_bytes|external_bytes|event_loop_delay_seconds)$)/;
 const seriesPattern = /^([a-zA-Z_:][a-zA-Z0-9_:]*)(\{)?/;
 
 /**
- * `own`: of the service of the command line, `name`, or of the process, undefined. `others`: the other services, read at
- * each question.
+ * `own`: the sources of the command line's service `name`, or of the process if it is undefined. `others`: the other
+ * services, read at each request.
  */
 export function mergedStatus(
   own: StatusSources,
@@ -54,8 +54,8 @@ interface Family {
 }
 
 /**
- * Puts the texts of several scrapes together: each family once, and its series with the label `proxy` of their service.
- * Reads one piece of a text in a turn.
+ * Merges the texts of several scrapes: each family once, and its series with the label `proxy` for their service.
+ * Processes one piece of a text in a turn.
  */
 export async function mergeMetrics(format: MetricsFormat, parts: readonly Part[]): Promise<MetricsText> {
   const families = new Map<string, Family>();

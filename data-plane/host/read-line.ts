@@ -3,7 +3,7 @@ import { StringDecoder } from "node:string_decoder";
 import { AshlarError } from "../../core/errors.js";
 import { lineCharactersMax } from "./control-messages.js";
 
-/** Resolves with the first line. Fails if it is too long, or does not come in time. */
+/** Resolves with the first line. Fails if it is too long or does not arrive in time. */
 export function readLine(socket: Socket, msMax: number): Promise<string> {
   return new Promise((resolve, reject) => {
     const decoder = new StringDecoder("utf8");

@@ -1,4 +1,4 @@
-/** Runs the proxies of a process from its settings until it is asked to stop or a successor took over. */
+/** Runs the proxies of a process from its settings until it is told to stop or a successor has taken over. */
 import { text } from "node:stream/consumers";
 import { AshlarError, isAshlarError, messageOf } from "../../core/errors.js";
 import { systemClock } from "../../runtime/clock.js";
@@ -22,11 +22,11 @@ import { mergedStatus } from "./merged-status.js";
 import { parseServiceSettings } from "./service-settings.js";
 import { type ListedService, readServicesFile } from "./services-file.js";
 
-/** So long a process that hands its services over may keep the port of --status. */
+/** The milliseconds for which a process that hands its services over may keep the port of --status. */
 const predecessorMsMax = 10_000;
 const lookMs = 50;
 
-/** Resolves when every proxy has stopped. Fails if the first service, or all of a file, cannot start. */
+/** Runs until every proxy has stopped. Fails if the first service, or all services of a file, cannot start. */
 export async function runHost(config: HostConfig, format: LogFormat, log: Logger, signal: AbortSignal): Promise<void> {
   const { primary } = config;
   const kept = new KeptServices(config.dataDir);
@@ -53,7 +53,7 @@ export async function runHost(config: HostConfig, format: LogFormat, log: Logger
     AbortSignal.any([signal, failed.signal]),
   );
   const own = [...(primary === undefined ? [] : [primary]), ...further];
-  // workers carry the calls of the others and warm up themselves
+  // workers carry the calls of the other services and warm up themselves
   if (config.warm && (own.length === 0 || own.some(({ workers }) => workers === 1))) await warmUpHere(log, signal);
   try {
     const running = primary === undefined ? undefined : await host.add(primary);
@@ -69,7 +69,7 @@ export async function runHost(config: HostConfig, format: LogFormat, log: Logger
   }
 }
 
-/** Once for all services of the process, before the first one joins: nobody can call it yet. */
+/** Warms up once for all services of the process, before the first one joins, because nobody can call it yet. */
 async function warmUpHere(log: Logger, signal: AbortSignal): Promise<void> {
   const { warmUp } = await import("../warm/warm-up.js");
   beginWarming();
@@ -78,7 +78,7 @@ async function warmUpHere(log: Logger, signal: AbortSignal): Promise<void> {
   else log.warn("warming up ended early: the first calls cost more", { calls, tookMs, problem });
 }
 
-/** Opens what is of the process, says that it is ready, and resolves when every proxy has stopped. */
+/** Opens what belongs to the process, reports that it is ready, and resolves when every proxy has stopped. */
 async function serve(
   config: HostConfig,
   host: Host,
@@ -97,7 +97,10 @@ async function serve(
   await host.over;
 }
 
-/** Reads what is to run beside the first service: the file's services, and those that were added. The file wins. */
+/**
+ * Returns what is to run beside the first service: the services of the file, and those that were added. The file takes
+ * precedence.
+ */
 async function furtherServices(config: HostConfig, kept: KeptServices, log: Logger): Promise<readonly ProxyConfig[]> {
   const listed = config.servicesFile === undefined ? [] : await readServicesFile(config.servicesFile);
   const configs = new Map<string, ProxyConfig>();
@@ -131,7 +134,7 @@ async function furtherServices(config: HostConfig, kept: KeptServices, log: Logg
   return [...configs.values()].filter((one) => one !== config.primary);
 }
 
-/** Opens --status of a process whose services all stand in a file. Fails with `unavailable` if none of them runs. */
+/** Opens --status for a process whose services are all in a file. Fails with `unavailable` if none of them runs. */
 async function serveAlone(config: HostConfig, host: Host): Promise<StatusServer | undefined> {
   const all = host.services;
   if (all.length > 0 && all.every(({ state }) => state === "failed"))
@@ -152,12 +155,12 @@ async function openControl(config: HostConfig, host: Host, kept: KeptServices, l
   }
 }
 
-/** All lines: one for each bad setting. */
+/** Returns all lines of an error: there is one for each invalid setting. */
 function wordsOf(error: unknown): string {
   return isAshlarError(error) ? error.message : messageOf(error);
 }
 
-/** A predecessor has the port until it has handed its last service over. */
+/** Opens --status once the port is free: a predecessor keeps it until it has handed over its last service. */
 async function whenFree(open: () => Promise<StatusServer>): Promise<StatusServer> {
   const untilMs = systemClock.monotonicMs() + predecessorMsMax;
   for (;;) {

@@ -1,11 +1,13 @@
-/** The settings of one service of a process that has several: its own, and those that it has from the process. Pure. */
+/**
+ * The settings of one service in a process with several: its own, and those that it inherits from the process. Pure.
+ */
 import { join } from "node:path";
 import { AshlarError, isAshlarError } from "../../core/errors.js";
 import { renderNearest } from "../../core/snapshot/nearest.js";
 import type { ConfigSources } from "../../runtime/config.js";
 import { type ProxyConfig, parseProxyConfig } from "../config.js";
 
-/** Settings that every service has for itself. */
+/** Settings that each service must have for itself. */
 export const ownSettings = [
   "service",
   "token",
@@ -21,7 +23,7 @@ export const ownSettings = [
   "egress-key",
 ] as const;
 
-/** Settings that a service has from the process unless it has its own. */
+/** Settings that a service inherits from the process unless it states its own. */
 export const sharedSettings = [
   "workers",
   "join",
@@ -36,7 +38,7 @@ export const sharedSettings = [
   "egress-dns",
 ] as const;
 
-/** Settings that the process has alone; beside them `--services` and `--config`. */
+/** Settings that only the process has, beside `--services` and `--config`. */
 export const processSettings = ["warm", "log-level", "log-format"] as const;
 
 export type SettingValue = string | number | boolean | readonly string[];
@@ -44,20 +46,20 @@ export type SettingValue = string | number | boolean | readonly string[];
 /** The settings of a service by their names, without the dashes. */
 export type ServiceSettings = Readonly<Record<string, SettingValue>>;
 
-/** Where the services of a process keep what they know: DATA/services/NAME each. */
+/** Returns the folder in which the services of a process keep their data: DATA/services/NAME each. */
 export function servicesFolder(dataDir: string): string {
   return join(dataDir, "services");
 }
 
 /** What services are started with beside their own settings. */
 export interface HostSettings extends ConfigSources {
-  /** The folder of the process, an absolute path. */
+  /** The folder of the process, as an absolute path. */
   readonly dataDir: string;
 }
 
 /**
- * Reads the settings of a service. `place` begins each line of what is wrong with them: the file, or the command. Fails
- * with `invalid_argument`.
+ * Parses the settings of a service. `place` begins each line about a problem: the file, or the command. Fails with
+ * `invalid_argument`.
  */
 export function parseServiceSettings(
   settings: ServiceSettings,
@@ -97,7 +99,10 @@ export function parseServiceSettings(
   }
 }
 
-/** What the process gives its services, as a settings file would: flags count before variables, and these before the file. */
+/**
+ * Returns the values that services inherit, like a settings file: flags take precedence over variables, and these over
+ * the file.
+ */
 function sharedValues({ flags, env, file }: ConfigSources): Record<string, unknown> {
   const values: Record<string, unknown> = {};
   for (const name of [...sharedSettings, ...processSettings]) {
@@ -116,7 +121,10 @@ function camel(name: string): string {
   return name.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }
 
-/** The addresses that a service listens on, as people write them. Two services of a process cannot have the same. */
+/**
+ * Returns the addresses that a service listens on, as people write them. Two services of a process cannot have the same
+ * one.
+ */
 export function claimedAddresses({ inbound, outbound, agent, status, upstreams }: ProxyConfig): readonly string[] {
   const all = [inbound, outbound, status, ...upstreams.map(({ address }) => address)].map((address) => {
     if (address === undefined) return undefined;

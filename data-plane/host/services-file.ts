@@ -8,14 +8,14 @@ import type { ServiceSettings, SettingValue } from "./service-settings.js";
 const bytesMax = 1024 * 1024;
 const servicesMax = 256;
 
-/** The settings of a service, and the place in the file where they stand. */
+/** The settings of a service, and their place in the file. */
 export interface ListedService {
   readonly settings: ServiceSettings;
   /** "FILE:LINE". */
   readonly place: string;
 }
 
-/** Fails with `invalid_argument` if the file cannot be read or is no list of services. */
+/** Reads the file. Fails with `invalid_argument` if it cannot be read or is no list of services. */
 export async function readServicesFile(path: string): Promise<readonly ListedService[]> {
   try {
     if ((await stat(path)).size > bytesMax) throw new Error(`it has more than ${bytesMax} bytes`);
@@ -43,7 +43,10 @@ function listedServices(document: Document, lines: LineCounter, path: string): r
   });
 }
 
-/** Fails with `invalid_argument` if it is no mapping of names to values and lists of values. */
+/**
+ * Reads the settings of an item. Fails with `invalid_argument` if it is no mapping of names to values and lists of
+ * values.
+ */
 export function readSettings(item: unknown, place: string): ServiceSettings {
   if (typeof item !== "object" || item === null || Array.isArray(item))
     throw invalid(place, "expected the settings of a service, such as `service: payments`");

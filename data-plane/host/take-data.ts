@@ -1,4 +1,4 @@
-/** A data folder for one proxy of this process: locked, or held by a process that hands over to this one. */
+/** Takes a data folder for one proxy of this process: locks it, or takes it over from a running process. */
 import { AshlarError, isAshlarError } from "../../core/errors.js";
 import { fileReason } from "../../runtime/file-reason.js";
 import { makeFolder, takeFolder } from "../../runtime/folder-lock.js";
@@ -12,8 +12,8 @@ export interface TakenData {
 }
 
 /**
- * Locks the data folder, or has the process that runs on it hold still: it hands over once this one serves. Fails with
- * `exists` if that one hands nothing over.
+ * Locks the data folder, or makes the process that runs on it hold still: it hands over once this one serves. Fails
+ * with `exists` if that process cannot hand over.
  */
 export async function takeData({ dataDir: path, edge, service }: ProxyConfig): Promise<TakenData> {
   try {

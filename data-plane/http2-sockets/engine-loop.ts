@@ -7,7 +7,7 @@ const singleReadTurns = 8;
 /** After that, one turn in this many is still waited for, to notice further reads. */
 const turnsAlone = 16;
 
-/** A socket with its connection, as the loop and the reaper see it. */
+/** A socket with its connection, as the loop and the reaper use it. */
 export interface LoopMember {
   readonly connection: Connection;
   /** The monotonic time in milliseconds since which the socket accepts no output; -1 if it does. */
@@ -24,15 +24,15 @@ export interface LoopMember {
 type Ticker = (nowMs: number, lostMs: number) => void;
 
 /**
- * Writes once a turn of the event loop what that turn produced, for all connections; and tells them the time. While
- * turns bring one read each, there is nothing to gather: what a read produced is written at its end.
+ * Writes, once for each turn of the event loop, what that turn produced for all connections; and tells them the time.
+ * While each turn brings only one read, nothing is gathered: what a read produced is written at its end.
  */
 export class EngineLoop {
   readonly #connections = new Set<LoopMember>();
   #dirty: LoopMember[] = [];
   #spare: LoopMember[] = [];
   #scheduled = false;
-  /** A socket's bytes are being taken. */
+  /** Whether a socket's bytes are being processed. */
   #reading = false;
   /** Reads of this turn that led to output. */
   #reads = 0;
@@ -74,7 +74,7 @@ export class EngineLoop {
     return this.nowMs;
   }
 
-  /** A socket's bytes are about to be taken: `endRead` must follow. Gives the time. */
+  /** Begins to process a socket's bytes and returns the time; `endRead` must follow. */
   beginRead(): number {
     const nowMs = this.time();
     this.#reading = true;
@@ -126,13 +126,16 @@ export class EngineLoop {
     for (const ticker of this.#tickers) ticker(this.nowMs, lostMs);
   }
 
-  /** Calls `ticker` as members are called, until the function that it returns is. */
+  /** Calls `ticker` as members are called, until the returned function is called. */
   onTick(ticker: Ticker): () => void {
     this.#tickers.add(ticker);
     return () => void this.#tickers.delete(ticker);
   }
 
-  /** Calls `end` after `ms` in which this process had time for its sockets, unless the function that it returns is called before. */
+  /**
+   * Calls `end` after `ms` during which this process had time for its sockets, unless the returned function is called
+   * before.
+   */
   after(ms: number, end: () => void): () => void {
     let lostMs = this.#lost.totalMs(this.#nowMs());
     const arm = (waitMs: number): NodeJS.Timeout =>

@@ -7,8 +7,8 @@ interface Holder {
 }
 
 /**
- * The streams to end so that their owners give back `excessBytes`: those of the connections that keep the most, down
- * to a level that is the same for all, and of each connection those that keep the most, older ones first.
+ * Returns the streams to end so that their owners give back `excessBytes`: first those of the connections that hold the
+ * most, down to a level that is the same for all, and within a connection those that hold the most, older ones first.
  */
 export function greediestStreams(connections: Iterable<Connection>, excessBytes: number): readonly Stream[] {
   const holders = [...connections].map(holderOf).sort((a, b) => b.bytes - a.bytes);
@@ -25,7 +25,7 @@ export function greediestStreams(connections: Iterable<Connection>, excessBytes:
   });
 }
 
-/** Bytes that the owners of all streams keep. */
+/** Returns the bytes that the owners of all streams hold. */
 export function keptBytesOf(connections: Iterable<Connection>): number {
   let sum = 0;
   for (const { streams } of connections) for (const { keptBytes } of streams.all()) sum += keptBytes;
@@ -37,7 +37,7 @@ function holderOf(connection: Connection): Holder {
   return { streams, bytes: streams.reduce((sum, { keptBytes }) => sum + keptBytes, 0) };
 }
 
-/** What each connection may keep; `holders`: the greediest first. */
+/** Returns what each connection may hold; `holders`: the largest first. */
 function levelOf(holders: readonly Holder[], excessBytes: number): number {
   let above = 0;
   for (const [place, { bytes }] of holders.entries()) {

@@ -5,9 +5,12 @@ import type { Stream } from "../http2/stream.js";
 import type { EngineLoop, LoopMember } from "./engine-loop.js";
 import { greediestStreams, keptBytesOf } from "./greediest-streams.js";
 
-/** Down to this share of the budget at a time, so that the next byte is not one too many again. */
+/** The share of the budget down to which room is made at a time, so that the next byte does not exceed it again. */
 const targetShare = 0.75;
-/** What open calls keep is not waited for by anybody: they are ended only when it is full, down to this share. */
+/**
+ * The share for what open calls hold, which no peer is to blame for: calls are ended only when the budget is full, down
+ * to this share.
+ */
 const callsShare = 0.85;
 /** A socket that has taken nothing for this long counts as stuck. */
 const stuckMs = 5000;
@@ -15,9 +18,9 @@ const stuckMs = 5000;
 const restMs = 50;
 
 /**
- * Keeps what connections hold for their peers within the process' budget: ends the streams whose peers have taken next
- * to nothing for longest, then closes the connections whose sockets are stuck. Where most of it is what open calls keep,
- * slow peers are not to blame: then those calls end that keep the most, and only once it is full.
+ * Keeps what connections hold for their peers within the process' budget: ends the streams whose peers have read next
+ * to nothing for longest, then closes the connections whose sockets are stuck. If open calls hold most of it, slow
+ * peers are not to blame: then the calls that hold the most are ended, and only when the budget is full.
  */
 export class MemoryReaper {
   readonly #loop: EngineLoop;
@@ -78,7 +81,7 @@ export class MemoryReaper {
     }
   }
 
-  /** Streams with output that waits, the one that stalls for longest first. */
+  /** Returns the streams with waiting output, the one that stalls for longest first. */
   #slowest(): Stream[] {
     const streams: Stream[] = [];
     for (const { connection } of this.#loop.connections) {

@@ -132,8 +132,8 @@ export class SocketConnection implements ConnectionHandler, LoopMember {
   }
 
   /**
-   * The peer takes less than what it sends makes us answer. Clients read on as long as answers are few: where both sides
-   * waited for each other to read, neither would ever.
+   * Whether the peer reads less than what its frames make us answer. Clients read on as long as there are few answers:
+   * if both sides waited for each other to read, neither ever would.
    */
   get #isFull(): boolean {
     const { output, limits, isServer } = this.connection;

@@ -1,7 +1,9 @@
 import type { Socket } from "node:net";
 
 const bufferBytes = 65_536;
-/** What any socket receives: it is used up before the next read, and stays in the processor's cache. */
+/**
+ * The buffer into which every socket reads. It is used up before the next read, and so stays in the processor's cache.
+ */
 const shared = Buffer.allocUnsafeSlow(bufferBytes);
 
 /** Takes `bytes[0, length)`, which are overwritten by the next read. */
@@ -13,9 +15,9 @@ interface ReadingHandle {
 }
 
 /**
- * Has everything that `socket` receives given to `take`. Node's own way allocates 64 KiB and an object of a stream
- * for each read; its option `onread` does not, but exists for sockets that connect and not for those that are
- * accepted. So the socket is given what that option would have set, if it is there; else it is read as a stream.
+ * Passes everything that `socket` receives to `take`. Node's own way allocates 64 KiB and a stream object for each
+ * read. Its option `onread` does not, but exists only for connecting sockets and not for accepted ones. So the socket
+ * is given what that option would have set, if that is there; otherwise it is read as a stream.
  */
 export function readSocket(socket: Socket, take: TakeBytes): void {
   const early = takeEarly(socket);
@@ -29,7 +31,7 @@ export function readSocket(socket: Socket, take: TakeBytes): void {
   socket.resume();
 }
 
-/** What came before anybody listened: with TLS that happens. */
+/** Returns what arrived before anybody listened, which happens with TLS. */
 function takeEarly(socket: Socket): Buffer[] {
   const early: Buffer[] = [];
   for (let chunk: unknown = socket.read(); Buffer.isBuffer(chunk); chunk = socket.read()) early.push(chunk);

@@ -1,14 +1,15 @@
 import type { Socket } from "node:net";
 
-/** Told at once, or later, that everything is written; the chunks must stay as they are until then. */
+/** Called, at once or later, when everything is written; the chunks must stay unchanged until then. */
 export type Written = (error?: Error | null) => void;
 
-/** What Node's streams say of bytes that are not text; its types do not have the word. */
+/** The value by which Node's streams mark bytes that are no text; its types lack it. */
 const bytesEncoding = "buffer" as BufferEncoding;
 
 /**
- * Writes `chunks` in turn. One write at a time: `written` must have been called before the next. Goes past the queue
- * of the socket's stream, which costs more than a small write itself: this is the call that the queue would make.
+ * Writes `chunks` in order. Only one write may run at a time: `written` must have been called before the next. It
+ * bypasses the queue of the socket's stream, which costs more than a small write, and makes the call that the queue
+ * would make.
  */
 export function writeSocket(socket: Socket, chunks: readonly Buffer[], written: Written): void {
   const only = chunks[0];
@@ -18,7 +19,7 @@ export function writeSocket(socket: Socket, chunks: readonly Buffer[], written: 
 }
 
 interface Gathered extends Array<{ chunk: Buffer; encoding: BufferEncoding }> {
-  /** A word between Node's streams and sockets: no text is among them. */
+  /** A private mark between Node's streams and sockets: no chunk is text. */
   allBuffers?: boolean;
 }
 

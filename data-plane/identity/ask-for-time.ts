@@ -1,11 +1,11 @@
-/** Settles which clock is wrong by asking a control plane. */
+/** Finds out which clock is wrong by asking a control plane. */
 import { messageOf } from "../../core/errors.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
 
 export interface AskForTimeDeps {
   readonly sync: { readonly clocksDisagree: boolean };
-  /** A renewal's answer has a statement that nobody can have kept for later. */
+  /** Renews the identity. The answer contains a statement that nobody can have stored and replayed. */
   readonly identity: { renew(): Promise<void> };
   readonly clock: Clock;
   readonly log: Pick<Logger, "info" | "warn">;
@@ -13,12 +13,12 @@ export interface AskForTimeDeps {
 }
 
 const lookEveryMs = 2000;
-/** A control plane whose clock jumped is asked by its whole fleet: not in one moment. */
+/** The milliseconds over which a fleet spreads its requests, because all proxies notice a jump of the clock at once. */
 const spreadMs = 10_000;
 const askAgainMs = 30_000;
 
 /**
- * Renews the certificate when statements about the heads of the logs come that do not count for their time, at most
+ * Renews the certificate when statements about the heads of the logs arrive whose time makes them invalid, at most
  * twice a minute. Runs until `signal` aborts.
  */
 export async function askForTime(deps: AskForTimeDeps, signal: AbortSignal): Promise<void> {

@@ -1,6 +1,7 @@
 /**
- * Renews the identity when NATS stays away: the answer says where NATS is and brings credentials for it. A private NATS
- * whose folder was lost has another port and other keys, and the hourly renewal would be the next to tell.
+ * Renews the identity when NATS stays away, because the answer says where NATS is and brings credentials for it. A
+ * private NATS whose folder was lost has another port and other keys, and otherwise only the hourly renewal would find
+ * it.
  */
 import { messageOf } from "../../core/errors.js";
 import { onAbort } from "../../runtime/abort.js";
@@ -17,9 +18,9 @@ export interface FindNatsDeps {
   readonly log: Logger;
 }
 
-/** Milliseconds that NATS may be away first. Random between the two, so that a fleet does not ask at once. */
+/** The milliseconds after which a proxy asks, random between the two, so that a fleet does not ask at once. */
 const awayMs = { min: 30_000, max: 60_000 };
-/** Milliseconds between further renewals while it stays away: each costs a control plane two signatures. */
+/** The milliseconds between further renewals while NATS stays away; each costs a control plane two signatures. */
 const again = { msMin: 60_000, msMax: 900_000 };
 
 /** Watches until `signal` aborts. Never rejects. */

@@ -15,12 +15,12 @@ export interface Contact extends Omit<JoinClientDeps, "address"> {
 }
 
 /**
- * Returns the failure to act on: one that may heal, so that joining is retried while any control plane may still
+ * Returns the failure to act on: one that may pass, so that joining is retried while any control plane may still
  * accept.
  */
 export const chooseHealing = (failures: readonly unknown[]): unknown => failures.find(mayHeal) ?? failures[0];
 
-/** The token, read. Fails with `invalid_argument` if there is none, and as `parseJoinToken` does. */
+/** Parses the token. Fails with `invalid_argument` if there is none, and as `parseJoinToken` does. */
 export function tokenToJoinWith({ dir, token, noToken = "give --token" }: OpenIdentityOptions) {
   if (token === undefined) throw new AshlarError("invalid_argument", `no identity in ${dir} and no token: ${noToken}`);
   const text = token.trim();

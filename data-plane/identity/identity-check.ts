@@ -10,13 +10,13 @@ import { readCertificate } from "../../runtime/tls-identity-der.js";
 import { publicKeyDer, toPem } from "../../runtime/tls-identity-keys.js";
 import type { ProxyIdentity } from "../ports.js";
 
-/** An identity as bytes; what travels and what is stored. */
+/** An identity as bytes, as it is sent and stored. */
 export interface IdentityParts {
   readonly mesh: string;
   readonly proxyId: string;
   readonly service: string;
   readonly version: string;
-  /** DER, leaf first. */
+  /** The certificates in DER, leaf first. */
   readonly certificateChain: readonly Uint8Array[];
   readonly natsServers: readonly string[];
   readonly natsJwt: string;
@@ -24,14 +24,14 @@ export interface IdentityParts {
   /** The value that the control plane sent; undefined if an older version sent none. */
   readonly unsignedUntilMs?: number | undefined;
   readonly rootPublicKey: Uint8Array;
-  /** Signed records; activation and revision are empty while nothing is active. */
+  /** Signed records; `activation` and `revision` are empty while nothing is active. */
   readonly trust: Uint8Array;
   readonly activation: Uint8Array;
   readonly revision: Uint8Array;
   readonly freshness: Uint8Array;
 }
 
-/** The keys of a proxy: on disk before the first join, never sent. */
+/** The keys of a proxy. They are on disk before the first join and are never sent. */
 export interface ProxyKeys {
   readonly privateKeyPem: string;
   readonly natsUser: string;
@@ -50,8 +50,8 @@ export interface CheckedIdentity {
 const serversMax = 64;
 
 /**
- * Checks pin, trust record, certificate chain, names, key, and the heads that came with it. An expired
- * certificate passes: it may be renewed. Fails with `invalid_record` or `invalid_identity`.
+ * Checks the pin, trust record, certificate chain, names, key, and the heads that came with it. An expired certificate
+ * is accepted, because it may be renewed. Fails with `invalid_record` or `invalid_identity`.
  */
 export function checkIdentity(
   parts: IdentityParts,
@@ -108,7 +108,7 @@ function checkTexts({ proxyId, version, natsServers, natsJwt }: IdentityParts): 
   if (natsJwt === "") throw refused("no NATS credentials");
 }
 
-/** The heads hold together; a revision is authentic because the activation names its digest. */
+/** Checks that the heads belong together; a revision is authentic because the activation names its digest. */
 function checkHeads({ mesh, activation, revision, freshness }: IdentityParts, trust: Trust): void {
   const keys = keySetOf(trust);
   verifyFreshness(freshness, mesh, keys);

@@ -1,4 +1,4 @@
-/** Stores the proxy's keys (DIR/identity/keys.json) and its identity (identity.json), with mode 0600. */
+/** Stores the proxy's keys (DIR/identity/keys.json) and its identity (identity.json) with mode 0600. */
 import { createPrivateKey } from "node:crypto";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -12,7 +12,7 @@ const identityName = "identity.json";
 
 export interface IdentityStore {
   readonly keys: ProxyKeys;
-  /** The identity that was saved last. It is not verified. */
+  /** Returns the identity that was saved last, unverified; undefined: there is none. */
   load(): IdentityParts | undefined;
   /** Saves an identity, which is on disk when this returns. */
   save(parts: IdentityParts): void;

@@ -1,5 +1,5 @@
 /**
- * Reports in the log, to /readyz and at the start when this proxy's own certificate is revoked. NATS may close the
+ * Reports in the log, in /readyz and at the start that this proxy's own certificate is revoked. NATS may close the
  * connection of a revoked proxy before it has read the revocation; the proxy then asks a control plane for the trust
  * log.
  */
@@ -18,9 +18,9 @@ export interface OwnRevocationDeps {
   readonly trust: Pick<TrustView, "onChange">;
   readonly reader: { revocationOf(serial: string): Revocation | undefined };
   readonly bus: Pick<Bus, "connected" | "onStatus">;
-  /** The control planes' join listeners. */
+  /** Returns the control planes' join listeners. */
   readonly contacts: () => readonly (ContactDeps & { readonly known: KnownTrust })[];
-  /** Verifies a trust record and takes it into account. */
+  /** Verifies a trust record and applies it. */
   readonly receive: (trust: Uint8Array) => void;
   readonly clock: Clock;
   readonly random: () => number;
@@ -33,8 +33,8 @@ export interface OwnRevocation {
 }
 
 /**
- * Milliseconds that NATS may be away before a control plane is asked. Random between the two, so that a fleet does not
- * ask at once.
+ * The milliseconds that NATS may be away before a control plane is asked, random between the two, so that a fleet does
+ * not ask at once.
  */
 const awayMs = { min: 2000, max: 12_000 };
 /** Milliseconds between further questions while NATS stays away. */
@@ -83,7 +83,7 @@ async function askWhileAway(deps: OwnRevocationDeps, signal: AbortSignal): Promi
   }
 }
 
-/** The newest trust record of the control plane that answers first. Fails as the last of them does. */
+/** Returns the newest trust record of the first control plane that answers. Fails as the last of them does. */
 async function readTrust(
   contacts: ReturnType<OwnRevocationDeps["contacts"]>,
   signal: AbortSignal,

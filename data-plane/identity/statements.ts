@@ -14,7 +14,7 @@ export interface StatementsDeps {
   readonly folder: Pick<StateFolder, "read" | "write">;
   readonly clock: Clock;
   readonly log: Logger;
-  /** No counter of a predecessor that still runs is above it; 0: there is none. */
+  /** A counter that no running predecessor exceeds; 0: there is none. */
   readonly counterFloor: number;
 }
 
@@ -26,11 +26,12 @@ export interface Statements {
 const fileName = "statement-counter";
 const saveEveryMs = 60_000;
 /**
- * The stored counter is ahead of the used one, so that signing waits for no write and a crash never reuses a counter.
+ * The stored counter is ahead of the used one, so that signing never waits for a write and a crash never reuses a
+ * counter.
  */
 const aheadMs = 2 * saveEveryMs;
 
-/** Returns a counter that no statement reaches within two minutes; a successor's counters are above it. */
+/** Returns a counter that this process will not reach within two minutes; a successor's counters are above it. */
 export function counterAhead({ counter }: StatementWriter, nowMs: number): number {
   return Math.round(Math.max(counter, nowMs) + aheadMs);
 }

@@ -1,9 +1,11 @@
 import type { CheckedIdentity } from "./identity-check.js";
 
-/** The heads of the logs from joining or the newest renewal, as signed bytes that were verified when they arrived. */
+/**
+ * The heads of the logs from joining or from the last renewal, as signed bytes that were verified when they arrived.
+ */
 export interface TrustBootstrap {
   readonly mesh: string;
-  /** Ed25519, 32 bytes; its hash is the pin. Trust records are verified with it. */
+  /** The Ed25519 key, 32 bytes, that verifies trust records; its hash is the pin. */
   readonly rootPublicKey: Uint8Array;
   /** The newest trust record. */
   readonly trust: Uint8Array;

@@ -1,4 +1,7 @@
-/** One try of a write at the application, on a stream of its own: it outlives the caller, and its response is kept whole. */
+/**
+ * One attempt of a write at the application, on a stream of its own: it outlives the caller, and its response is kept
+ * complete.
+ */
 import { createHash, type Hash } from "node:crypto";
 import { type Digest, digestFromBytes, digestOf } from "../../core/digest.js";
 import type { Field } from "../../core/wire/journal/fields.js";
@@ -21,16 +24,16 @@ export interface AppResponse {
   readonly code: number;
   readonly head: readonly Field[];
   readonly trailers: readonly Field[];
-  /** undefined: there was no room for it. */
+  /** The response's messages; undefined: there was no room for them. */
   readonly bytes: Uint8Array | undefined;
-  /** The digest of its messages as gRPC frames them. */
+  /** The digest of its messages with gRPC's framing. */
   readonly digest: Digest;
   readonly length: number;
-  /** The caller has its messages. */
+  /** True if the caller has already received its messages. */
   readonly isRelayed?: boolean;
 }
 
-/** "not-forwarded": the application surely did not get it; "lost": it may have. */
+/** "not-forwarded": the application certainly did not get the write; "lost": it may have. */
 export type Forwarded = AppResponse | "not-forwarded" | "lost";
 
 export interface AppRequest {
@@ -39,30 +42,33 @@ export interface AppRequest {
   readonly fields: readonly Field[];
   readonly last: readonly PreparedField[];
   readonly bytes: Uint8Array;
-  /** How long the application may take, and how long a stream to it is waited for, in milliseconds. */
+  /** The milliseconds that the application may take, and those to wait for a stream to it. */
   readonly patienceMs: number;
   readonly streamWaitMs: number;
-  /** Where the response finds room. */
+  /** The room in memory for the response. */
   readonly room: RoomShare;
-  /** `bytes` are the beginning: more comes by `RunningAttempt.send`. It is told how many the application took. */
+  /**
+   * Set if `bytes` is only the beginning and more comes by `RunningAttempt.send`. It is called with the number of bytes
+   * that the application read.
+   */
   readonly onTaken?: ((bytes: number) => void) | undefined;
-  /** Gets a response of several messages as it comes. */
+  /** Receives a response of several messages as it arrives. */
   readonly relay?: ResponseRelay | undefined;
-  /** It gets a response from its head on, however many messages that has. */
+  /** True if the relay gets a response from its head on, however many messages it has. */
   readonly relaysAtOnce?: boolean;
-  /** So many bytes of a response that was relayed are kept. */
+  /** The most bytes of a relayed response that are kept. */
   readonly relayedBytesMax?: number;
 }
 
-/** A try whose request comes piece by piece. */
+/** An attempt whose request is sent piece by piece. */
 export interface RunningAttempt {
   readonly forwarded: Promise<Forwarded>;
   send(bytes: Uint8Array, ended: boolean): void;
-  /** Breaks it off. */
+  /** Cancels the attempt. */
   cancel(): void;
 }
 
-/** A response is held in memory up to so many bytes; of a longer one the digest is told. */
+/** The most bytes of a response that are held in memory; of a longer one only the digest is reported. */
 const responseBytesMax = 8 * 1024 * 1024;
 const block = new FieldBlock();
 
@@ -71,7 +77,7 @@ export function forwardOnce(request: AppRequest, acquire: (waiter: StreamWaiter)
   return openAttempt(request, acquire).forwarded;
 }
 
-/** The same for a request that comes piece by piece, if it says `onTaken`. */
+/** Like `attempt`, for a request that is sent piece by piece if it has `onTaken`. */
 export function openAttempt(request: AppRequest, acquire: (waiter: StreamWaiter) => boolean): RunningAttempt {
   let end: (forwarded: Forwarded) => void = () => {};
   const forwarded = new Promise<Forwarded>((resolve) => {
@@ -98,17 +104,17 @@ class AppAttempt implements StreamSink {
   #session: UpstreamSession | undefined;
   #head: readonly Field[] = [];
   readonly #parts: Uint8Array[] = [];
-  /** Over what is not kept in `#parts`; undefined: all of it is. */
+  /** A hash over what is not kept in `#parts`; undefined: everything is kept. */
   #hash: Hash | undefined;
   #bytes = 0;
-  /** The length of its first message; 0: not known yet. */
+  /** The length of its first message in bytes; 0: not known yet. */
   #firstBytes = 0;
   #isRelayed = false;
-  /** The caller wanted no response any more when it could have been relayed. */
+  /** True if the caller no longer wanted a response when it could have been relayed. */
   #isLate = false;
   #isDropped = false;
   #isOver = false;
-  /** What came before there was a stream, and whether that is all. */
+  /** What arrived before there was a stream; the flag says whether that is all. */
   #early: Uint8Array[] = [];
   #isWhole: boolean;
 
@@ -119,7 +125,7 @@ class AppAttempt implements StreamSink {
     this.#early.push(request.bytes);
   }
 
-  /** Gives up where it has no stream by then. */
+  /** Gives up if there is no stream when the time is over. */
   waitFor(waiter: StreamWaiter): void {
     if (this.#isOver || this.#stream !== undefined) return;
     this.#timer = setTimeout(() => {
@@ -152,14 +158,14 @@ class AppAttempt implements StreamSink {
     else this.#give(this.#stream, bytes);
   }
 
-  /** The application has its time from the last piece on. */
+  /** Sends a piece. The application's time begins with the last piece. */
   #give(stream: Stream, bytes: Uint8Array): void {
     const { onTaken, patienceMs } = this.#request;
     clearTimeout(this.#timer);
     if (bytes.length === 0 && !this.#isWhole) return;
     const taken = stream.sendData(bytes, 0, bytes.length, this.#isWhole);
     if (taken > 0) onTaken?.(taken);
-    // Node keeps a list of timers for each duration: those of many writes are to have few
+    // rounded, because Node keeps a list of timers for each duration, and many writes should share few lists
     const waitMs = Math.ceil(patienceMs / 100) * 100;
     if (this.#isWhole) this.#timer = setTimeout(() => this.cut(), waitMs).unref();
   }
@@ -209,7 +215,7 @@ class AppAttempt implements StreamSink {
     else this.#hash.update(part);
   }
 
-  /** From its second message on, the caller gets a response as it comes. */
+  /** Relays the response to the caller, from its second message on as it arrives. */
   #relay(stream: Stream): void {
     const { relay } = this.#request;
     if (relay === undefined || this.#isLate) return;
@@ -269,12 +275,12 @@ class AppAttempt implements StreamSink {
   }
 }
 
-/** The messages of a response that has none. */
+/** The messages of an empty response. */
 export const emptyResponse: Pick<AppResponse, "bytes" | "digest" | "length"> = {
   ...{ bytes: new Uint8Array(), digest: digestOf(noBytes), length: 0 },
 };
 
-/** A copy of a block's fields that are not dropped, without those named. */
+/** Returns a copy of a block's fields that are not dropped, without those named. */
 export function copyFields(fields: FieldBlock, without: readonly string[]): readonly Field[] {
   const copied: Field[] = [];
   for (let field = 0; field < fields.count; field += 1) {

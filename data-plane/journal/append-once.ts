@@ -1,7 +1,7 @@
-/** Appends a record under a message id that its writer alone knows, as often as it takes, and once. */
+/** Appends a record exactly once, however often it is tried, under a message id that only its writer knows. */
 import { AshlarError } from "../../core/errors.js";
 
-/** What was appended is at this sequence, or something with the same message id was there before. */
+/** The sequence of the record, or of another message that was stored before under the same id. */
 export interface Appended {
   readonly sequence: number;
   readonly isDuplicate: boolean;
@@ -9,16 +9,22 @@ export interface Appended {
 
 interface OnceDeps {
   readonly append: (messageId: string) => Promise<Appended>;
-  /** Whether the record itself is at a sequence. */
+  /** Returns whether the record itself is at a sequence. */
   readonly isStored: (sequence: number) => Promise<boolean>;
   readonly newId: () => string;
   readonly service: string;
 }
 
-/** Ids of 16 random bytes that others have taken: whoever does that reads what is published before it is stored. */
+/**
+ * The most ids of 16 random bytes that others may have taken; whoever does that can read messages before they are
+ * stored.
+ */
 const takenMax = 3;
 
-/** Returns what appends the record, also when it is called again, and resolves to its sequence. Fails as `Bus.append` does. */
+/**
+ * Returns a function that appends the record, may be called again, and resolves to its sequence. Fails as `Bus.append`
+ * does.
+ */
 export function appendOnce({ append, isStored, newId, service }: OnceDeps): () => Promise<number> {
   let messageId = newId();
   let taken = 0;

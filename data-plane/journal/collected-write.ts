@@ -1,4 +1,4 @@
-/** A journaled call with its whole request, copied from the call: the write may outlive it. */
+/** A journaled call with its complete request, copied from the call, because the write may outlive it. */
 import { digestOf } from "../../core/digest.js";
 import type { CallKeys, JournalPlan } from "../../core/journal/plan.js";
 import { headerNames } from "../../core/wire/headers.js";
@@ -13,7 +13,7 @@ import { type AppRequest, copyFields } from "./app-attempt.js";
 import type { ResponseRelay } from "./response-relay.js";
 import { RoomShare, type WriteRoom } from "./write-room.js";
 
-/** Not kept: the transport's own, and credentials. */
+/** Headers that are not stored: those of the transport, and credentials. */
 const notKept = new Set([
   "te",
   "grpc-timeout",
@@ -23,40 +23,40 @@ const notKept = new Set([
   "traceparent",
   "tracestate",
 ]);
-/** More metadata than that is not kept; the application gets all of it. */
+/** The most fields of metadata that are stored; the application gets all of them. */
 const fieldsKeptMax = 200;
 const fieldBytesKeptMax = 32 * 1024;
-/** How long an application may take beyond its caller's deadline, or in all where there is none. */
+/** The milliseconds that an application may take beyond its caller's deadline, or in all if there is none. */
 const graceMs = 10_000;
 const withoutDeadlineMs = 600_000;
-/** Whoever lets go of a journal keeps the messages of a stream for a day until they are closed. */
+/** The longest such time: removals of a journal spare the messages of an open stream for a day. */
 const patienceMsMax = 12 * 3_600_000;
 const streamWaitMs = 10_000;
 
-/** Who writes an entry. */
+/** The writer of an entry. */
 export type EntryWriter = Pick<JournalEntry, "service" | "proxyId" | "life" | "nonce" | "epoch">;
 
 export class CollectedWrite {
   readonly plan: JournalPlan;
   readonly method: string;
   readonly revision: number | undefined;
-  /** When the caller gives up, by the monotonic clock; Infinity: never. */
+  /** When the caller gives up, on the monotonic clock; Infinity: never. */
   readonly dueAtMs: number;
   readonly expected: number | undefined;
   readonly isBidirectional: boolean;
-  /** It has private fields: its messages are stored together, once they are cut out. */
+  /** True if it has private fields: its messages are then stored together, after the fields were cut out. */
   readonly isPrivate: boolean;
   /** What is wrong with the call; undefined: nothing. */
   readonly problem: string | undefined;
   request: Uint8Array = new Uint8Array();
-  /** The records that have its messages, where they are a stream's, and the nonce of the entry that names them. */
+  /** For a streamed request: the records with its messages, and the nonce of the entry that names them. */
   streamed: StreamedRequest | undefined;
   nonce: Uint8Array | undefined;
   readonly #relay: ResponseRelay;
-  /** The call is over. */
+  /** True if the call has ended. */
   hasLeft = false;
   isTold = false;
-  /** Room for its messages; it is given back when the write is over. */
+  /** Room for its messages, which is given back when the write is over. */
   readonly room: RoomShare;
   readonly #caller: Call["caller"];
   readonly #user: string;
@@ -95,12 +95,12 @@ export class CollectedWrite {
           : undefined;
   }
 
-  /** The application gets its messages before its entry is stored. */
+  /** True if the application gets its messages before its entry is stored. */
   get isForwardedFirst(): boolean {
     return this.plan.mode === "after" || this.isBidirectional;
   }
 
-  /** Whom its private fields are about; undefined: it has none. */
+  /** The subject of its private fields; undefined: it has none. */
   get subject(): string | undefined {
     return this.#keys.subject;
   }
@@ -111,7 +111,7 @@ export class CollectedWrite {
     this.#tell(answer);
   }
 
-  /** The entry of the call. */
+  /** Returns the entry of the call. */
   entryOf(clock: Clock, writer: EntryWriter): Omit<JournalEntry, "expected" | "afterVoid" | "confirms" | "outcome"> {
     const leftMs = this.dueAtMs - clock.monotonicMs();
     const timeMs = Math.round(clock.nowMs());
@@ -137,7 +137,7 @@ export class CollectedWrite {
     };
   }
 
-  /** The request as the application gets it. `sequence`: 0 if it has none. `onTaken`: more of it comes. */
+  /** Returns the request for the application. `sequence`: 0 if it has none. `onTaken`: set if more of it will come. */
   toApplication(sequence: number, onTaken?: AppRequest["onTaken"]): AppRequest {
     const leftMs = this.dueAtMs - performance.now();
     const own: Field[] = [];
@@ -165,7 +165,7 @@ export class CollectedWrite {
   }
 }
 
-/** The end user of a verified token; "": none. */
+/** Returns the end user of a verified token; "": none. */
 function userOf({ claims, tokenIssuer }: Call): string {
   const subject = claims?.get("sub");
   if (typeof subject !== "string" || tokenIssuer === undefined) return "";

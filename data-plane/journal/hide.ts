@@ -1,4 +1,4 @@
-/** Takes private fields out of what a write stores: nothing of them is stored in clear. */
+/** Cuts private fields out of what a write stores, so that nothing of them is stored unencrypted. */
 import { type Digest, digestFromBytes } from "../../core/digest.js";
 import { isAshlarError, messageOf } from "../../core/errors.js";
 import { cutFrames } from "../../core/journal/private/cut.js";
@@ -14,22 +14,22 @@ import type { SubjectKey, SubjectKeys } from "./subject-keys.js";
 
 /** What is stored of a write. */
 export interface Hidden {
-  /** Without what is known only when it is appended. */
+  /** The entry without the fields that are known only when it is appended. */
   readonly entry: Omit<JournalEntry, "expected" | "afterVoid" | "confirms" | "outcome">;
-  /** Takes private fields out of the response; undefined: there are none. */
+  /** Cuts private fields out of the response; undefined: there are none. */
   readonly hiding: Hiding | undefined;
 }
 
 type Kept = Pick<JournalOutcome, "response" | "responseDigest" | "responseBytes" | "private">;
 
-/** What is stored of the messages of one write. */
+/** Hides the private fields of one write. */
 export class Hiding {
   readonly #key: SubjectKey;
   readonly #cuts: MethodCuts;
   readonly #nonce: Uint8Array;
   readonly #random: (bytes: number) => Buffer;
 
-  /** `nonce`: of the entry. */
+  /** `nonce`: that of the entry. */
   constructor(key: SubjectKey, cuts: MethodCuts, nonce: Uint8Array, random: (bytes: number) => Buffer) {
     this.#key = key;
     this.#cuts = cuts;
@@ -44,7 +44,7 @@ export class Hiding {
     return { request: cut.stored, private: this.#part("request", cut.edits, digest) };
   }
 
-  /** `bytes`: all of the response; undefined: there was no room for it. */
+  /** Hides the response. `bytes`: all of it; undefined: there was no room for it. */
   response(kept: Kept, bytes: Uint8Array | undefined): Kept {
     if (this.#cuts.response === undefined || kept.responseBytes === 0) return kept;
     const cut = bytes && cutFrames(bytes, this.#cuts.response);
@@ -70,8 +70,8 @@ const requestDigest = (salt: Uint8Array, entry: Pick<JournalEntry, "order" | "re
   keyedDigest(salt, "request", digestToBuffer(sameRequestDigest(entry)));
 
 /**
- * Whether a stored entry is of the same request as a write, whose messages are all there; undefined: its subject was shredded,
- * or its key is not known here yet. Fails as `Bus.directGet`.
+ * Returns whether a stored entry has the same request as a write whose messages are complete; undefined: its subject
+ * was shredded, or its key is not known here yet. Fails as `Bus.directGet`.
  */
 export async function isSameRequest(
   keys: SubjectKeys,
@@ -86,7 +86,10 @@ export async function isSameRequest(
   return salt && Buffer.from(digest).equals(requestDigest(salt, whole));
 }
 
-/** The entry of a write as it is stored, before anything else is done. undefined: it cannot be stored, and its caller was told. */
+/**
+ * Returns the entry of a write as it is stored. This is done before anything else. undefined: it cannot be stored, and
+ * its caller was told.
+ */
 export async function hideWrite(
   write: CollectedWrite,
   entry: Hidden["entry"],

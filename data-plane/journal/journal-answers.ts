@@ -1,4 +1,4 @@
-/** What callers of journaled writes are told. */
+/** The answers to callers of journaled writes. */
 import { status } from "@grpc/grpc-js";
 import { unreachable } from "../../core/errors.js";
 import type { WriteEnd } from "../../core/journal/write-steps.js";
@@ -8,7 +8,7 @@ import type { CollectedWrite } from "./collected-write.js";
 import type { Settled } from "./journal-store.js";
 import type { Streamed } from "./streaming-request.js";
 
-/** The proxy's own answer about a write. */
+/** Returns the proxy's own answer about a write. */
 export function rightAnswer(code: status, message: string, revision: number | undefined, sequence?: number): Answer {
   const answer: Answer = { code, message, revision, decision: undefined, reason: "journal" };
   return sequence === undefined || sequence === 0 ? answer : { ...answer, sequence };
@@ -47,7 +47,7 @@ export function notCollectedAnswer(
   }
 }
 
-/** The application's response. */
+/** Returns the application's response as an answer. */
 export function replyAnswer(response: AppResponse, sequence: number, revision: number | undefined): Answer {
   const { head, trailers, bytes, code } = response;
   if (bytes === undefined && response.isRelayed !== true) {

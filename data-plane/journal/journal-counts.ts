@@ -1,7 +1,9 @@
-/** What became of journaled writes, for metrics. */
+/** Counts the ends of journaled writes, for metrics. */
 import type { WriteEnd } from "../../core/journal/write-steps.js";
 
-/** "applied": the application answered this very call; "refused": 3 or 8 before anything was appended. */
+/**
+ * "applied": the application answered this call itself; "refused": answered with 3 or 8 before anything was appended.
+ */
 export type WriteOutcome = WriteEnd<never>["kind"] | "refused";
 
 const outcomes: readonly WriteOutcome[] = [
@@ -24,7 +26,7 @@ export class JournalCounts {
 /** What metrics read of a journal. */
 export interface JournalSources {
   readonly counts: Pick<JournalCounts, "totals">;
-  /** Writes that are under way, those included that wait for their turn. */
+  /** The number of writes under way, including those that wait for their turn. */
   readonly open: number;
   readonly room: { readonly bytes: number; readonly bytesMax: number };
 }

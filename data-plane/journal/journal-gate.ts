@@ -1,4 +1,7 @@
-/** Where a journaled call waits: its request is collected, or appended message by message, until its write can begin. */
+/**
+ * The gate at which a journaled call waits: its request is collected, or appended message by message, until its write
+ * can begin.
+ */
 import { status } from "@grpc/grpc-js";
 import type { JournalPlan } from "../../core/journal/plan.js";
 import { firstMessageBytes } from "../../core/wire/journal/grpc-frames.js";
@@ -16,17 +19,20 @@ import type { WriteRoom } from "./write-room.js";
 export interface GateOwner {
   readonly room: WriteRoom;
   readonly counts: Pick<JournalCounts, "add">;
-  /** The whole request is there. */
+  /** Called when the request is complete. */
   begin(write: CollectedWrite): void;
-  /** A request of several messages begins. */
+  /** Called when a request of several messages begins. */
   stream(write: CollectedWrite, onStored: StreamingOptions["onStored"]): StreamingRequest;
-  /** The application gets it before its entry is stored; undefined: the call was refused. */
+  /**
+   * Called when the application is to get the request before its entry is stored. Returns undefined if the call was
+   * refused.
+   */
   beginStream(
     write: CollectedWrite,
     streaming: StreamingRequest,
     onTaken: (bytes: number) => void,
   ): RunningAttempt | undefined;
-  /** Something went wrong that should not: it is logged, and the caller is told. */
+  /** Called after an unexpected fault, which is logged; the caller is told. */
   failed(write: CollectedWrite, error: unknown): void;
 }
 
@@ -38,12 +44,12 @@ export class JournalGate implements CallGate {
   readonly #owner: GateOwner;
   readonly #write: CollectedWrite;
   #bytes = 0;
-  /** The request has ended, or it is refused. */
+  /** True if the request has ended or was refused. */
   #isOver = false;
   #streaming: StreamingRequest | undefined;
-  /** Messages of a stream which the application gets once all are in the journal. */
+  /** The messages of a stream that the application gets once all are in the journal. */
   readonly #parts: Buffer[] = [];
-  /** The application that gets them before the entry is stored. */
+  /** The application's attempt that gets them before the entry is stored. */
   #attempt: RunningAttempt | undefined;
 
   constructor(call: Call, plan: JournalPlan, owner: GateOwner) {
@@ -92,7 +98,7 @@ export class JournalGate implements CallGate {
     this.#owner.begin(this.#write);
   }
 
-  /** Whether a second message has begun. */
+  /** Returns whether a second message has begun. */
   #hasSeveral(): boolean {
     const { peeked } = this.#call.messages;
     const first = firstMessageBytes(peeked);
@@ -105,7 +111,7 @@ export class JournalGate implements CallGate {
     const { isForwardedFirst } = this.#write;
     const isBefore = this.#write.plan.mode === "before";
     if (!isForwardedFirst) this.#parts.push(chunk);
-    // a message that waits for its record has to become whole, however narrow the caller's window is
+    // a message that waits for its record must become complete, however narrow the caller's window is
     if (isBefore) this.#call.takeHeld(bytes);
     if (this.#streaming === undefined) this.#beginStream(isBefore && isForwardedFirst);
     this.#streaming?.push(chunk, ended);
@@ -129,7 +135,7 @@ export class JournalGate implements CallGate {
     if (this.#attempt === undefined) this.#isOver = true;
   }
 
-  /** Begins the write once all of the stream is in the journal. */
+  /** Begins the write once the whole stream is in the journal. */
   async #close(streaming: StreamingRequest): Promise<void> {
     const { kind, ...rest } = await streaming.run();
     if (kind !== "whole") {
@@ -141,7 +147,7 @@ export class JournalGate implements CallGate {
     this.#owner.begin(this.#write);
   }
 
-  /** Ends the collecting; no entry is appended. */
+  /** Ends the collecting without appending an entry. */
   #refuse(answer: Answer): void {
     this.#owner.counts.add(answer.code === status.UNAVAILABLE ? "unavailable" : "refused");
     this.#breakOff();

@@ -1,4 +1,7 @@
-/** Reads of one write in a log whose replicas may lag: what they have is a prefix, and that they have nothing proves nothing. */
+/**
+ * Reads of one write in a log whose replicas may lag: each has a prefix of the log, so a missing message proves
+ * nothing.
+ */
 import { isAshlarError } from "../../core/errors.js";
 import { Backoff } from "../../runtime/backoff.js";
 import type { Clock } from "../../runtime/clock.js";
@@ -11,13 +14,13 @@ export interface JournalReadsDeps {
   readonly signal: AbortSignal;
 }
 
-/** A write waits so long for what it knows to be in the log. */
+/** The milliseconds that a write waits for a record that it knows to be in the log. */
 const patienceMs = 2000;
 export const poll = { msMin: 2, msMax: 100 };
 
 export class JournalReads {
   readonly #deps: JournalReadsDeps;
-  /** The key of the write, and those of entries that were read. */
+  /** The key of the write, and the keys of entries that were read. */
   readonly #key: string;
   readonly #keys = new Map<number, string>();
 
@@ -34,7 +37,10 @@ export class JournalReads {
     return this.#keys.get(sequence) ?? this.#key;
   }
 
-  /** The first entry in (after, until] of the key of `until` that expects `after`; undefined: the log could not be read up to it. */
+  /**
+   * Returns the first entry in (after, until] of the key of `until` that expects `after`; undefined: the log could not
+   * be read up to `until`.
+   */
   async firstAfter(after: number, until: number): Promise<number | undefined> {
     let from = after + 1;
     return this.until(async () => {
@@ -47,7 +53,7 @@ export class JournalReads {
     });
   }
 
-  /** Whether it is known to be a valid entry of the key of `of`. */
+  /** Returns whether an entry is known to be valid and of the key of `of`. */
   async isKnown(sequence: number, of: number): Promise<boolean> {
     const { store } = this.#deps;
     const key = this.keyOf(of);
@@ -55,7 +61,7 @@ export class JournalReads {
     return (await this.once(() => store.settledBy(sequence, key)))?.kind === "outcome";
   }
 
-  /** The result of a read, or undefined if NATS cannot be asked. */
+  /** Returns the result of a read, or undefined if NATS cannot be asked. */
   async once<Result>(read: () => Promise<Result>): Promise<Result | undefined> {
     try {
       return await read();
@@ -65,7 +71,7 @@ export class JournalReads {
     }
   }
 
-  /** Repeats a read until it finds something: a replica may lag. */
+  /** Repeats a read until it finds something, because a replica may lag. */
   async until<Result>(read: () => Promise<Result | undefined>): Promise<Result | undefined> {
     const { clock, random, signal } = this.#deps;
     const backoff = new Backoff(poll, random);

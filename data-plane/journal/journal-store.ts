@@ -1,4 +1,4 @@
-/** A service's journal as its proxies read and write it: signed records in its stream, read by direct gets that may lag. */
+/** A service's journal for its proxies: signed records in its stream, read by direct gets that may lag. */
 import { BoundedMap } from "../../core/bounded-map.js";
 import { type Digest, digestOf } from "../../core/digest.js";
 import { AshlarError, isAshlarError } from "../../core/errors.js";
@@ -27,7 +27,7 @@ export interface JournalStoreDeps {
   readonly identity: CallIdentityView;
   readonly statements: Pick<StatementWriter, "sign">;
   readonly reader: Pick<StatementReader, "readJournal">;
-  /** The keys that control planes sign resolutions with. */
+  /** Returns the keys with which control planes sign resolutions. */
   readonly keys: () => KeySet;
   readonly clock: Clock;
   readonly random: (bytes: number) => Buffer;
@@ -36,13 +36,13 @@ export interface JournalStoreDeps {
 /** A stored entry. */
 export interface StoredEntry {
   readonly sequence: number;
-  /** The last token of its subject. */
+  /** The last token of its NATS subject. */
   readonly key: string;
   readonly entry: JournalEntry;
   readonly digest: Digest;
 }
 
-/** What settled an entry: its writer's outcome, or an operator's word. */
+/** The record that settled an entry: its writer's outcome, or an operator's resolution. */
 export type Settled =
   | {
       readonly kind: "outcome";
@@ -69,13 +69,13 @@ export class JournalStore {
   readonly #unconfirmed = new UnconfirmedRecords();
   readonly #entries = new BoundedMap<number, StoredEntry>(256);
   readonly #settled = new BoundedMap<number, Settled>(256);
-  /** The last head that is known of an order key. */
+  /** The last known head of each order key. */
   readonly heads = new BoundedMap<string, number>(knownMax);
   /** Entries that are known to be valid, with their keys. */
   readonly valid = new BoundedMap<number, string>(knownMax);
-  /** When own entries of late were found valid, by the monotonic clock. */
+  /** When own recent entries were found valid, on the monotonic clock. */
   readonly validAtMs = new BoundedMap<number, number>(knownMax);
-  /** How far an order key was walked: its head there, and what comes next. */
+  /** How far an order key was walked: its head there, and the next sequence. */
   readonly #walked = new BoundedMap<string, { readonly head: number; readonly at: number }>(knownMax);
   readonly #walks: LogWalks;
   readonly #signer: TurnSigner;
@@ -88,7 +88,7 @@ export class JournalStore {
     this.#signer = new TurnSigner(deps.statements);
   }
 
-  /** Confirmations for the next record. */
+  /** Returns the confirmations for the next record. */
   confirmations(): readonly Confirmation[] {
     return this.#unconfirmed.take(this.#deps.clock.monotonicMs());
   }
@@ -98,7 +98,7 @@ export class JournalStore {
     return this.#append(bytes, digest, journalSubject(this.service, "entry", key), messageId);
   }
 
-  /** Returns what appends one copy of this outcome, however often it is called. `isFirst` false: another may be there. */
+  /** Returns a function that appends this outcome once, if called again too. `isFirst` false: one may exist. */
   outcomeAppender(outcome: JournalOutcome, key: string, isFirst = true): () => Promise<void> {
     const append = this.#once(encodeOutcome(outcome), journalSubject(this.service, "outcome", key), outcome.confirms);
     return async () => {
@@ -108,7 +108,7 @@ export class JournalStore {
     };
   }
 
-  /** The same for messages of a streamed request; resolves to where they are. */
+  /** Returns the same for messages of a streamed request; it resolves to their sequence. */
   messagesAppender(bytes: Uint8Array, key: string, confirms: readonly Confirmation[]): () => Promise<number> {
     return this.#once(bytes, journalSubject(this.service, "entry", key), confirms);
   }
@@ -128,14 +128,14 @@ export class JournalStore {
     };
   }
 
-  /** Whether these very bytes are at a sequence that the stream has. Fails with `unavailable` while this replica lags. */
+  /** Whether these bytes are at a sequence that the stream has. Fails with `unavailable` while this replica lags. */
   async #isStored(digest: Digest, sequence: number): Promise<boolean> {
     const message = await this.get({ sequence });
     if (message === undefined) throw new AshlarError("unavailable", `sequence ${sequence} is not there yet`);
     return digestOf(message.data) === digest;
   }
 
-  /** An own record is stored: the records that it confirms need no further one, and it needs one. */
+  /** Notes that an own record is stored: those that it confirms need no more confirmation, and it needs one. */
   stored(sequence: number, digest: Digest, confirms: readonly Confirmation[]): void {
     this.#unconfirmed.stored(sequence, digest, confirms);
   }
@@ -153,8 +153,8 @@ export class JournalStore {
   }
 
   /**
-   * The entry at a sequence; "none": something else is there; "doubtful": it says that it is one, and by today's trust no
-   * proxy of the service signed it. undefined: this replica has nothing there, which proves nothing.
+   * Returns the entry at a sequence. "none": something else is there. "doubtful": it claims to be an entry, and by the
+   * present trust no proxy of the service signed it. undefined: this replica has nothing there, which proves nothing.
    */
   async entryAt(sequence: number): Promise<StoredEntry | "none" | "doubtful" | undefined> {
     const known = this.#entries.get(sequence);
@@ -166,14 +166,14 @@ export class JournalStore {
     return found ?? (this.#readEntry(message, false) === undefined ? "none" : "doubtful");
   }
 
-  /** The next entry of a key from a sequence on; undefined: this replica has none. Whatever is no good entry is passed over. */
+  /** Returns the next valid entry of a key from a sequence on; undefined: this replica has none. */
   async nextEntry(key: string, from: number): Promise<StoredEntry | undefined> {
     const subject = journalSubject(this.service, "entry", key);
     const next = (at: number) => this.get({ nextOf: subject, from: at });
     return this.#walks.find(`entry ${key} ${from}`, from, next, (message) => this.#readEntry(message) ?? "none");
   }
 
-  /** What settled an entry, if this replica has it: the first outcome or resolution in the log. */
+  /** Returns the record that settled an entry, if this replica has it: the first outcome or resolution in the log. */
   async settledBy(sequence: number, key: string): Promise<Settled | undefined> {
     const first = this.#settled.get(sequence) ?? (await this.firstSettled(sequence, key))?.settled;
     if (first === undefined) return undefined;
@@ -182,7 +182,7 @@ export class JournalStore {
     return first;
   }
 
-  /** The same, with where it stands itself. */
+  /** Returns the same with its own sequence. */
   async firstSettled(sequence: number, key: string): Promise<{ sequence: number; settled: Settled } | undefined> {
     const kinds = ["outcome", "resolution"] as const;
     const about = await Promise.all(kinds.map((kind) => this.#firstAbout(kind, sequence, key)));
@@ -190,8 +190,8 @@ export class JournalStore {
   }
 
   /**
-   * The head of an order key as far as this replica goes: from its last outcome on, each entry that names the head is the
-   * next. Fails with `unavailable` where that takes too long; the next call goes on.
+   * Returns the head of an order key as far as this replica goes: beginning with the last outcome, each entry that
+   * names the head is the next head. Fails with `unavailable` if that takes too long; the next call continues.
    */
   async findHead(key: string): Promise<number> {
     const { clock } = this.#deps;
@@ -212,7 +212,7 @@ export class JournalStore {
     }
   }
 
-  /** What was let go, and the head of an order key ("": of none) there. Nothing is removed before every replica says so. */
+  /** Returns what was removed, as every replica states first, and the head of an order key ("": none) there. */
   letGo(key: string): Promise<LetGoOfKey> {
     const { mesh } = this.#deps.identity.current;
     return readLetGo({ service: this.service, mesh, keys: this.#deps.keys() }, key, (lastOf) => this.get({ lastOf }));
@@ -227,8 +227,8 @@ export class JournalStore {
   }
 
   /**
-   * Whether it is about an entry that was there before it, of this key and with this digest, and an outcome is of the entry's
-   * own writer. Where this replica does not have the entry, its lag proves nothing, so that counts as yes.
+   * Returns whether a record is about an earlier entry of this key with this digest and, if it is an outcome, by the
+   * entry's own writer. If this replica lacks the entry, its lag proves nothing, so that counts as yes.
    */
   async #isAbout(settled: Settled, message: StoredMessage, key: string): Promise<boolean> {
     const { entry, entryDigest } = aboutOf(settled);
@@ -254,8 +254,8 @@ export class JournalStore {
     this.#deps.bus.directGet(this.#stream, query);
 
   /**
-   * undefined: it is no entry, or nobody of the service signed it: then it does not exist for any reader. `isSigned`: false
-   * to read what it says whoever signed it.
+   * Parses an entry. undefined: it is none, or no proxy of the service signed it, so that it does not exist for any
+   * reader. `isSigned`: false to parse it whoever signed it.
    */
   #readEntry(message: StoredMessage, isSigned = true): StoredEntry | undefined {
     return this.#reading(() => {
@@ -268,7 +268,7 @@ export class JournalStore {
     });
   }
 
-  /** Whether an entry is of this idempotency key, and stored under a message id of it. */
+  /** Returns whether an entry has this idempotency key and is stored under one of its message ids. */
   isOfKey({ entry }: StoredEntry, messageId: string): boolean {
     return entry.key !== "" && entryMessageId(keyIdOf(entry), entry.afterVoid) === messageId;
   }

@@ -1,4 +1,4 @@
-/** The writes of a service that has a journal: its calls wait at a gate until what became of them can be told. */
+/** The writes of a service with a journal: its calls wait at a gate until their outcome is known. */
 import { digestOf } from "../../core/digest.js";
 import { messageOf } from "../../core/errors.js";
 import { journalKey, nonceMessageId } from "../../core/journal/journal-key.js";
@@ -35,31 +35,34 @@ export interface JournalDeps extends JournalStoreDeps {
   readonly policy: Pick<CallPolicy, "current">;
   readonly random: (bytes: number) => Buffer;
   readonly log: Logger;
-  /** This process took over from another one of the same proxy, which may still carry writes. */
+  /** True if this process took over from another one of the same proxy, which may still carry writes. */
   readonly tookOver: boolean;
   /** Aborts when the proxy stops. */
   readonly signal: AbortSignal;
-  /** More writes at once are answered 8 before anything is appended (4096). */
+  /** The most writes at once; further ones are answered 8 before anything is appended (4096). */
   readonly writesMax?: number;
-  /** Bytes of memory for the messages of all of them, requests and responses (128 MiB). */
+  /** The bytes of memory for the messages of all writes, requests and responses (128 MiB). */
   readonly roomBytes?: number;
 }
 
-/** The worker that carries these writes. */
+/** This process, as one of the workers that carry writes. */
 export interface AmongWorkers {
-  /** The part of `life` that all workers of one first process share; "": there are none. */
+  /** The part of `life` that all workers of one first process share; "": there are no workers. */
   readonly processLife: string;
   readonly workers: number;
 }
 
 export const processLifeBytes = 8;
 
-/** The keys that control planes sign with, by the trust record in force. */
+/** Returns the keys with which control planes sign, by the trust record in force. */
 export const keysOf = (trust: Signed<Trust> | undefined): KeySet =>
   trust === undefined ? new Map() : keySetOf(trust.body);
 
 const writesMaxDefault = 4096;
-/** How long no message of a stream may come. What is let go of a journal passes over streams that are a day older. */
+/**
+ * The milliseconds after which a stream without messages is given up. Removals of a journal spare streams that are less
+ * than a day old.
+ */
 const idleMs = { other: 3_600_000, bidirectional: 12 * 3_600_000 };
 
 export class Journal implements Journaling, JournalSources {
@@ -67,7 +70,7 @@ export class Journal implements Journaling, JournalSources {
   readonly #shared: SharedWrites;
   readonly #turns = new OrderTurns();
   readonly #again: SentAgain;
-  /** Writes that are under way, also those that wait for their turn in an order key. */
+  /** The number of writes under way, including those that wait for their turn in an order key. */
   #writes = 0;
   readonly room: WriteRoom;
   readonly counts = new JournalCounts();
@@ -101,7 +104,7 @@ export class Journal implements Journaling, JournalSources {
     });
   }
 
-  /** A request of several messages begins. */
+  /** Begins a request of several messages. */
   #stream(write: CollectedWrite, onStored: StreamingOptions["onStored"]): StreamingRequest {
     const { identity, random } = this.#deps;
     const { proxyId, service } = identity.current;
@@ -114,7 +117,10 @@ export class Journal implements Journaling, JournalSources {
     return new StreamingRequest(this.#shared, options);
   }
 
-  /** The application gets it as it comes, before its entry is stored. undefined: there is no room for it. */
+  /**
+   * Begins a request that the application gets as it arrives, before its entry is stored. Returns undefined if there is
+   * no room for it.
+   */
   #beginStream(
     write: CollectedWrite,
     streaming: StreamingRequest,
@@ -135,7 +141,7 @@ export class Journal implements Journaling, JournalSources {
     return this.#writes;
   }
 
-  /** The whole request is there. */
+  /** Begins a write whose request is complete. */
   #begin(write: CollectedWrite, acquire: (waiter: StreamWaiter) => boolean): void {
     if (!this.#hasRoom(write)) return;
     this.#run(write, this.#carry(write, acquire));
@@ -147,7 +153,7 @@ export class Journal implements Journaling, JournalSources {
     else await (write.plan.mode === "before" ? this.#before : this.#after).call(this, write, hidden, acquire);
   }
 
-  /** False: it was refused. */
+  /** Returns false if the write was refused for lack of room. */
   #hasRoom(write: CollectedWrite): boolean {
     const { writesMax = writesMaxDefault } = this.#deps;
     if (this.#writes < writesMax && write.room.reserve(responseReserveBytes)) return true;
@@ -197,7 +203,7 @@ export class Journal implements Journaling, JournalSources {
     await new JournaledWrite(request, this.#shared, end).run();
   }
 
-  /** The turn of a write among those of its order key. A caller waits no longer for it than for an append. */
+  /** Waits for a write's turn among those of its order key, no longer than for an append. */
   async #turn(write: CollectedWrite, key: string): Promise<() => void> {
     const over = new AbortController();
     void this.#deps.clock.sleep(patienceMs.append, AbortSignal.any([over.signal, this.#deps.signal])).then(() => {
@@ -208,17 +214,20 @@ export class Journal implements Journaling, JournalSources {
     return end;
   }
 
-  /** Mode "after": the application first, then one record of both, then the caller. */
+  /**
+   * Mode "after": calls the application first, then appends one record with request and outcome, then answers the
+   * caller.
+   */
   async #after(write: CollectedWrite, hidden: Hidden, acquire: (waiter: StreamWaiter) => boolean): Promise<void> {
     const response = await forwardOnce(write.toApplication(0), acquire);
     if (typeof response === "string") this.#notAnswered(write, response);
     else await this.#appendAfter(write, hidden, response);
   }
 
-  /** The same for a stream, whose messages are appended beside what the application gets. */
+  /** Does the same for a stream, whose messages are appended while the application gets them. */
   async #afterStream(write: CollectedWrite, streaming: StreamingRequest, attempt: RunningAttempt): Promise<void> {
     const running = streaming.run();
-    // where there will be no entry, the application is not to go on
+    // if there will be no entry, the application must not continue
     const cancel = (): void => attempt.cancel();
     void running.then(({ kind }) => (kind === "whole" ? undefined : cancel()), cancel);
     const response = await attempt.forwarded;

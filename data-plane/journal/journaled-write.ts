@@ -13,33 +13,33 @@ import type { Settled, StoredEntry } from "./journal-store.js";
 import { keptOf, notForwardedResponse, type Told } from "./kept-response.js";
 import { isOver, type SharedWrites } from "./shared-writes.js";
 
-/** What the gate knows of a write. */
+/** What the gate passes on about a write. */
 export interface WriteRequest extends Hidden {
   readonly plan: JournalPlan;
-  /** The request's messages, all of them: what is stored has no private fields. */
+  /** All of the request's messages; those that are stored lack the private fields. */
   readonly request: Uint8Array;
   readonly expected: number | undefined;
   /** When the caller gives up, by the monotonic clock; Infinity: never. */
   readonly dueAtMs: number;
-  /** Sends it to the application, once. */
+  /** Sends the write to the application, once. */
   forward(sequence: number): Promise<Forwarded>;
-  /** Sends an entry of an earlier life again, if that may be done; undefined: its outcome is as unknown as before. */
+  /** Sends an entry of an earlier life again, if its method allows that; undefined: its outcome remains unknown. */
   sendAgain(entry: StoredEntry): Promise<Settled | undefined>;
-  /** The caller is gone: what is not appended yet need not be. */
+  /** Returns whether the caller is gone, so that nothing more needs to be appended. */
   readonly hasLeft: () => boolean;
-  /** The caller was told how it ended. */
+  /** Returns whether the caller was told the end. */
   readonly isTold: () => boolean;
-  /** Gives the caller the application's response, or an end; only the first counts. */
+  /** Answers the caller with the application's response, or with an end. Only the first answer counts. */
   tell(end: WriteEnd<Settled> | Told): void;
 }
 
-/** A caller waits so long for an acknowledgement, and for what another call does. */
+/** The milliseconds that a caller waits for an acknowledgement, and for what another call does. */
 export const patienceMs = { append: 5000, other: 10_000 } as const;
-/** What was begun is tried to its end for so long, whether somebody waits or not. */
+/** The milliseconds for which a begun write is carried on, whether somebody waits or not. */
 const persistMs = 600_000;
-/** A try may take so long, with the pause before it. */
+/** The milliseconds that a try may take, with the pause before it. */
 const idMarginMs = 20_000;
-/** Nothing that was stored less than two minutes ago is let go; half of that, for what a proxy remembers of its own. */
+/** Half of the two minutes within which no stored message is removed: for what a proxy remembers of its own. */
 const recentMs = 60_000;
 const retry = { msMin: 20, msMax: 2000 };
 
@@ -58,7 +58,7 @@ export class JournaledWrite {
   #response: AppResponse | undefined;
   readonly #onPlaced: () => void;
 
-  /** `onPlaced`: its place in its order key is decided, so that the next one may be appended. */
+  /** `onPlaced` is called when its place in its order key is decided, so that the next entry may be appended. */
   constructor(request: WriteRequest, shared: SharedWrites, onPlaced: () => void) {
     this.#request = request;
     this.#shared = shared;
@@ -68,7 +68,7 @@ export class JournaledWrite {
     this.#onPlaced = onPlaced;
   }
 
-  /** Never fails: what goes wrong is told to the caller. */
+  /** Carries the write out. Never fails: problems are told to the caller. */
   async run(): Promise<void> {
     const { plan, expected } = this.#request;
     const { running } = this.#shared;
@@ -123,7 +123,7 @@ export class JournaledWrite {
     }
   }
 
-  /** Its own entry is valid: whoever comes next of this order key comes after it. */
+  /** Notes that its own entry is valid: later entries of this order key come after it. */
   #placed(): void {
     const { store, clock } = this.#shared;
     if (this.#request.plan.isOrdered) {
@@ -143,7 +143,7 @@ export class JournaledWrite {
     return head;
   }
 
-  /** Persists until it is acknowledged: what the stream may have must not be left behind. */
+  /** Appends the entry and persists until it is acknowledged, because the stream may have it already. */
   async #append(expected: number, afterVoid: number): Promise<Results<Settled>["append"]> {
     const { store, clock, random, signal } = this.#shared;
     const { entry, plan } = this.#request;
@@ -168,7 +168,7 @@ export class JournaledWrite {
         const isOpen = isAshlarError(error) && error.code === "unavailable";
         const isLate = tookMs >= patienceMs.append || clock.monotonicMs() >= this.#request.dueAtMs;
         if (!isOpen || isLate) this.#request.tell({ kind: "unavailable" });
-        // the first try may be under way yet; of a full stream, or a refused one, nothing is
+        // the first try may still be under way; a full stream or a refusal means that none is
         if (!isOpen || tookMs >= appendMsMax || signal.aborted) return undefined;
       }
       await clock.sleep(backoff.nextMs(), signal);
@@ -190,7 +190,7 @@ export class JournaledWrite {
     if (isOwn && this.#own !== sequence) this.#appended(sequence, found.entry.confirms);
     const { order, expected } = found.entry;
     const isOfKey = store.isOfKey(found, this.#messageId);
-    // requests are compared with what a key found, not with entries on the way: those may be shredded
+    // requests are compared with the entry that a key found, not with entries on the way to it, which may be shredded
     const compare = () => isSameRequest(subjectKeys, found.entry, this.#request);
     const isSame = of !== 0 || isOwn || !isOfKey || (await this.#reads.until(compare));
     return isSame === undefined
@@ -227,12 +227,12 @@ export class JournaledWrite {
     return settled ?? "unknown";
   }
 
-  /** Only what is settled is let go. */
+  /** Returns whether an entry was removed; only settled entries are removed. */
   async #isLetGo(sequence: number): Promise<boolean> {
     return ((await this.#reads.once(() => this.#shared.store.letGo("")))?.through ?? 0) >= sequence;
   }
 
-  /** What was valid a moment ago cannot be let go yet, nor what came after it. */
+  /** Returns what was removed. An entry that was valid a moment ago cannot be removed yet, nor can later ones. */
   async #letGo(after: number, of: number): Promise<LetGoOfKey | undefined> {
     const { store, clock } = this.#shared;
     if (clock.monotonicMs() - (store.validAtMs.get(after) ?? Number.NEGATIVE_INFINITY) < recentMs)
@@ -241,8 +241,9 @@ export class JournaledWrite {
   }
 
   /**
-   * Its writer was an earlier life of this proxy, or a call of this life that is over. What another worker does is not known,
-   * nor whether the process that this one took over from is gone: that one's writes get the time of their calls.
+   * Returns whether an entry's writer was an earlier life of this proxy, or an ended call of this life. What another
+   * worker does is not known, nor whether the process that this one took over from is gone: its writes get the time of
+   * their calls.
    */
   #isAbandoned(found: StoredEntry): boolean {
     const { entry } = found;
@@ -266,7 +267,7 @@ export class JournaledWrite {
     const forwarded = await this.#request.forward(sequence);
     if (forwarded === "lost" || forwarded === "not-forwarded") return forwarded;
     this.#response = forwarded;
-    // what no repeat asks for is recorded afterwards
+    // an outcome that no repeat asks for is recorded after the answer
     if (!this.#request.plan.isKeyed) this.#request.tell({ kind: "response", sequence, response: forwarded });
     return "answered";
   }

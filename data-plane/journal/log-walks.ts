@@ -1,19 +1,22 @@
-/** Walks along a subject of the journal, message by message. A walk that is repeated goes on where it has been in vain. */
+/**
+ * Walks along a subject of the journal, message by message. A repeated walk skips the messages that an earlier one
+ * passed in vain.
+ */
 import { BoundedMap } from "../../core/bounded-map.js";
 import { AshlarError } from "../../core/errors.js";
 import type { StoredMessage } from "../../runtime/bus.js";
 import type { Clock } from "../../runtime/clock.js";
 
-/** One call walks no longer, in milliseconds; the next one goes on. */
+/** The most milliseconds of one walk; the next call continues. */
 export const walkMsMax = 5000;
 const marksMax = 10_000;
 /**
- * Messages in a row that are no records of the journal, after which they are not read again. Fewer are: a record whose
- * signing key a proxy learns a moment later is none until then.
+ * The number of messages in a row that are no records after which they are not read again. Fewer are read again,
+ * because a record counts as none until the proxy learns its signing key.
  */
 const noRecordsMax = 64;
 
-/** What a walk makes of a message: what it looks for, "other": a record of something else, or "none": no record. */
+/** The verdict about a message: what is looked for; "other": a record of something else; "none": no record. */
 export type Judged<Found> = Found | "other" | "none";
 
 export class LogWalks {
@@ -25,8 +28,8 @@ export class LogWalks {
   }
 
   /**
-   * The first message from `from` on that `judge` takes; undefined: this replica has none. `name` says what is looked
-   * for. Fails with `unavailable` when it takes too long.
+   * Returns the first message from `from` on that `judge` accepts; undefined: this replica has none. `name` identifies
+   * the walk. Fails with `unavailable` when it takes too long.
    */
   async find<Found extends object>(
     name: string,

@@ -1,8 +1,8 @@
-/** Lets the writes of one order key take their places in the journal one after the other, as far as this process sends them. */
+/** Lets the writes of one order key take their places in the journal one after the other, within this process. */
 export class OrderTurns {
   readonly #last = new Map<string, Promise<void>>();
 
-  /** Resolves, when it is this write's turn, to the way to end it. */
+  /** Resolves, when it is this write's turn, to a function that ends the turn. */
   async take(key: string): Promise<() => void> {
     const before = this.#last.get(key);
     let end = (): void => {};

@@ -1,4 +1,4 @@
-/** What was let go of a service's journal, as its records say. */
+/** Reads what was removed from the beginning of a service's journal. */
 import { AshlarError } from "../../core/errors.js";
 import type { LetGoOfKey } from "../../core/journal/write-steps.js";
 import type { KeySet } from "../../core/signature.js";
@@ -14,7 +14,10 @@ interface Whose {
 
 type LastOf = (subject: string) => Promise<StoredMessage | undefined>;
 
-/** Fails with `unavailable` while a part of it is missing, and with `invalid_record` or `unauthenticated` where one does not hold. */
+/**
+ * Returns what was removed. Fails with `unavailable` while a part of the statement is missing, and with
+ * `invalid_record` or `unauthenticated` if one does not verify.
+ */
 export async function readLetGo(whose: Whose, key: string, lastOf: LastOf): Promise<LetGoOfKey> {
   const all = await read(whose, everyBucket, lastOf);
   if (all === undefined) return { through: 0, head: 0 };

@@ -1,4 +1,4 @@
-/** Where a read waits that names a write, until the application of this replica says that it has applied that write. */
+/** Lets a read that names a write wait until this replica's application reports that it has applied the write. */
 import { status } from "@grpc/grpc-js";
 import { BoundedMap } from "../../core/bounded-map.js";
 import { headerNames } from "../../core/wire/headers.js";
@@ -16,29 +16,29 @@ export interface ReadWaitsDeps {
   readonly app: AppliedView;
   readonly store: Pick<JournalStore, "entryAt" | "firstSettled" | "letGo">;
   readonly clock: Clock;
-  /** More reads that wait at once go to the primary without waiting (1024). */
+  /** The most reads that wait at once; further ones go to the primary without waiting (1024). */
   readonly waitingMax?: number;
 }
 
 const waitingMaxDefault = 1024;
 const positionsKept = 10_000;
-/** How long after a look that found no outcome the journal is looked at again; twice as long each time. */
+/** The milliseconds after which the journal is looked at again if there was no outcome; they double each time. */
 const lookAgainMs = { first: 50, max: 400 };
 const silent = "the application of this replica does not report what it has applied";
-/** The position of the outcome of what is no write. */
+/** The position for a sequence that is no write. */
 const never = Number.POSITIVE_INFINITY;
 
 /** A read that waits. */
 interface Waiting {
   readonly sequence: number;
-  /** Ends the wait because of what the application said. */
+  /** Ends the wait because of what the application reported. */
   done(): void;
 }
 
 export class ReadWaits implements Reading {
   readonly #deps: ReadWaitsDeps;
   readonly #waiting = new Set<Waiting>();
-  /** Where the outcomes of writes are that were asked for. */
+  /** The positions of outcomes that were asked for, by write. */
   readonly #positions = new BoundedMap<number, number>(positionsKept);
   readonly #looks = new Map<number, Promise<number | undefined>>();
 
@@ -82,7 +82,7 @@ export class ReadWaits implements Reading {
     return unprocessedAnswer("not-applied", why, call.plan?.revision);
   }
 
-  /** Whether the application has applied the write, as far as can be told without reading the journal. */
+  /** Returns whether the application has applied the write, as far as is known without reading the journal. */
   #isKnown(sequence: number): boolean {
     const { applied } = this.#deps.app;
     if (applied === undefined) return false;
@@ -99,7 +99,7 @@ export class ReadWaits implements Reading {
     let lookMs = lookAgainMs.first;
     try {
       while (!until.aborted && app.applied !== undefined) {
-        // an outcome stands behind its write, so that a write behind the position is surely not applied
+        // an outcome comes after its write, so a write after the position is certainly not applied
         if (app.applied.position >= sequence) await untilAborted(this.#look(sequence), until);
         if (this.#isKnown(sequence)) return true;
         const position = this.#positions.get(sequence);
@@ -115,8 +115,8 @@ export class ReadWaits implements Reading {
   }
 
   /**
-   * Looks where the outcome of a write is. Reads of one write look once. A look may outlast the reads that asked for it: while
-   * there are as many as reads may wait, there is no further one. Never rejects.
+   * Looks up the position of a write's outcome. Reads of one write share a look-up. A look-up may outlast its reads: at
+   * most as many run as reads may wait. Never rejects.
    */
   async #look(sequence: number): Promise<void> {
     if (this.#positions.has(sequence)) return;
@@ -132,7 +132,10 @@ export class ReadWaits implements Reading {
     if (position !== undefined) this.#positions.set(sequence, position);
   }
 
-  /** Returns where the outcome of a write is, `never` where no write is, or undefined: it has none yet, or this server lags. */
+  /**
+   * Returns the position of a write's outcome; `never` if there is no such write; undefined: it has no outcome yet, or
+   * this server lags.
+   */
   async #find(sequence: number): Promise<number | undefined> {
     const { store } = this.#deps;
     const found = await store.entryAt(sequence);
@@ -153,7 +156,9 @@ function sequenceOf(text: string): number | undefined {
   return /^(0|[1-9][0-9]{0,14})$/.test(text) ? Number(text) : undefined;
 }
 
-/** A read that has a deadline waits at most half of the time that is left, so that the primary has the other half. */
+/**
+ * Returns how long a read waits: at most half of the time until its deadline, so that the primary has the other half.
+ */
 function waitMsOf(call: Call, { waitMs }: ReadWait): number {
   if (call.dueAtMs < 0) return waitMs;
   return Math.max(0, Math.min(waitMs, (call.dueAtMs - call.startedMs) / 2));

@@ -1,4 +1,7 @@
-/** A response of several messages on its way to the caller of a journaled write: what the caller takes, the application may send. */
+/**
+ * Relays a response of several messages to the caller of a journaled write: the application may send as much as the
+ * caller reads.
+ */
 import type { Field } from "../../core/wire/journal/fields.js";
 import type { Stream } from "../http2/stream.js";
 import type { Call } from "../proxy/forward/call.js";
@@ -6,14 +9,17 @@ import type { Call } from "../proxy/forward/call.js";
 export class ResponseRelay {
   readonly #call: Pick<Call, "beginReply" | "sendReply">;
   #stream: Stream | undefined;
-  /** Bytes that the application was told were taken before the caller had them. */
+  /** Bytes that were reported to the application as read before the caller had them. */
   #ahead = 0;
 
   constructor(call: Pick<Call, "beginReply" | "sendReply">) {
     this.#call = call;
   }
 
-  /** Sends the head and what is there of the messages, which `stream` was told were taken. False: it is too late for that. */
+  /**
+   * Sends the head and the messages that have arrived, which were reported to `stream` as read. Returns false if it is
+   * too late for that.
+   */
   begin(head: readonly Field[], framed: Uint8Array, stream: Stream): boolean {
     if (!this.#call.beginReply(head)) return false;
     this.#stream = stream;
@@ -26,7 +32,7 @@ export class ResponseRelay {
     this.consumed(this.#call.sendReply(framed));
   }
 
-  /** The caller has taken so many bytes more. */
+  /** Notes that the caller has read this many bytes more. */
   consumed(bytes: number): void {
     const again = Math.min(this.#ahead, bytes);
     this.#ahead -= again;

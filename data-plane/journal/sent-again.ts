@@ -1,4 +1,6 @@
-/** Sends entries again whose outcome nobody knows, where their method may be carried out twice with the effect of once. */
+/**
+ * Sends entries with unknown outcome again, if carrying out their method twice has the effect of carrying it out once.
+ */
 import type { JournalPlan } from "../../core/journal/plan.js";
 import { headerNames } from "../../core/wire/headers.js";
 import { requestBytesOf } from "../../core/wire/journal/entry.js";
@@ -21,14 +23,14 @@ export interface SentAgainDeps {
   readonly signal: AbortSignal;
 }
 
-/** An application may take so long for a write that comes again. */
+/** The milliseconds that an application may take for a repeated write. */
 const patienceMs = 30_000;
-/** More at once wait for nobody: their callers are told that the outcome is unknown. */
+/** The most repeated writes at once; callers of further ones are told that the outcome is unknown. */
 const atOnceMax = 64;
 
 export class SentAgain {
   readonly #deps: SentAgainDeps;
-  /** By the entry's sequence: whoever asks for the same one meanwhile gets the same answer. */
+  /** The running repetitions by the entry's sequence: everyone who asks for the same one gets the same answer. */
   readonly #running = new Map<number, Promise<Settled | undefined>>();
 
   constructor(deps: SentAgainDeps) {
@@ -36,8 +38,9 @@ export class SentAgain {
   }
 
   /**
-   * Sends a valid entry of this proxy again, which a life of it wrote that is over, and records its outcome. Returns what settled the
-   * entry: the first word in the log, which may be another one's. undefined: its outcome is as unknown as before.
+   * Sends a valid entry again that an ended life of this proxy wrote, and records its outcome. Returns the record that
+   * settled the entry, which is the first in the log and may be another proxy's. undefined: its outcome remains
+   * unknown.
    */
   settle(
     entry: StoredEntry,
@@ -47,7 +50,7 @@ export class SentAgain {
     const { method, outcome } = entry.entry;
     const found = this.#running.get(entry.sequence);
     if (found !== undefined) return found;
-    // of private fields the journal does not have all, and what they are about is not known here
+    // the journal lacks private fields, and their subject is not known here
     const isPrivate = entry.entry.private !== undefined || plan.privacy?.cuts.has(method) === true;
     const isOut = outcome !== undefined || !plan.mayRepeat(method) || isPrivate || this.#running.size >= atOnceMax;
     if (isOut) return Promise.resolve(undefined);
@@ -84,7 +87,10 @@ export class SentAgain {
   }
 }
 
-/** The request as the journal has it: without credentials, and what a later revision says of its caller. */
+/**
+ * Returns the request as the journal has it: without credentials, and without what a later revision says about its
+ * caller.
+ */
 function toApplication(sequence: number, entry: StoredEntry["entry"]) {
   const fields: Field[] = [];
   const add = (name: string, value: string): void => {

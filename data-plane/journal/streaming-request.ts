@@ -1,4 +1,7 @@
-/** A request of several messages on its way into the journal, record by record, and beside that to whoever wants it whole. */
+/**
+ * A request of several messages on its way into the journal, record by record, and at the same time to those who want
+ * it complete.
+ */
 import { createHash } from "node:crypto";
 import { digestFromBytes, digestOf } from "../../core/digest.js";
 import { isAshlarError } from "../../core/errors.js";
@@ -29,15 +32,15 @@ export interface StreamingOptions {
   /** The most bytes of one message, with its frame, and of all. */
   readonly messageBytesMax: number;
   readonly bytesMax: number;
-  /** When the caller gives up, by the monotonic clock. */
+  /** When the caller gives up, on the monotonic clock. */
   readonly dueAtMs: number;
-  /** Whoever sends no message for so long is not waited for. */
+  /** The milliseconds after which a caller that sends no message is given up. */
   readonly idleMsMax: number;
-  /** Gets messages once they are in the journal; `ended`: nothing more comes. */
+  /** Receives messages once they are in the journal; `ended`: no more will come. */
   readonly onStored?: ((messages: Uint8Array, ended: boolean) => void) | undefined;
 }
 
-/** How the collecting ended. "broken": the last message is not whole. */
+/** How the collecting ended. "broken": the last message is incomplete. */
 export type Streamed =
   | { readonly kind: "whole"; readonly streamed: StreamedRequest | undefined }
   | { readonly kind: "gone" | "unavailable" | "message-too-long" | "broken" | "idle" };
@@ -47,7 +50,7 @@ const retry = { msMin: 20, msMax: 2000 };
 export class StreamingRequest {
   readonly #deps: StreamingDeps;
   readonly #options: StreamingOptions;
-  /** What is in no record yet. */
+  /** Bytes that are in no record yet. */
   #pending: Buffer[] = [];
   readonly #records: Confirmation[] = [];
   readonly #hash = createHash("sha256");
@@ -68,25 +71,25 @@ export class StreamingRequest {
     this.#wake();
   }
 
-  /** The application answered before the request ended: what is there in whole messages is the request. */
+  /** Ends the request because the application answered before its end: the complete messages so far are the request. */
   endEarly(): void {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
     const framed = this.#joined();
-    // where the application gets what is stored, it has nothing of this
+    // if the application gets only what is stored, it has seen nothing of this
     const seen = this.#options.onStored === undefined ? wholeMessagesEnd(framed) : 0;
     this.#pending = seen > 0 ? [framed.subarray(0, seen)] : [];
     this.#wake();
   }
 
-  /** Nothing more is appended, unless all of the request is there already. */
+  /** Stops appending, unless the whole request is there already. */
   leave(): void {
     if (this.#hasEnded) return;
     this.#stop ??= "gone";
     this.#wake();
   }
 
-  /** Ends when all of it is in records, or with why not. */
+  /** Resolves when everything is in records, or with why it is not. */
   async run(): Promise<Streamed> {
     const steps = streamSteps();
     let turn = steps.next(undefined);
@@ -124,8 +127,8 @@ export class StreamingRequest {
   }
 
   /**
-   * A record has at least so many bytes. The first half of those that a closing record can name may be as short as a message;
-   * the others share what is left, so that whoever sends many short messages is never refused for their number.
+   * Returns the least bytes of a record. The first half of the records that a closing entry can name may be as short as
+   * a message; the others share the remaining bytes, so that many short messages are never refused for their number.
    */
   #least(): number {
     const half = streamRecordsMax / 2;
@@ -138,7 +141,7 @@ export class StreamingRequest {
     return this.#pending[0] ?? Buffer.alloc(0);
   }
 
-  /** Waits until there is more. False: the caller sent nothing for too long. */
+  /** Waits until there is more. Returns false if the caller sent nothing for too long. */
   async #more(): Promise<boolean> {
     const over = new AbortController();
     const { clock } = this.#deps;

@@ -1,4 +1,6 @@
-/** Data keys of the subjects that writes are about: made here, wrapped for the holder, and stored before they are used. */
+/**
+ * Data keys of the subjects of private fields: created here, wrapped for the holder, and stored before they are used.
+ */
 import { BoundedMap } from "../../core/bounded-map.js";
 import { AshlarError, isAshlarError } from "../../core/errors.js";
 import { subjectTokenOf } from "../../core/journal/journal-key.js";
@@ -24,12 +26,12 @@ export interface SubjectKey {
 
 interface Kept {
   readonly made: Promise<SubjectKey>;
-  /** When the wrapped key was known to be there, by the monotonic clock. */
+  /** When the wrapped key was known to be stored, on the monotonic clock. */
   lookedMs: number;
 }
 
 const keptMax = 10_000;
-/** What was shredded is used for so long at most. */
+/** The most milliseconds for which a shredded key may still be used. */
 const lookEveryMs = 60_000;
 const retryMs = 100;
 const patienceMs = 4000;
@@ -45,7 +47,10 @@ export class SubjectKeys {
     this.#service = service;
   }
 
-  /** The data key of a subject, whose wrapped form is stored. Fails as `Bus.append` does: then nothing may be stored. */
+  /**
+   * Returns the data key of a subject, whose wrapped form is stored. Fails as `Bus.append` does; nothing may be stored
+   * then.
+   */
   async keyOf(subject: string, holder: string): Promise<SubjectKey> {
     const { clock } = this.#deps;
     const of = `${holder} ${subject}`;
@@ -69,7 +74,10 @@ export class SubjectKeys {
     return made;
   }
 
-  /** The salt of a key that some proxy of the service made; undefined: it was shredded, or this replica does not have it yet. */
+  /**
+   * Returns the salt of a key that some proxy of the service created; undefined: it was shredded, or this replica does
+   * not have it yet.
+   */
   async saltOf(subject: string, keyId: string): Promise<Uint8Array | undefined> {
     const salt = this.#salts.get(keyId) ?? (await this.#find(subject, keyId))?.salt;
     if (salt !== undefined) this.#salts.set(keyId, salt);
@@ -94,7 +102,7 @@ export class SubjectKeys {
     return { service, subject, keyId, key, salt };
   }
 
-  /** The subject is new and takes one message: that there is one means that an earlier try was stored. */
+  /** Stores a key. Its NATS subject is new and accepts one message: if there is one, an earlier try was stored. */
   async #store(at: string, bytes: Uint8Array, keyId: string): Promise<void> {
     const { bus, clock } = this.#deps;
     const untilMs = clock.monotonicMs() + patienceMs;

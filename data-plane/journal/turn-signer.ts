@@ -1,4 +1,7 @@
-/** Signs the records of one turn of the event loop together (decision 0073): a signature costs more than all else of a record. */
+/**
+ * Signs the records of one turn of the event loop together (decision 0073), because a signature costs more than
+ * everything else about a record.
+ */
 import { type Digest, digestToBytes } from "../../core/digest.js";
 import { statementHeader } from "../../core/wire/statement.js";
 import { batchRecordsMax, buildBatch, withPlace } from "../../core/wire/statement-batch.js";
@@ -21,7 +24,7 @@ export class TurnSigner {
     this.#statements = statements;
   }
 
-  /** Resolves, at the end of this turn, to the headers that go with the record. Fails as `StatementWriter.sign`. */
+  /** Resolves at the end of this turn to the headers for the record. Fails as `StatementWriter.sign`. */
   sign(bytes: Uint8Array, digest: Digest): Promise<Headers> {
     return new Promise((resolve, reject) => {
       if (this.#waiting.push({ bytes, digest, resolve, reject }) === 1) setImmediate(() => this.#signAll());

@@ -1,10 +1,16 @@
-/** Own records that the stream acknowledged and no stored record confirms yet (decision 0042: the chain of a proxy). */
+/**
+ * Own records that the stream acknowledged and that no stored record confirms yet (decision 0042: the chain of a
+ * proxy).
+ */
 import { BoundedMap } from "../../core/bounded-map.js";
 import type { Digest } from "../../core/digest.js";
 import { type Confirmation, confirmationsMax } from "../../core/wire/journal/fields.js";
 
 const recordsMax = 10_000;
-/** A record that is to confirm others is expected to be stored within this time; afterwards another one confirms them, too. */
+/**
+ * The milliseconds within which a confirming record should be stored; afterwards another record confirms the same ones,
+ * too.
+ */
 const patienceMs = 10_000;
 
 interface Taken {
@@ -13,12 +19,15 @@ interface Taken {
 }
 
 export class UnconfirmedRecords {
-  /** Those that no record under way confirms. */
+  /** Records that no record under way confirms. */
   readonly #free = new BoundedMap<number, Digest>(recordsMax);
-  /** Those that a record under way confirms, in the order in which they were taken. */
+  /** Records that a record under way confirms, in the order in which they were taken. */
   readonly #taken = new BoundedMap<number, Taken>(recordsMax);
 
-  /** Returns what the next record confirms, so that records under way at the same time do not all repeat the same. */
+  /**
+   * Returns what the next record confirms, so that records under way at the same time do not all repeat the same
+   * confirmations.
+   */
   take(nowMs: number): readonly Confirmation[] {
     this.#takeBack(nowMs);
     const confirms: Confirmation[] = [];
@@ -30,7 +39,7 @@ export class UnconfirmedRecords {
     return confirms;
   }
 
-  /** Notes that a record is stored: what it confirms needs no other one, and it needs one. */
+  /** Notes that a record is stored: those that it confirms need no other confirmation, and it needs one. */
   stored(sequence: number, digest: Digest, confirms: readonly Confirmation[]): void {
     for (const confirmed of confirms) {
       this.#taken.delete(confirmed.sequence);

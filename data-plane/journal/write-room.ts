@@ -1,8 +1,11 @@
-/** The memory that journaled writes of one process have together: requests, from their first byte on, and responses. */
+/** The memory that all journaled writes of one process share: requests, from their first byte on, and responses. */
 
-/** The bytes of a proxy; workers share them in equal parts. */
+/** The bytes for a proxy; its workers share them equally. */
 export const roomBytesDefault = 128 * 1024 * 1024;
-/** What each write takes for its response before anything is appended, so that an ordinary one surely finds room. */
+/**
+ * The bytes that each write reserves for its response before anything is appended, so that an ordinary response always
+ * finds room.
+ */
 export const responseReserveBytes = 16 * 1024;
 
 export class WriteRoom {
@@ -17,7 +20,7 @@ export class WriteRoom {
     return this.#bytes;
   }
 
-  /** False: there is no room for that much more, and nothing is taken. */
+  /** Takes bytes. Returns false, and takes nothing, if there is no room. */
   take(bytes: number): boolean {
     if (this.#bytes + bytes > this.bytesMax) return false;
     this.#bytes += bytes;
@@ -29,7 +32,7 @@ export class WriteRoom {
   }
 }
 
-/** What one write has of it. */
+/** The room of one write. */
 export class RoomShare {
   readonly #room: WriteRoom;
   #granted = 0;
@@ -40,14 +43,14 @@ export class RoomShare {
     this.#room = room;
   }
 
-  /** Takes room that is used later. False: there is none. */
+  /** Reserves room for later. Returns false if there is none. */
   reserve(bytes: number): boolean {
     if (this.#isOver || !this.#room.take(bytes)) return false;
     this.#granted += bytes;
     return true;
   }
 
-  /** Uses what is reserved, then takes more. False: there is no room for these bytes. */
+  /** Uses reserved room, then takes more. Returns false if there is no room for these bytes. */
   use(bytes: number): boolean {
     const lacking = this.#used + bytes - this.#granted;
     if (lacking > 0 && !this.reserve(lacking)) return false;
@@ -55,7 +58,7 @@ export class RoomShare {
     return true;
   }
 
-  /** Gives all of it back; what is used afterwards finds no room. */
+  /** Gives all room back; later uses find no room. */
   end(): void {
     if (this.#isOver) return;
     this.#isOver = true;

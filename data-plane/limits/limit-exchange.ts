@@ -15,17 +15,17 @@ export interface LimitExchange {
   readonly workers: number;
   /** True while reports can be sent to and received from other proxies. */
   readonly connected: boolean;
-  /** Publishes a report about limits of this scope; with "proxy" only to the other workers. Never waits. */
+  /** Publishes a report about limits of this scope; with scope "proxy" only to the other workers. Never waits. */
   publish(report: LimitReport, scope: Limit["scope"]): void;
   /** Calls `listener` with the reports of others. Returns a function that removes the listener. */
   onReport(listener: ReportListener): () => void;
 }
 
-/** Creates exchanges within one process: what one publishes, the others receive at once. */
+/** Creates exchanges within one process: what one of them publishes, the others receive at once. */
 export class LocalExchangeHub {
   readonly #listeners = new Map<string, Set<ReportListener>>();
 
-  /** A member with this name joins; it leaves when `signal` aborts. */
+  /** Adds a member with this name, which leaves when `signal` aborts. */
   join(name: string, signal: AbortSignal): LimitExchange {
     const all = this.#listeners;
     const own = new Set<ReportListener>();

@@ -20,10 +20,10 @@ export interface NatsLimitExchangeDeps {
   readonly statements: Pick<StatementWriter, "sign">;
   /** Verifies the writer of a report. */
   readonly reader: Pick<StatementReader, "hear">;
-  /** The proxies with an instance of the service. They all share, whether they report or not. */
+  /** The proxies with an instance of the service. All of them share, whether or not they report. */
   readonly endpoints: Pick<EndpointView, "endpoints">;
   readonly log: Logger;
-  /** Whether this process speaks for the proxy. */
+  /** Whether this process acts for the proxy. */
   readonly tenure: Pick<Tenure, "isOwner">;
 }
 
@@ -89,7 +89,7 @@ export class NatsLimitExchange implements LimitExchange {
     }
   }
 
-  /** Returns whether it has an endpoint that counts: only those who share may take of the budgets. */
+  /** Returns whether a proxy has a valid endpoint: only those who share the budgets may report. */
   #shares(proxyId: string): boolean {
     const { service } = this.#deps.identity.current;
     return this.#deps.endpoints.endpoints(service).some((endpoint) => endpoint.proxyId === proxyId);

@@ -1,4 +1,4 @@
-/** Messages that arrive sooner than this after the last one of the same peer are ignored. */
+/** Milliseconds after a peer's message within which a further one is ignored. */
 const heardEveryMs = 25;
 const peersMax = 4096;
 
@@ -6,7 +6,7 @@ const peersMax = 4096;
 export class PeerPace {
   readonly #heardMs = new Map<string, number>();
 
-  /** Returns whether `peer` may be listened to at `nowMs`; then it counts as heard. */
+  /** Returns whether a message of `peer` may be processed at `nowMs`, and if so notes it. */
   allows(peer: string, nowMs: number): boolean {
     if (nowMs - (this.#heardMs.get(peer) ?? Number.NEGATIVE_INFINITY) < heardEveryMs) return false;
     if (this.#heardMs.size >= peersMax) this.#heardMs.clear();

@@ -1,4 +1,4 @@
-/** Shows single calls that are over to those who asked for them, within bounds (decision 0046). */
+/** Reports single calls that have ended to those who asked for them, within bounds (decision 0046). */
 import { status } from "@grpc/grpc-js";
 import {
   isMethodOf,
@@ -15,7 +15,7 @@ import { callerName } from "../status/call-table.js";
 import { Rate } from "../telemetry/rate.js";
 import { SeenCall } from "../telemetry/seen-call.js";
 
-/** A tap that is wanted. Plain data, since workers receive it in a message. */
+/** A tap that an order asks for. Plain data, because workers receive it in a message. */
 export interface WantedTap {
   readonly id: string;
   readonly filter: TapFilter;
@@ -27,9 +27,9 @@ interface OpenTap extends WantedTap {
   dropped: number;
 }
 
-/** How long calls are gathered for one report. */
+/** The milliseconds for which calls are gathered for one report. */
 const gatherMs = 100;
-/** Calls that one report can hold: a second's share. */
+/** The most calls in one report: its part of what a proxy may report in a second. */
 const gatheredMax = tappedCallsMax / 2;
 
 export class CallTap {
@@ -38,13 +38,13 @@ export class CallTap {
   #taps: readonly OpenTap[] = [];
   #gathering = false;
 
-  /** `tell` is called with what was gathered, soon after it was. */
+  /** `tell` is called with the gathered calls, soon after they were gathered. */
   constructor(clock: Clock, tell: (report: TapReport) => void) {
     this.#clock = clock;
     this.#tell = tell;
   }
 
-  /** The taps that are wanted from now on. */
+  /** Sets the taps that are wanted from now on. */
   want(taps: readonly WantedTap[]): void {
     this.#taps = taps.map(({ id, filter }) => {
       const open = this.#taps.find((one) => one.id === id);
@@ -52,9 +52,9 @@ export class CallTap {
     });
   }
 
-  /** A call is over; its fields can still be read. Must not throw. */
+  /** Offers a call that has ended; its fields can still be read. Must not throw. */
   offer(call: CallFacts): void {
-    // What the called service's proxy answered is told there.
+    // A call that the called service's proxy answered is reported by that proxy.
     if (call.isMirrored || (call.reason === undefined && call.direction === "outbound")) return;
     for (const tap of this.#taps) if (isWanted(tap.filter, call)) this.#keep(tap, call);
   }

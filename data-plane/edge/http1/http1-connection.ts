@@ -26,13 +26,13 @@ export interface Http1Deps {
   readonly fieldsMax: number;
 }
 
-/** Bytes of a body that may wait for the mesh. */
+/** The most bytes of a body that may wait for the mesh. */
 const windowBytes = 65_536;
-/** Bytes of a body that are read and thrown away so that the answer to it arrives. */
+/** The most bytes of a body that are read and discarded so that the client receives its answer. */
 const discardBytesMax = 1_048_576;
 /**
- * A connection that is to end waits so long for one more request: the answer to it says that it is the last, and a client
- * does not send the next one into a closed connection.
+ * The milliseconds that a closing connection waits for one more request. The answer says that it is the last one,
+ * because a client does not expect its next request to reach a closed connection.
  */
 const lastRequestMs = 1000;
 const latin1 = (text: string): Buffer => Buffer.from(text, "latin1");
@@ -162,7 +162,7 @@ export class Http1Connection implements HeldConnection, RequestTaker, Http1Wire 
     this.#last(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n`);
   }
 
-  /** Answers a request that cannot be read to its end, and the connection with it. */
+  /** Answers a request that cannot be read to its end, and closes the connection. */
   #last(answer: string): void {
     const exchange = this.#exchange;
     this.#exchange = undefined;
@@ -214,7 +214,7 @@ export class Http1Connection implements HeldConnection, RequestTaker, Http1Wire 
     this.#nextIfOver();
   }
 
-  /** The answer is complete; so may be the request. */
+  /** Notes that the answer is complete; the request may be too. */
   answered(): void {
     this.#nextIfOver();
   }
@@ -223,7 +223,7 @@ export class Http1Connection implements HeldConnection, RequestTaker, Http1Wire 
     this.#pauseOrResume();
   }
 
-  /** Goes on with the next request when this one is whole and its answer was taken. */
+  /** Continues with the next request when this one is complete and its answer was read. */
   #nextIfOver(): void {
     const exchange = this.#exchange;
     if (exchange?.hasEnded !== true || this.#pendingBytes > 0 || !this.#reader.isDone) return;

@@ -5,15 +5,15 @@ import { Exchange } from "../web/exchange.js";
 import type { Header } from "../web/header.js";
 import type { Http1Head } from "./request-head.js";
 
-/** The connection, as its requests use it. */
+/** The interface of the connection for its requests. */
 export interface Http1Wire {
   readonly waitingBytes: number;
   /** Whether the connection ends with this answer. */
   readonly isLast: boolean;
   write(bytes: Buffer): void;
-  /** The answer is complete; so may be the request. */
+  /** Notes that the answer is complete; the request may be too. */
   answered(): void;
-  /** Bytes of the body were consumed. */
+  /** Notes that bytes of the body were consumed. */
   consumed(): void;
   destroy(): void;
 }
@@ -21,7 +21,7 @@ export interface Http1Wire {
 const settings = new PeerSettings();
 const latin1 = (text: string): Buffer => Buffer.from(text, "latin1");
 
-/** One request of a connection of HTTP/1.1, and its answer. */
+/** One request on an HTTP/1.1 connection, and its answer. */
 export class Http1Exchange extends Exchange {
   readonly #connection: Http1Wire;
   /** Bytes of the body that were passed on and are not consumed. */

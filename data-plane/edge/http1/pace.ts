@@ -1,21 +1,21 @@
-/** How slow a client of HTTP/1.1 may be. Times are in milliseconds of a clock that never goes back. */
+/** Bounds on how slow an HTTP/1.1 client may be. Times are in milliseconds of a clock that never goes back. */
 import type { BodyForm } from "./request-head.js";
 
-/** The head of a request must be whole after this time. */
+/** The head of a request must be complete after this time. */
 const headMs = 10_000;
 /** A connection without a request is closed after this time. */
 const idleMs = 60_000;
-/** A body in chunks may rest for this long, as the stream of a client that has nothing to say. */
+/** A chunked body may pause for this long, like the stream of a client that has nothing to send. */
 const restMs = 300_000;
-/** A body of known length must bring a byte a millisecond on average, once this time has passed. */
+/** A body of known length must average a byte a millisecond once this time has passed. */
 const graceMs = 20_000;
-/** A client that reads nothing is given up after this time; if room is short, after the second. */
+/** A client that reads nothing is dropped after the first time; if room is short, after the second. */
 const stallMs = 300_000;
 const stallTightMs = 5000;
 
 export interface Doing {
   readonly isWithinHead: boolean;
-  /** A body is awaited, and the client may send it. */
+  /** A body is expected, and the client may send it. */
   readonly isInBody: boolean;
   readonly isWriting: boolean;
   /** There is no request. */
@@ -25,7 +25,7 @@ export interface Doing {
 }
 
 export class Pace {
-  /** Since when the connection idles, or the head comes. */
+  /** Since when the connection is idle, or the head is arriving. */
   #sinceMs: number;
   #cameMs: number;
   #bodyMs = 0;
@@ -53,18 +53,18 @@ export class Pace {
     this.#isSized = form !== "chunked";
   }
 
-  /** We did not read for a while: the client is not to blame. */
+  /** Notes that this process did not read for a while, which is not the client's fault. */
   resumes(nowMs: number): void {
     this.#bodyMs += nowMs - this.#cameMs;
     this.#cameMs = nowMs;
   }
 
-  /** Output was begun or taken. */
+  /** Notes that output was begun or read. */
   writes(nowMs: number): void {
     this.#writtenMs = nowMs;
   }
 
-  /** For so long we did not look at what the client sent. */
+  /** Notes that this process did not read the client's bytes for `lostMs`. */
   forgive(lostMs: number): void {
     this.#sinceMs += lostMs;
     this.#cameMs += lostMs;

@@ -1,10 +1,10 @@
 /**
- * Reads the head of a request of HTTP/1.1 (RFC 9112). Whatever two readers could take for different requests is refused:
- * a gateway has no use for the rest of that grammar.
+ * Parses the head of an HTTP/1.1 request (RFC 9112). Whatever two parsers could understand differently is refused: a
+ * gateway does not need the rest of that grammar.
  */
 import type { Header } from "../web/header.js";
 
-/** How the body of a request is written: so many bytes, or in chunks. */
+/** The form of a request's body: a number of bytes, or chunks. */
 export type BodyForm = number | "chunked";
 
 export interface Http1Head {
@@ -12,10 +12,10 @@ export interface Http1Head {
   /** Path and query, as they came. */
   readonly target: string;
   readonly host: string;
-  /** Names are in lower case; those about the connection are left out. */
+  /** Headers with names in lower case, without those about the connection. */
   readonly headers: readonly Header[];
   readonly body: BodyForm;
-  /** The client waits for 100 before it sends the body. */
+  /** The client waits for a 100 before it sends the body. */
   readonly isExpecting: boolean;
   /** The client wants no further request on this connection. */
   readonly isLast: boolean;

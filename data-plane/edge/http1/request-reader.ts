@@ -1,14 +1,14 @@
-/** Cuts the bytes of a connection of HTTP/1.1 into heads and bodies. */
+/** Splits the bytes of an HTTP/1.1 connection into heads and bodies. */
 import { type BadRequest, type Http1Head, isBad, parseHead } from "./request-head.js";
 
 export interface RequestTaker {
   onHead(head: Http1Head): void;
-  /** A part of the body, which is valid during the call. */
+  /** Receives a part of the body, which is valid only during the call. */
   onBody(bytes: Uint8Array, start: number, end: number, ended: boolean): void;
   onBad(bad: BadRequest): void;
 }
 
-/** How long the line with the length of a chunk may be, CR and LF included. */
+/** The most characters of the line with a chunk's length, CR and LF included. */
 const chunkLineMax = 18;
 const chunkLine = /^[0-9a-fA-F]{1,8}$/;
 const endOfHead = Buffer.from("\r\n\r\n");
@@ -17,15 +17,15 @@ const noBytes = new Uint8Array(0);
 const state = { head: 0, body: 1, chunkLine: 2, chunk: 3, chunkEnd: 4, lastLine: 5, done: 6, failed: 7 } as const;
 
 /**
- * A pure machine: bytes go in, events come out. After a whole request nothing is read until `next`: bytes of a
- * further request are kept meanwhile, of which the owner lets only what one read brings come in.
+ * A pure machine: bytes go in, events come out. After a complete request nothing is parsed until `next`. Bytes of a
+ * further request are kept meanwhile; the owner lets in only what one read brings.
  */
 export class RequestReader {
   readonly #taker: RequestTaker;
   readonly #headBytesMax: number;
   readonly #fieldsMax: number;
   #state: number = state.head;
-  /** The start of a head or of a line, or what came after the request. */
+  /** The start of a head or of a line, or the bytes after the request. */
   #kept: Buffer = Buffer.alloc(0);
   #left = 0;
   #isReading = false;
@@ -36,22 +36,22 @@ export class RequestReader {
     this.#fieldsMax = limits.fieldsMax;
   }
 
-  /** Whether a request has begun and is not whole. */
+  /** Whether a request has begun and is not complete. */
   get isWithin(): boolean {
     return this.#state === state.head ? this.#kept.length > 0 : this.#state < state.done;
   }
 
-  /** Whether the head of a request is there, and its body is not whole. */
+  /** Whether the head of a request is complete and its body is not. */
   get isInBody(): boolean {
     return this.#state > state.head && this.#state < state.done;
   }
 
-  /** Whether the request is whole, so that nothing more is read. */
+  /** Whether the request is complete, so that nothing more is parsed. */
   get isDone(): boolean {
     return this.#state === state.done;
   }
 
-  /** Whether a further request has begun to come before `next`. */
+  /** Whether bytes of a further request arrived before `next`. */
   get isAhead(): boolean {
     return this.#state === state.done && this.#kept.length > 0;
   }
@@ -70,7 +70,7 @@ export class RequestReader {
     this.#isReading = false;
   }
 
-  /** Goes on with the next request. */
+  /** Continues with the next request. */
   next(): void {
     if (this.#state !== state.done) return;
     this.#state = state.head;
@@ -134,7 +134,7 @@ export class RequestReader {
     return this.#takeLine(line) ? stop : this.#fail({ status: 400, why: "a chunk is malformed" }, end);
   }
 
-  /** Returns false if the line is not what must be there. */
+  /** Returns false if the line is malformed. */
   #takeLine(line: string): boolean {
     if (this.#state !== state.chunkLine) {
       if (line !== "\r\n") return false;

@@ -1,4 +1,4 @@
-/** Base64 that comes in pieces, each of which may end with padding, as in application/grpc-web-text. */
+/** Decodes base64 that arrives in pieces, each of which may end with padding, as in application/grpc-web-text. */
 
 const alphabet = /^[A-Za-z0-9+/]*$/;
 const group = 4;
@@ -11,7 +11,7 @@ export class Base64Reader {
     return this.#rest !== "";
   }
 
-  /** Returns what `bytes[start, end)` and the rest of earlier bytes stand for; undefined: they are no base64. */
+  /** Returns the decoded `bytes[start, end)` together with the rest of earlier bytes; undefined: they are no base64. */
   read(bytes: Uint8Array, start: number, end: number): Buffer | undefined {
     const text = this.#rest + Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString("latin1");
     const whole = text.length - (text.length % group);
@@ -29,7 +29,7 @@ export class Base64Reader {
   }
 }
 
-/** `text` is a number of groups; only the last may be padded. */
+/** Decodes `text`, a number of groups; only the last may be padded. */
 function decode(text: string): Buffer | undefined {
   const digits = text.replace(/={1,2}$/, "");
   return alphabet.test(digits) ? Buffer.from(digits, "base64") : undefined;

@@ -1,8 +1,8 @@
-/** Statuses of gRPC as errors of the Connect protocol (connectrpc.com/docs/protocol, "Error Codes"). */
+/** Converts gRPC statuses to errors of the Connect protocol (connectrpc.com/docs/protocol, "Error Codes"). */
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 import type { Header } from "./header.js";
 
-/** Name and HTTP status of each code of gRPC. */
+/** The name and HTTP status of each gRPC code. */
 const codes: readonly (readonly [name: string, httpStatus: number])[] = [
   ["ok", 200],
   ["canceled", 499],
@@ -55,7 +55,7 @@ export function connectError(code: number, message: string, details: ConnectErro
   };
 }
 
-/** What is no percent-encoding stays as it is (gRPC over HTTP/2, "Status-Message"). */
+/** Decodes percent-encoding; malformed parts stay as they are (gRPC over HTTP/2, "Status-Message"). */
 function percentDecode(text: string): string {
   const bytes = text.replace(/%([0-9a-fA-F]{2})/g, (_all, hex: string) =>
     String.fromCharCode(Number.parseInt(hex, 16)),
@@ -87,7 +87,7 @@ function readAny(any: Uint8Array): { type: string; value: string } {
   return detail;
 }
 
-/** Calls `take` with each field of a message that has a length. Throws if the bytes are no protobuf. */
+/** Calls `take` with each length-delimited field of a message. Throws on malformed protobuf. */
 function readFields(message: Uint8Array, take: (number: number, bytes: Uint8Array) => void): void {
   const reader = new BinaryReader(message);
   while (reader.pos < reader.len) {

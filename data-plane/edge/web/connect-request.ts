@@ -1,4 +1,4 @@
-/** What requests of the Connect protocol say in their head. */
+/** Parses the head of requests of the Connect protocol. */
 import { status } from "@grpc/grpc-js";
 import { type ConnectStatus, connectError } from "./connect-errors.js";
 import type { JsonCodec } from "./descriptors.js";
@@ -8,20 +8,20 @@ import { mediaTypeOf, metadataOf } from "./request-fields.js";
 
 export interface ConnectRequest {
   readonly isStream: boolean;
-  /** undefined: messages are passed on as they are. */
+  /** The JSON codec; undefined: messages are passed on unchanged. */
   readonly codec: JsonCodec | undefined;
   readonly isJson: boolean;
   /** Whether the client compresses messages. */
   readonly isGzip: boolean;
-  /** Whether it takes compressed ones. */
+  /** Whether the client accepts compressed messages. */
   readonly takesGzip: boolean;
-  /** The message of a GET. */
+  /** The message of a GET request. */
   readonly message: Buffer | undefined;
-  /** The fields for gRPC. */
+  /** The fields of the gRPC request. */
   readonly fields: readonly Header[];
 }
 
-/** Why a request is not taken. */
+/** Why a request is refused. */
 export interface ConnectProblem {
   readonly isStream: boolean;
   readonly isJson: boolean;
@@ -33,7 +33,7 @@ const timeout = /^\d{1,10}$/;
 const own = /^(connect-|grpc-)/;
 const { INVALID_ARGUMENT, UNIMPLEMENTED } = status;
 
-/** How a request names its parts: by content type and headers, or by the query of a GET. */
+/** Where a request states its parts: in content type and headers, or in the query of a GET. */
 interface Form {
   readonly isStream: boolean;
   readonly isJson: boolean;
@@ -44,8 +44,8 @@ interface Form {
 }
 
 /**
- * Reads the head of a request. `codec`: what translates JSON; undefined if nothing does. Returns undefined if the
- * request is none of Connect, or is in JSON and nothing translates it.
+ * Parses the head of a request. `codec`: translates JSON; undefined if nothing does. Returns undefined if the request
+ * is not of the Connect protocol, or is in JSON and nothing translates it.
  */
 export function readConnect(
   exchange: Exchange,
@@ -109,7 +109,7 @@ function formOfGet(exchange: Exchange): Form | undefined {
   };
 }
 
-/** gRPC's header takes eight digits. */
+/** Renders a timeout for gRPC, whose header takes eight digits. */
 function grpcTimeout(ms: number): string {
   return ms < 100_000_000 ? `${ms}m` : `${Math.ceil(ms / 1000)}S`;
 }

@@ -1,4 +1,4 @@
-/** Calls of the Connect protocol with streams of messages: framed as in gRPC, and a last frame with the status. */
+/** Calls of the Connect protocol with streams of messages: framed as in gRPC, with a last frame for the status. */
 import { gunzipSync } from "node:zlib";
 import { status } from "@grpc/grpc-js";
 import { messageOf } from "../../../core/errors.js";
@@ -86,7 +86,7 @@ export class ConnectStream implements Dialect {
   }
 }
 
-/** Answers a stream that does not begin. */
+/** Answers a stream that could not begin. */
 export function answerStreamError(exchange: Exchange, isJson: boolean, error: ConnectError | undefined): void {
   respond(exchange, isJson, []);
   sendEnd(exchange, error, []);

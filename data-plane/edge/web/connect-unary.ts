@@ -1,4 +1,4 @@
-/** Calls of the Connect protocol with one message each way: the body is the message, the status is HTTP's. */
+/** Calls of the Connect protocol with one message each way: the body is the message, and the status is that of HTTP. */
 import { gunzipSync } from "node:zlib";
 import { status } from "@grpc/grpc-js";
 import { messageOf } from "../../../core/errors.js";
@@ -9,7 +9,7 @@ import type { Exchange } from "./exchange.js";
 import { compressed, FrameCollector, type Framed, frame } from "./frames.js";
 import type { Header } from "./header.js";
 
-/** HTTP's status of `unimplemented`. */
+/** The HTTP status of `unimplemented`. */
 const unimplementedStatus = 501;
 const jsonType: Header = ["content-type", "application/json"];
 
@@ -25,7 +25,7 @@ export class ConnectUnary implements Dialect {
   readonly #answers: Framed[] = [];
   readonly #isExposed: boolean;
 
-  /** `isExposed`: the method exists outside; if not, HTTP's status is 404. */
+  /** `isExposed`: whether the method exists outside; if not, the HTTP status is 404. */
   constructor(request: ConnectRequest, isExposed: boolean) {
     this.#request = request;
     this.#isExposed = isExposed;
@@ -101,7 +101,7 @@ export function answerError(exchange: Exchange, { httpStatus, error }: ConnectSt
   exchange.answer(httpStatus, [jsonType, ...about], Buffer.from(JSON.stringify(error), "utf8"));
 }
 
-/** Returns what a message of the client is without compression, or undefined: the call has failed. */
+/** Returns a message of the client without compression, or undefined: the call has then failed. */
 export function unzip(call: DialectCall, message: Buffer): Buffer | undefined {
   try {
     return gunzipSync(message, { maxOutputLength: call.messageBytesMax });
@@ -112,7 +112,7 @@ export function unzip(call: DialectCall, message: Buffer): Buffer | undefined {
   }
 }
 
-/** Returns what `act` returns, or undefined: the client sent what is no message, and the call has failed. */
+/** Returns what `act` returns, or undefined: the client sent a malformed message, and the call has failed. */
 export function translate(call: DialectCall, act: () => Uint8Array): Uint8Array | undefined {
   try {
     return act();

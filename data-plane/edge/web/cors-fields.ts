@@ -1,6 +1,8 @@
 import type { Header } from "./header.js";
 
-/** Names that pages may read without being told so (Fetch, "CORS-safelisted response-header name"), and caches' own. */
+/**
+ * Headers that pages may read without permission (Fetch, "CORS-safelisted response-header name"), and those of caches.
+ */
 const readable = new Set(
   "cache-control content-language content-length content-type expires last-modified pragma vary".split(" "),
 );

@@ -1,4 +1,4 @@
-/** Pages of other origins: which may call, and what they are told (Fetch, "CORS protocol"). */
+/** Decides which pages of other origins may call, and what they are told (Fetch, "CORS protocol"). */
 import type { Exchange } from "./exchange.js";
 
 const requestedBytesMax = 4096;
@@ -6,16 +6,16 @@ const nameList = /^[\w!#$%&'*+.^`|~-]+( ?, ?[\w!#$%&'*+.^`|~-]+)*$/;
 
 /** What pages may do at a listener. */
 export interface CorsRules {
-  /** Origins whose pages may call; empty: none. */
+  /** The origins whose pages may call; empty: none. */
   readonly origins: readonly string[];
   readonly maxAgeMs: number;
-  /** The methods of HTTP that calls have. */
+  /** The HTTP methods of calls. */
   readonly methods: readonly string[];
 }
 
 /**
- * Returns whether the request may go on: it comes from no page, from a page of the listener's own host, or from one of
- * the origins, which `exchange.origin` is then. `ownOrigins`: what a page of the listener itself says.
+ * Returns whether the request may continue: it comes from no page, from a page of the listener's own host, or from a
+ * listed origin, which is then set as `exchange.origin`. `ownOrigins`: the origins of the listener's own pages.
  */
 export function admitOrigin(exchange: Exchange, rules: CorsRules, ownOrigins: readonly string[]): boolean {
   const said = exchange.request.headers.filter(([name]) => name === "origin").map(([, value]) => value);
@@ -29,13 +29,13 @@ export function admitOrigin(exchange: Exchange, rules: CorsRules, ownOrigins: re
   return ownOrigins.includes(origin);
 }
 
-/** Whether a browser asks what a page may do. */
+/** Returns whether a browser asks what a page may do. */
 export function isPreflight({ request }: Exchange): boolean {
   const has = (wanted: string): boolean => request.headers.some(([name]) => name === wanted);
   return request.method === "OPTIONS" && has("origin") && has("access-control-request-method");
 }
 
-/** Answers a browser that asks for a page of an admitted origin. */
+/** Answers such a question for a page of an admitted origin. */
 export function answerPreflight(exchange: Exchange, { maxAgeMs, methods }: CorsRules): void {
   const asked = exchange.header("access-control-request-headers") ?? "";
   const isList = asked.length <= requestedBytesMax && nameList.test(asked);

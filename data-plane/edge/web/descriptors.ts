@@ -1,4 +1,4 @@
-/** Messages of methods as JSON, by the descriptors that a gateway was given. */
+/** Translates messages of methods from and to JSON, by the descriptors that a gateway was given. */
 import { readFile, stat } from "node:fs/promises";
 import {
   createFileRegistry,
@@ -17,7 +17,7 @@ import { fileReason } from "../../../runtime/file-reason.js";
 
 const bytesMax = 8 * 1024 * 1024;
 
-/** The messages of one method. Both ways throw where bytes are not what they should be. */
+/** Translates the messages of one method. Both directions throw on malformed input. */
 export interface JsonCodec {
   requestToBinary(json: Uint8Array): Uint8Array;
   responseToJson(binary: Uint8Array): Uint8Array;
@@ -27,7 +27,7 @@ export class Descriptors {
   readonly #registry: FileRegistry;
   readonly #codecs = new Map<DescMethod, JsonCodec>();
 
-  /** `files`: serialized FileDescriptorSets with all imports. Throws if one is none. */
+  /** `files`: serialized FileDescriptorSets with all imports. Throws if one is malformed. */
   constructor(files: readonly Uint8Array[]) {
     this.#registry = createFileRegistry(...files.map((bytes) => createFileRegistry(readSet(bytes))));
   }
@@ -38,7 +38,7 @@ export class Descriptors {
     return new Descriptors(files);
   }
 
-  /** Returns what translates the messages of "package.Service/Method", or undefined if no descriptor has it. */
+  /** Returns the codec for the messages of "package.Service/Method", or undefined if no descriptor has the method. */
   find(method: string): JsonCodec | undefined {
     const [service = "", name] = method.split("/");
     const found = this.#registry.getService(service)?.methods.find((one) => one.name === name);
@@ -63,7 +63,7 @@ function codecOf({ input, output }: DescMethod, registry: FileRegistry): JsonCod
   };
 }
 
-/** Some compilers leave the names of fields in JSON out. */
+/** Parses a set. Some compilers leave out the JSON names of fields, so these are computed. */
 function readSet(bytes: Uint8Array): FileDescriptorSet {
   const set = fromBinary(FileDescriptorSetSchema, bytes);
   const name = ({ field, nestedType }: DescriptorProto): void => {

@@ -3,16 +3,19 @@ import type { EdgeProtocol } from "../../../core/kinds/gateway/gateway.js";
 import type { Exchange } from "./exchange.js";
 import type { Header } from "./header.js";
 
-/** The call that a dialect speaks for, as it uses it. */
+/** The interface of a call for its dialect. */
 export interface DialectCall {
   readonly exchange: Exchange;
   /** The most bytes of one message. */
   readonly messageBytesMax: number;
-  /** Passes a part of the request's messages, as gRPC frames them, to the mesh. */
+  /** Passes a part of the request's messages, framed for gRPC, to the mesh. */
   deliver(bytes: Uint8Array, start: number, end: number, ended: boolean): void;
-  /** Counts bytes that the dialect keeps in the process' budget. Returns false, and has ended the call, if there is no room. */
+  /**
+   * Counts bytes that the dialect holds in the process' budget. Returns false, after ending the call, if there is no
+   * room.
+   */
   keep(bytes: number): boolean;
-  /** Ends the call because of what the client sent, or what the application answered. `code`: of gRPC. */
+  /** Ends the call because of what the client sent or the application answered. `code`: a gRPC status code. */
   fail(code: number, message: string): void;
 }
 
@@ -21,14 +24,17 @@ export interface Dialect {
   readonly protocol: EdgeProtocol;
   /** Returns the request's fields for gRPC, pseudo-header fields left out. */
   readonly requestFields: readonly Header[];
-  /** Whether the request has no body: everything is in its head. */
+  /** Whether the request has no body, because everything is in its head. */
   readonly isBodyless?: boolean;
-  /** A part of the request's body. */
+  /** Receives a part of the request's body. */
   body(call: DialectCall, bytes: Uint8Array, start: number, end: number, ended: boolean): void;
-  /** The fields before the response's messages. */
+  /** Receives the fields before the response's messages. */
   head(call: DialectCall, headers: readonly Header[]): void;
-  /** A part of the response's messages, as gRPC frames them. */
+  /** Receives a part of the response's messages with gRPC's framing. */
   data(call: DialectCall, bytes: Uint8Array, start: number, end: number): void;
-  /** The end of the response: `grpc-status` and the rest. Without `head` before, it is all of the response. */
+  /**
+   * Receives the end of the response: `grpc-status` and the other trailers. Without an earlier `head` it is the whole
+   * response.
+   */
   end(call: DialectCall, trailers: readonly Header[]): void;
 }

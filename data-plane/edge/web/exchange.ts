@@ -1,4 +1,4 @@
-/** One request of an outside client that is not plain gRPC, and its answer, over HTTP/1.1 or HTTP/2. */
+/** One request of an outside client that is not plain gRPC, with its answer, over HTTP/1.1 or HTTP/2. */
 import type { PeerSettings } from "../../http2/settings.js";
 import type { Peer } from "../../proxy/forward/listener.js";
 import { corsFields } from "./cors-fields.js";
@@ -6,24 +6,24 @@ import type { Header } from "./header.js";
 
 export interface WebRequest {
   readonly method: string;
-  /** Without the query. */
+  /** The path without the query. */
   readonly path: string;
-  /** Without the question mark; "" if there is none. */
+  /** The query without the question mark; "" if there is none. */
   readonly query: string;
-  /** The host that was asked for, in lower case; it may have a port. */
+  /** The requested host, in lower case; it may contain a port. */
   readonly authority: string;
-  /** Names are in lower case. Neither pseudo-header fields nor `host` are among them. */
+  /** Headers with names in lower case, without pseudo-header fields and `host`. */
   readonly headers: readonly Header[];
   readonly isHttp1: boolean;
 }
 
-/** Takes the body of a request. */
+/** Receives the body of a request. */
 export interface BodyTaker {
-  /** The bytes are valid during the call. They count against the client's window until `consumed`. */
+  /** Receives bytes that are valid only during the call. They count against the client's window until `consumed`. */
   onBody(bytes: Uint8Array, start: number, end: number, ended: boolean): void;
-  /** Everything that was sent has been taken. */
+  /** Called when everything that was sent has been read. */
   onDrained(): void;
-  /** The client is gone: nothing may be sent any more. */
+  /** Called when the client is gone; nothing may be sent any more. */
   onGone(code: number): void;
 }
 
@@ -38,7 +38,7 @@ export abstract class Exchange {
   readonly request: WebRequest;
   readonly peer: Peer;
   taker: BodyTaker = nobody(this);
-  /** The origin whose page gets to read the answer; undefined: no page does. */
+  /** The origin whose page may read the answer; undefined: no page may. */
   origin: string | undefined;
   #isAnswered = false;
 
@@ -47,10 +47,10 @@ export abstract class Exchange {
     this.peer = peer;
   }
 
-  /** What the client says that it takes. */
+  /** The settings that the client announced. */
   abstract readonly settings: PeerSettings;
 
-  /** Bytes that were sent and that the client has not taken. */
+  /** Bytes that were sent and that the client has not read. */
   abstract readonly waitingBytes: number;
 
   protected abstract writeHead(status: number, headers: readonly Header[], bodyBytes: number): void;
@@ -58,10 +58,10 @@ export abstract class Exchange {
   /** Sends a part of the answer's body, which is copied. */
   abstract send(bytes: Uint8Array, start: number, end: number, ended: boolean): void;
 
-  /** So many bytes of the request's body are needed no more: the client may send as many. */
+  /** Lets the client send as many bytes more, because these bytes of the request's body are no longer needed. */
   abstract consumed(bytes: number): void;
 
-  /** Ends the exchange at once. `code`: of HTTP/2. */
+  /** Ends the exchange at once. `code`: an HTTP/2 error code. */
   abstract abort(code: number): void;
 
   /** The first value of a header of the request, or undefined. */

@@ -1,7 +1,7 @@
-/** Messages as gRPC, gRPC-Web and Connect frame them: a byte of flags, a length of four bytes, the message. */
+/** The framing of messages in gRPC, gRPC-Web and Connect: a byte of flags, a length of four bytes, the message. */
 
 const frameHeadBytes = 5;
-/** The message is compressed. */
+/** The flag of a compressed message. */
 export const compressed = 1;
 
 /** Returns a message in its frame. */
@@ -13,7 +13,7 @@ export function frame(flags: number, message: Uint8Array): Buffer {
   return framed;
 }
 
-/** Follows where frames begin in bytes that are passed on. */
+/** Finds the beginnings of frames in bytes that are passed on. */
 export class FrameScanner {
   #seen = 0;
   #length = 0;
@@ -45,29 +45,31 @@ export class FrameScanner {
   }
 }
 
-/** A message that came in whole. */
+/** A complete message. */
 export interface Framed {
   readonly flags: number;
   readonly message: Buffer;
 }
 
-/** Collects bytes until whole messages are there. */
+/** Collects bytes until messages are complete. */
 export class FrameCollector {
   readonly #bytesMax: number;
   #chunks: Buffer[] = [];
   #bytes = 0;
 
-  /** `bytesMax`: of one message. */
+  /** `bytesMax`: the most bytes of one message. */
   constructor(bytesMax: number) {
     this.#bytesMax = bytesMax;
   }
 
-  /** Bytes that are kept. */
+  /** The number of bytes that are held. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** Takes a copy of `bytes[start, end)`. Returns the messages that are whole now, or undefined if one is too long. */
+  /**
+   * Adds a copy of `bytes[start, end)`. Returns the messages that are now complete, or undefined if one is too long.
+   */
   add(bytes: Uint8Array, start: number, end: number): readonly Framed[] | undefined {
     this.#chunks.push(Buffer.from(bytes.subarray(start, end)));
     this.#bytes += end - start;

@@ -7,11 +7,11 @@ import { compressed, FrameScanner, frame } from "./frames.js";
 import type { Header } from "./header.js";
 import { mediaTypeOf, metadataOf } from "./request-fields.js";
 
-/** What follows "+" is how messages are written: it is passed on, since the application decides. */
+/** The suffix after "+" names the encoding of messages. It is passed on, because the application decides about it. */
 const types = /^application\/grpc-web(-text)?(\+[a-z0-9.-]{1,32})?$/;
 const trailerFlag = 0x80;
 
-/** Fields of HTTP and of CORS are the gateway's own. */
+/** Fields of HTTP and of CORS, which the gateway sets itself. */
 const ofHttp = /^(content-(type|length|encoding)|transfer-encoding|trailer|access-control-.*)$/;
 const passedHead = (headers: readonly Header[]): readonly Header[] => headers.filter(([name]) => !ofHttp.test(name));
 

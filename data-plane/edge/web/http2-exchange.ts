@@ -9,14 +9,17 @@ import type { Header } from "./header.js";
 const scratch = new FieldBlock();
 const noBytes = new Uint8Array(0);
 
-/** An answer that is complete before a body of at most so many bytes waits for the body; the window of a stream has room for it. */
+/**
+ * An answer that is complete before a body of at most this many bytes waits for the body, for which a stream's window
+ * has room.
+ */
 const awaitedBytesMax = 65_535;
 const awaitedMs = 5000;
 
 /**
- * An exchange on a stream of the engine. An early answer would end with RST_STREAM(NO_ERROR), as RFC 9113 (8.1) allows. Curl
- * then discards the answer and fails with error 92 if it was about to send the body. Therefore the end of an early answer is
- * held back until a short body has come, at most for `awaitedMs`.
+ * An exchange on a stream of the engine. An early answer would end with RST_STREAM(NO_ERROR), as RFC 9113 (8.1) allows.
+ * Curl then discards the answer and fails with error 92 if it was about to send the body. Therefore the end of an early
+ * answer is held back until a short body has come, at most for `awaitedMs`.
  */
 export class Http2Exchange extends Exchange implements StreamSink {
   readonly #stream: Stream;
@@ -37,7 +40,7 @@ export class Http2Exchange extends Exchange implements StreamSink {
     return this.#stream.waitingBytes;
   }
 
-  /** So many bytes are kept for this exchange until it ends: the engine ends it when it needs room. */
+  /** Notes the bytes that are held for this exchange until it ends: the engine ends it when it needs room. */
   keeps(bytes: number): void {
     this.#stream.keptBytes = bytes;
   }
@@ -87,7 +90,7 @@ export class Http2Exchange extends Exchange implements StreamSink {
   /** Returns whether the end of the answer has to wait for the rest of the request. */
   #holdsEnd(): boolean {
     const { receiveEnded, lengthLeft } = this.#stream;
-    // who expects a 100 (Continue) sends no body after a final answer
+    // a client that expects a 100 (Continue) sends no body after a final answer
     if (receiveEnded || lengthLeft < 0 || lengthLeft > awaitedBytesMax || this.header("expect") !== undefined)
       return false;
     this.#held = setTimeout(() => this.#endHeld(), awaitedMs).unref();

@@ -1,8 +1,8 @@
-/** The fields of a request that reach the application as gRPC's metadata. */
+/** The fields of a request that reach the application as gRPC metadata. */
 import type { WebRequest } from "./exchange.js";
 import type { Header } from "./header.js";
 
-/** Names that tell about HTTP itself, or that gRPC sets by itself. */
+/** Fields about HTTP itself, and those that gRPC sets. */
 const ofHttp = new Set([
   ..."content-type content-length content-encoding transfer-encoding te trailer connection keep-alive".split(" "),
   ..."proxy-connection upgrade http2-settings expect accept accept-encoding accept-charset x-grpc-web".split(" "),

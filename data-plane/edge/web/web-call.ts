@@ -1,7 +1,7 @@
 /**
- * A call of an outside client in another protocol, as the proxy sees it: a stream of HTTP/2 on which gRPC arrives. What
- * a dialect makes of the client's bytes is handed to the stream's owner, and what the owner sends goes to the dialect;
- * nothing is written as HTTP/2 in between.
+ * A call of an outside client in another protocol, in the form of an HTTP/2 stream with gRPC. What a dialect makes of
+ * the client's bytes is handed to the stream's owner, and what the owner sends goes to the dialect; no HTTP/2 is
+ * written in between.
  */
 import type { EdgeProtocol } from "../../../core/kinds/gateway/gateway.js";
 import { countMessages } from "../../http2/abuse-meter.js";
@@ -18,7 +18,7 @@ import type { Dialect, DialectCall } from "./dialect.js";
 import type { BodyTaker, Exchange } from "./exchange.js";
 import type { Header } from "./header.js";
 
-/** The client may send more, and the upstream too, while no more bytes than this wait for the other side. */
+/** The client may send more, and so may the upstream, while at most this many bytes wait for the other side. */
 const lowBytes = 16_384;
 const strict = { grpcOnly: true, scheme: undefined, refuseUnderscore: false } as const;
 const request = new FieldBlock();
@@ -30,11 +30,11 @@ export interface WebCallDeps {
   readonly limits: EngineLimits;
   readonly budget: MemoryBudget;
   nowMs(): number;
-  /** Takes the call, as the engine hands over one of plain gRPC. Must set the stream's sink or answer. */
+  /** Hands the call over like a plain gRPC call of the engine. It must set the stream's sink or answer. */
   open(stream: Stream, fields: FieldBlock, ended: boolean): void;
-  /** Counts a request that was refused, for the engine's reason. */
+  /** Counts a request that was refused, by the engine's reason. */
   refused(reason: number): void;
-  /** The call is over. Called once for each call that `open` got. */
+  /** Called once when a call ends that `open` received. */
   closed(call: WebCall): void;
 }
 
@@ -51,11 +51,11 @@ export class WebCall implements StreamPort, BodyTaker, DialectCall {
   readonly #dialect: Dialect;
   readonly #stream: Stream;
   readonly #deps: WebCallDeps;
-  /** Bytes of the body that the client sent and may not send anew yet. */
+  /** Bytes of the body that the client sent and may not replace by further ones yet. */
   #heldBytes = 0;
-  /** Bytes of the response that the owner was not told of as taken yet. */
+  /** Bytes of the response that were not reported to the owner as read yet. */
   #owedBytes = 0;
-  /** Bytes that the dialect keeps. */
+  /** Bytes that the dialect holds. */
   #keptBytes = 0;
 
   constructor(exchange: Exchange, dialect: Dialect, deps: WebCallDeps) {
@@ -88,12 +88,12 @@ export class WebCall implements StreamPort, BodyTaker, DialectCall {
     return this.limits.messageBytesMax;
   }
 
-  /** What the owner keeps of the request until the call ends. */
+  /** Bytes of the request that the owner holds until the call ends. */
   get keptBytes(): number {
     return this.#stream.keptBytes;
   }
 
-  /** Hands the request over, if it would be one as gRPC; otherwise it is answered 400. */
+  /** Hands the request over if it is valid as gRPC; otherwise answers 400. */
   begin(): void {
     const { authority, path } = this.exchange.request;
     request.clear();
@@ -170,7 +170,7 @@ export class WebCall implements StreamPort, BodyTaker, DialectCall {
     this.answer({ code, message, revision, decision: undefined, reason: "malformed" });
   }
 
-  /** Ends the call with an answer of the gateway's own, wherever it stands. */
+  /** Ends the call with the gateway's own answer, in whatever state it is. */
   answer(answer: Answer): void {
     const { sink, closed } = this.#stream;
     if (!closed && sink instanceof Call) sink.answer(answer);

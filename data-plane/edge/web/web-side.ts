@@ -1,4 +1,4 @@
-/** Decides what becomes of a request of a listener that is not plain gRPC. */
+/** Decides what becomes of a request at a listener that is not plain gRPC. */
 import type { EdgeListener, EdgeProtocol } from "../../../core/kinds/gateway/gateway.js";
 import { refusal } from "../../http2/refusals.js";
 import type { Answer } from "../../proxy/answer.js";
@@ -15,7 +15,7 @@ import { mediaTypeOf } from "./request-fields.js";
 import { WebCall, type WebCallDeps } from "./web-call.js";
 
 export interface WebSideDeps extends Omit<WebCallDeps, "open" | "limits" | "closed"> {
-  /** Limits of a connection that is opened now. */
+  /** Returns the limits of a connection that is opened now. */
   limits(): WebCallDeps["limits"];
   /** Takes a call; see `WebCallDeps`. */
   open(exchange: Exchange, protocol: EdgeProtocol, ...call: Parameters<WebCallDeps["open"]>): void;
@@ -25,19 +25,19 @@ export interface WebSideDeps extends Omit<WebCallDeps, "open" | "limits" | "clos
   readonly listener: EdgeListener | undefined;
   /** Returns the service that gets the calls of a method, or undefined. */
   find(method: string): string | undefined;
-  /** Whether a method of a service changes nothing, as far as policy says. */
+  /** Returns whether policy says that a method of a service changes nothing. */
   hasNoSideEffects(service: string, method: string): boolean;
-  /** What is known of messages; undefined: nothing. */
+  /** The descriptors of messages; undefined: there are none. */
   readonly descriptors: Descriptors | undefined;
-  /** The origins that were given for the listener. */
+  /** The origins that are configured for the listener. */
   readonly origins: readonly string[];
-  /** What a page says that came from this listener; empty where that cannot be known. */
+  /** Returns the origins of the listener's own pages; empty if they cannot be known. */
   ownOrigins(exchange: Exchange): readonly string[];
 }
 
 const grpcPath = /^\/([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*\/[A-Za-z_]\w*)$/;
 
-/** Stands for what translates JSON of a method that does not exist: nobody gets to see it. */
+/** Stands in for the JSON codec of a method that does not exist; its output is never seen. */
 const untranslated: JsonCodec = { requestToBinary: (json) => json, responseToJson: (binary) => binary };
 
 export class WebSide {
@@ -48,7 +48,7 @@ export class WebSide {
     this.#deps = deps;
   }
 
-  /** Answers the request, or makes a call of it. */
+  /** Answers the request, or makes it a call. */
   take(exchange: Exchange): void {
     const deps = this.#deps;
     if (!deps.isMeant(exchange)) return void this.#refuse(exchange, 421, refusal.authority);
@@ -72,7 +72,7 @@ export class WebSide {
   }
 
   /**
-   * Returns what translates the request; undefined: it is in none of the listener's protocols; null: it was answered.
+   * Returns the dialect of the request; undefined: it is in none of the listener's protocols; null: it was answered.
    */
   #speak(exchange: Exchange, method: string, protocols: readonly string[]): Dialect | undefined | null {
     const isPost = exchange.request.method === "POST";
@@ -82,7 +82,7 @@ export class WebSide {
     const codec = service === undefined ? untranslated : this.#deps.descriptors?.find(method);
     const request = readConnect(exchange, codec);
     if (request === undefined) return undefined;
-    // A page may ask for a GET without a preflight, and so may an image or a link.
+    // A page may send a GET without a preflight, and so may an image or a link.
     if (!isPost && service !== undefined && !this.#deps.hasNoSideEffects(service, method)) return undefined;
     if (!("problem" in request))
       return request.isStream ? new ConnectStream(request) : new ConnectUnary(request, service !== undefined);
@@ -111,12 +111,12 @@ export class WebSide {
     return this.#open.size;
   }
 
-  /** Ends every open call with `answer`, those too that still wait to be judged. */
+  /** Ends every open call with `answer`, including those that still wait to be judged. */
   answerAll(answer: Answer): void {
     for (const call of [...this.#open]) call.answer(answer);
   }
 
-  /** The method exists, and is not called like this. */
+  /** Refuses a request whose method exists but is not called in this form. */
   #refuseForm(exchange: Exchange, path: string, protocols: readonly string[]): void {
     const { method, isHttp1 } = exchange.request;
     if (method !== "POST") {
