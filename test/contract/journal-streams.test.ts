@@ -64,7 +64,7 @@ for (const { name: server, program } of natsPrograms)
       const authenticator = jwtAuthenticator(jwt, Buffer.from(seed));
       const raw = await connect({ servers: nats.url, authenticator, inboxPrefix });
       raws.push(raw);
-      const asked = raw.request(subject, JSON.stringify(request), { timeout: 2000 });
+      const asked = raw.request(subject, JSON.stringify(request), { timeout: 20_000 });
       await expect(asked).rejects.toMatchObject({ code: "PERMISSIONS_VIOLATION" });
     }
 

@@ -73,7 +73,7 @@ for (const { name: server, program } of natsPrograms)
 
     async function refusedApi(user: TestUser, subject: string, request: object): Promise<void> {
       const raw = await rawConnection(user);
-      await expect(raw.request(subject, JSON.stringify(request), { timeout: 2000 })).rejects.toMatchObject({
+      await expect(raw.request(subject, JSON.stringify(request), { timeout: 20_000 })).rejects.toMatchObject({
         code: "PERMISSIONS_VIOLATION",
       });
       await raw.close();

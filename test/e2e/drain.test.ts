@@ -9,7 +9,7 @@ import { until } from "../support/until.js";
 
 const versions = ["a", "b"] as const;
 type Version = (typeof versions)[number];
-const graceS = 4;
+const graceS = 6;
 let mesh: TestMesh;
 let front: TestProxy;
 let client: EchoClient;
@@ -40,7 +40,7 @@ beforeAll(async () => {
     proxies.set(version, await mesh.proxy({ name: version, service: "echo", version, flags }));
     await startApp(version);
   }
-  front = await mesh.proxy({ name: "front", service: "front", flags: ["--grace", "1s"] });
+  front = await mesh.proxy({ name: "front", service: "front", flags: ["--grace", "3s"] });
   await mesh.apply(policy);
   await mesh.healthy("echo", 2);
   client = new EchoClient(front.outbound, "echo");
@@ -58,21 +58,31 @@ const to = (version: Version): Metadata => {
 };
 
 /** Calls all the time; returns what they came to. */
-function load(): { stop(): Promise<readonly string[]>; readonly answered: Set<string> } {
+function load() {
   const outcomes = new Set<string>();
   const answered = new Set<string>();
-  let calling = true;
+  let [calling, done] = [true, 0];
   const lane = async (): Promise<void> => {
     while (calling) {
       const { code, details, response } = await client.unary({ text: "?" });
       outcomes.add(code === 0 ? "0" : `${code} ${details}`);
       answered.add(response?.version ?? "");
+      done += 1;
     }
   };
   const lanes = Array.from({ length: 4 }, lane);
   return {
     answered,
-    async stop() {
+    /** Waits until 20 further calls are answered all by others than `version`. */
+    async leaves(version: Version): Promise<void> {
+      await until(`no call goes to ${version}`, async () => {
+        answered.clear();
+        const from = done;
+        await until("calls are answered", () => done >= from + 20);
+        return !answered.has(version);
+      });
+    },
+    async stop(): Promise<readonly string[]> {
       calling = false;
       await Promise.all(lanes);
       return [...outcomes];
@@ -98,8 +108,7 @@ test("an application behind --app: its open calls finish, no call fails, and it 
   const stream = await open("a");
   apps.get("a")?.child.kill("SIGTERM");
   await mesh.healthy("echo", 1);
-  calls.answered.clear();
-  await until("the other one answers", () => calls.answered.size > 0);
+  await calls.leaves("a"); // the caller's proxy hears of it a moment after the control plane, or before
   stream.end();
   expect((await stream.ended).code).toBe(status.OK);
   expect(await late).toMatchObject({ code: 0, response: { version: "a" } });

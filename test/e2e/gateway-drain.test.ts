@@ -53,6 +53,7 @@ async function open(count: number, delayMs: number): Promise<() => Promise<reado
 test("streams end whole or with the reason, and the last answer on a connection says that it is the last", async () => {
   const [short, long] = await Promise.all([open(5, 300), open(1000, 300)]);
   const ends = Promise.all([short(), long()]);
+  await bodyOf(await post("Unary", "application/json", json({ text: "first" }), agent)); // the connection is there
   web.gateway.child.kill("SIGTERM");
   for (let isLast = false; !isLast; ) {
     const response = await post("Unary", "application/json", json({ text: "again" }), agent);

@@ -103,7 +103,7 @@ test("a change of what a gateway exposes goes over one of them to both, by the c
     "--stages",
     "1,100%",
     "--hold",
-    "3s",
+    "8s",
   );
   expect(applied.revision).toBe(3);
   const seen = new Set<string>();
@@ -130,7 +130,7 @@ test("a change that shuts clients out at a gateway is caught at the first one, a
   const load = startLoad();
   await until("calls flow", () => load.codes.length > 200);
   const shut = policy.replace("callers: { anyone: true }", "callers: { token: [accounts] }");
-  await mesh.json(0, "apply", "-f", mesh.policy("shut.yaml", shut), "--stages", "1,100%", "--hold", "3s");
+  await mesh.json(0, "apply", "-f", mesh.policy("shut.yaml", shut), "--stages", "1,100%", "--hold", "20s");
   const ended = await mesh.json(1, "rollout", "status", "2", "--watch", "--timeout", "60s");
   expect(ended).toMatchObject({ state: "rolled-back" });
   await until("both let clients in", async () => (await both()).join() === "0,0");

@@ -35,7 +35,7 @@ const policy = `${frontMayCall}---
 kind: Resilience
 name: echo
 service: echo
-health: { grpc: "", interval: 1s, timeout: 1s, unhealthyAfter: 2, healthyAfter: 1 }
+health: { grpc: "", interval: 1s, timeout: 3s, unhealthyAfter: 2, healthyAfter: 1 }
 outliers: { consecutiveFailures: 5, baseEjection: 8s, maxEjection: 8s }
 `;
 
@@ -123,9 +123,11 @@ test("four ways to hang: each is out with its reason, calls go on at the one tha
   expect(whys.get("good")).toBe("");
 
   const versions = new Set<string>();
+  let answeredInRow = 0; // one answer may be luck
   await until("the caller's proxy knows too", async () => {
-    const { code } = await client.unary({ text: "?" }, { deadlineMs: 2000 });
-    return code === 0;
+    const { response } = await client.unary({ text: "?" }, { deadlineMs: 2000 });
+    answeredInRow = response?.version === "good" ? answeredInRow + 1 : 0;
+    return answeredInRow === 20;
   });
   for (let turn = 0; turn < 30; turn += 1) {
     const { code, response } = await client.unary({ text: "?" }, { deadlineMs: 10_000 });
@@ -211,12 +213,13 @@ test("an instance that answers 14 is ejected, which everything says, and is back
     if ((await client.unary({ text: "?" }, { deadlineMs: 2000 })).code === 14) failed += 1;
     return failed >= 5;
   });
-  await waitFor("it is ejected", (now) => now.status !== "" && now.metric !== "0");
   const sentence = /1 of 1 callers ejected it: its last calls all failed; said by \S+ \(front\)/;
+  // an ejection is over after some seconds, so all of them say it at one look, if not at the first
+  await waitFor("it is ejected, and everything says so", (now) => {
+    const texts = [now.status, now.services ?? "", now.proxies.why ?? "", ...now.console];
+    return now.metric !== "0" && !now.proxies.healthy && texts.every((text) => sentence.test(text));
+  });
   expect(seen?.status).toMatch(/^instance \S+ of echo: .*look at its application's log$/);
-  for (const text of [seen?.status, seen?.services, seen?.proxies.why, ...(seen?.console ?? [])])
-    expect(text).toMatch(sentence);
-  expect(seen?.proxies).toMatchObject({ healthy: false });
   for (let turn = 0; turn < 10; turn += 1) {
     const { response } = await client.unary({ text: "?" }, { deadlineMs: 2000 });
     expect(response?.version).not.toBe("good");
@@ -224,8 +227,10 @@ test("an instance that answers 14 is ejected, which everything says, and is back
 
   rmSync(failing);
   await waitFor("it is back", (now) => now.status === "" && now.services === "" && now.proxies.healthy);
-  expect(seen).toMatchObject({ status: "", services: "", metric: "0", proxies: { healthy: true } });
-  for (const text of seen?.console ?? []) expect(text).not.toContain("ejected it");
+  await waitFor(
+    "everything says so",
+    (now) => now.metric === "0" && now.console.every((text) => !text.includes("ejected it")),
+  );
   await until("it gets calls", async () => {
     const { response } = await client.unary({ text: "?" }, { deadlineMs: 2000 });
     return response?.version === "good";

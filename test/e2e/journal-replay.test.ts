@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { EchoClient } from "../support/echo-client.js";
 import { frontMayCall } from "../support/echo-policy.js";
 import { TestMesh } from "../support/mesh.js";
+import { until } from "../support/until.js";
 
 const policyFor = (split: string, replayers = "replayers: [admin]"): string => `${frontMayCall}---
 kind: Journal
@@ -42,6 +43,10 @@ beforeAll(async () => {
     metadata.set("x-account", account);
     expect((await client.unary({ text: `to ${account}` }, { metadata, deadlineMs: 10_000 })).code).toBe(0);
   }
+  await until("the outcomes are stored", async () => {
+    const listed: { outcome: unknown }[] = await mesh.json(0, "journal", "list", "--service", "echo");
+    return listed.length === 3 && listed.every(({ outcome }) => outcome !== null);
+  });
 }, 120_000);
 
 afterAll(async () => {

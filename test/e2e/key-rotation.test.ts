@@ -105,7 +105,16 @@ test("rotated, dropped, then everything is started again: no problem, no warning
   front.start();
   await Promise.all([echo.process.said("ready"), front.process.said("ready")]);
   await evaluating(2);
-  const shown = await mesh.json(0, "status");
+  let shown: { problems: unknown[] } | undefined;
+  await until(
+    "nothing is wrong",
+    async () => {
+      shown = await mesh.json(0, "status");
+      return shown?.problems.length === 0;
+    },
+    30_000,
+    () => JSON.stringify(shown),
+  );
   expect(shown).toMatchObject({ epoch: 2, trustSequence: 3, healthy: true, problems: [] });
   for (const one of [mesh.up, echo.process, front.process]) expect(warningsOf(one)).toEqual([]);
   // the next statement about the heads of the logs comes within seconds

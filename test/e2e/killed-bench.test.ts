@@ -32,10 +32,10 @@ const isStopped = (pid: number): boolean => {
   }
 };
 
+/** Whether a process runs: one that has ended stays in the list until its parent asks for it. */
 const isThere = (pid: number): boolean => {
   try {
-    process.kill(pid, 0);
-    return true;
+    return !/^State:\tZ/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
   } catch {
     return false;
   }

@@ -1,7 +1,7 @@
 /** Each start and stop, registration and leave is a line in the log, at info, with the names of who it is about. */
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { TestMesh, type TestProxy } from "../support/mesh.js";
-import type { TestProcess } from "../support/processes.js";
+import { type LogLine, logLines, type TestProcess } from "../support/processes.js";
 import { until } from "../support/until.js";
 
 let mesh: TestMesh;
@@ -17,15 +17,9 @@ beforeAll(async () => {
 }, 90_000);
 afterAll(() => mesh?.stop(), 60_000);
 
-type Line = Readonly<Record<string, unknown>>;
-const linesOf = (process: TestProcess): readonly Line[] =>
-  process.stderr
-    .split("\n")
-    .filter((line) => line.startsWith("{"))
-    .map((line) => JSON.parse(line) as Line);
-const find = (process: TestProcess, message: string): Line | undefined =>
-  linesOf(process).find(({ level, msg }) => msg === message && (level === 30 || level === 40));
-const logged = (process: TestProcess, message: string, about: Line) =>
+const find = (process: TestProcess, message: string): LogLine | undefined =>
+  logLines(process).find(({ level, msg }) => msg === message && (level === 30 || level === 40));
+const logged = (process: TestProcess, message: string, about: LogLine) =>
   until(
     `${process.name} logs ${JSON.stringify(message)}`,
     () => {
@@ -71,11 +65,11 @@ test("stops, in the order in which they happen", async () => {
   await logged(echo.process, "left the mesh: open calls may end", { service: "echo", version: "v7" });
   await logged(echo.process, "a worker stopped", { worker: expect.any(Number) });
   await logged(echo.process, "stopped", { ...ours, service: "echo", signal: "SIGTERM" });
-  expect(linesOf(echo.process).at(-1)).toMatchObject({ msg: "stopped" });
+  expect(logLines(echo.process).at(-1)).toMatchObject({ msg: "stopped" });
   await logged(mesh.up, "a proxy left", { service: "echo", version: "v7" });
   expect(await fixed.process.stop("SIGINT")).toBe(0);
   await logged(fixed.process, "stopped", { service: "fixed", signal: "SIGINT" });
   expect(await mesh.up.stop("SIGINT")).toBe(0);
   await logged(mesh.up, "stopping", { ...ours, signal: "SIGINT" });
-  expect(linesOf(mesh.up).at(-1)).toMatchObject({ msg: "stopped", signal: "SIGINT" });
+  expect(logLines(mesh.up).at(-1)).toMatchObject({ msg: "stopped", signal: "SIGINT" });
 });

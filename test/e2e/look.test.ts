@@ -51,8 +51,13 @@ interface Pair {
 }
 
 test("top shows who calls whom, allowed and refused, from every proxy", async () => {
-  const view = await mesh.json(0, "top", "--once");
-  const found = (name: string): Pair => view.pairs.find(({ caller }: Pair) => caller === name);
+  let view = await mesh.json(0, "top", "--once");
+  const find = (name: string): Pair | undefined => view.pairs.find(({ caller }: Pair) => caller === name);
+  await until("every proxy answers and both call", async () => {
+    view = await mesh.json(0, "top", "--once");
+    return view.proxies.answering === 3 && find("front") !== undefined && find("stranger") !== undefined;
+  });
+  const found = (name: string): Pair => find(name) as Pair;
   expect(view.proxies).toEqual({ live: 3, answering: 3, silent: [] });
   expect(found("front")).toMatchObject({ service: "echo", version: "v2", success: 1, refused: 0, toldBy: "caller" });
   expect(found("stranger")).toMatchObject({

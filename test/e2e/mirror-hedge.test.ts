@@ -2,12 +2,12 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { EchoClient } from "../support/echo-client.js";
 import { frontMayCall } from "../support/echo-policy.js";
+import { freePorts } from "../support/free-ports.js";
 import { TestMesh, type TestProxy } from "../support/mesh.js";
 import type { TestProcess } from "../support/processes.js";
 import { until } from "../support/until.js";
 
-const port = 20_000 + (process.pid % 20_000);
-const frontPort = port + 1;
+const [port = 0, frontPort = 0] = await freePorts(2);
 let mesh: TestMesh;
 let client: EchoClient;
 let stopped: TestProcess;

@@ -34,6 +34,8 @@ afterAll(async () => {
 
 interface Load {
   readonly codes: number[];
+  /** Resolves when every call that is open now is answered. */
+  turn(): Promise<void>;
   /** Stops it and gives what came back. */
   end(): Promise<readonly number[]>;
 }
@@ -44,14 +46,20 @@ const loads: Load[] = [];
 function startLoad(): Load {
   const codes: number[] = [];
   let going = true;
-  const lanes = Array.from({ length: 4 }, async () => {
+  const rounds = [0, 0, 0, 0];
+  const lanes = rounds.map(async (_, lane) => {
     while (going) {
       codes.push((await client.unary({ text: "x" })).code);
+      rounds[lane] = (rounds[lane] ?? 0) + 1;
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   });
   const load: Load = {
     codes,
+    turn: async () => {
+      const before = [...rounds];
+      await until("each lane was answered", () => rounds.every((count, lane) => count > (before[lane] ?? 0)));
+    },
     end: async () => {
       going = false;
       await Promise.all(lanes);
@@ -117,7 +125,7 @@ test("a bad revision is caught by its gate at the first stage, and rolled back b
     /gate "refused" at stage 1 of 3: echo: \d+ of \d+ calls refused .* against 0 of \d+/,
   );
   await mesh.json(0, "wait", "--epoch", "3");
-  await new Promise((resolve) => setTimeout(resolve, 100));
+  await load.turn();
   const after = load.codes.length;
   await until("calls flow on", () => load.codes.length > after + 100);
   const codes = await load.end();

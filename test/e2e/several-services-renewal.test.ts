@@ -4,12 +4,13 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { EchoClient } from "../support/echo-client.js";
 import { frontMayCall } from "../support/echo-policy.js";
+import { freePorts } from "../support/free-ports.js";
 import { TestMesh } from "../support/mesh.js";
-import { cliPath, repository, TestProcess } from "../support/processes.js";
+import { cliPath, type LogLine, logLines, repository, TestProcess } from "../support/processes.js";
 import { until } from "../support/until.js";
 
-const base = 20_000 + 2 * (process.pid % 10_000);
-const [relayed, statusPort] = [`127.0.0.1:${base}`, base + 1];
+const [relayPort, statusPort] = await freePorts(2);
+const relayed = `127.0.0.1:${relayPort}`;
 /** Certificates are renewed after an hour. */
 const laterMs = 2 * 3_600_000;
 let mesh: TestMesh;
@@ -63,13 +64,7 @@ async function startHost(aheadMs: number): Promise<void> {
   await host.said("\nready");
 }
 
-type Line = Readonly<Record<string, unknown>>;
-const lines = (): readonly Line[] =>
-  host.stderr
-    .split("\n")
-    .filter((line) => line.startsWith("{"))
-    .map((line) => JSON.parse(line) as Line);
-const failures = (): readonly Line[] => lines().filter(({ msg }) => String(msg).startsWith("cannot renew"));
+const failures = (): readonly LogLine[] => logLines(host).filter(({ msg }) => String(msg).startsWith("cannot renew"));
 
 test("is said in the log and by --status, by its name, and calls go on", async () => {
   const relay = new TestProcess("relay", process.execPath, [...["test/support/relay.mjs", relayed, mesh.ready().join]]);
@@ -91,7 +86,7 @@ test("is said in the log and by --status, by its name, and calls go on", async (
   );
   await until(
     "the other one has renewed",
-    () => lines().some(({ msg, name }) => msg === "certificate renewed" && name === "proxy front"),
+    () => logLines(host).some(({ msg, name }) => msg === "certificate renewed" && name === "proxy front"),
     30_000,
     () => host.stderr,
   );

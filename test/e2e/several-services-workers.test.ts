@@ -1,11 +1,10 @@
 /** Services of one process share its workers: two processes for all of them, and the death of one is survived by each. */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
-import { listenOn } from "../../runtime/listen.js";
 import { EchoClient } from "../support/echo-client.js";
 import { frontMayCall } from "../support/echo-policy.js";
+import { freePort } from "../support/free-ports.js";
 import { TestMesh } from "../support/mesh.js";
 import { cliPath, run, TestProcess } from "../support/processes.js";
 import { until } from "../support/until.js";
@@ -80,9 +79,7 @@ test("two processes carry the calls of three services, each judged as itself", a
 });
 
 test("the port of a service that is added later is no egress of the workers, and is one when it is removed", async () => {
-  const free = createServer();
-  const { port } = await listenOn(free, { host: "127.0.0.1", port: 0 });
-  await new Promise((resolve) => free.close(resolve));
+  const port = await freePort();
   const token = join(mesh.dir, "late.token");
   writeFileSync(token, await mesh.token("late"));
   const proxy = (...args: readonly string[]) =>

@@ -47,7 +47,7 @@ afterAll(async () => {
 const joins = (mesh: TestMesh): string[] => JSON.parse(readFileSync(join(mesh.data, "join.json"), "utf8")).joins ?? [];
 
 const answered = (what: string, code: number) =>
-  until(what, async () => (await client.unary({ text: "?" }, { deadlineMs: 3000 })).code === code, 15_000);
+  until(what, async () => (await client.unary({ text: "?" }, { deadlineMs: 3000 })).code === code);
 
 async function killUp(mesh: TestMesh): Promise<void> {
   mesh.up.child.kill("SIGKILL");
@@ -78,7 +78,12 @@ test("what is published on one is activated on the other, for proxies that joine
   await second.healthy("echo", 1);
   client = new EchoClient(front.outbound, "echo");
   await answered("front calls echo", status.OK);
-  for (const mesh of [first, second]) expect(await mesh.json(0, "status")).toMatchObject({ epoch: 1, healthy: true });
+  for (const mesh of [first, second])
+    await until("it is healthy", async () => {
+      const { epoch, healthy } = await mesh.json(0, "status");
+      expect(epoch).toBe(1);
+      return healthy;
+    });
 }, 60_000);
 
 test("of two that publish at once on the same parent one wins, and the other is told so", async () => {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { freePort } from "../support/free-ports.js";
 import { TestMesh } from "../support/mesh.js";
-import { cliPath, TestProcess } from "../support/processes.js";
+import { cliPath, logLines, TestProcess } from "../support/processes.js";
 import { until } from "../support/until.js";
 
 let mesh: TestMesh;
@@ -17,13 +17,7 @@ afterAll(async () => {
   await mesh?.stop();
 }, 60_000);
 
-type Line = Readonly<Record<string, unknown>>;
-const linesOf = ({ stderr }: TestProcess): readonly Line[] =>
-  stderr
-    .split("\n")
-    .filter((line) => line.startsWith("{"))
-    .map((line) => JSON.parse(line) as Line);
-const messagesOf = (process: TestProcess): readonly unknown[] => linesOf(process).map(({ msg }) => msg);
+const messagesOf = (process: TestProcess): readonly unknown[] => logLines(process).map(({ msg }) => msg);
 
 /** A proxy that nobody waits for. */
 async function start(service: string, ...flags: readonly string[]): Promise<TestProcess> {
@@ -41,7 +35,7 @@ test("a proxy warms up before it joins, and its metrics know of no call", async 
   const port = await freePort();
   const proxy = await start("alone", "--warm", "on", "--status", `127.0.0.1:${port}`, "--record-share", "1");
   await proxy.said("ready");
-  const [first, second, third] = linesOf(proxy);
+  const [first, second, third] = logLines(proxy);
   expect([first?.msg, second?.msg, third?.msg]).toEqual(["starting", "warmed up", "joined the mesh"]);
   expect(second?.calls).toBeGreaterThan(0);
   const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
@@ -80,11 +74,11 @@ function childrenOf(pid: number): readonly number[] {
 
 test("a worker that dies while it warms up is said and replaced, and the proxy becomes ready", async () => {
   const proxy = await start("workers", "--warm", "on", "--workers", "2");
-  await until("the workers are started", () => childrenOf(proxy.pid).length === 2, 20_000);
+  await until("a worker is started", () => childrenOf(proxy.pid).length > 0);
   const [killed = 0] = childrenOf(proxy.pid);
   process.kill(killed, "SIGKILL");
   await proxy.said("ready");
-  const said = linesOf(proxy).filter(({ level }) => level === 50);
+  const said = logLines(proxy).filter(({ level }) => level === 50);
   expect(said).toMatchObject([
     { msg: "a worker ended while it started or warmed up, another one is started", how: "SIGKILL" },
   ]);

@@ -28,11 +28,11 @@ export class TestProcess {
       env: { ...process.env, XDG_CONFIG_HOME: "/dev/null", ...env },
       stdio: ["pipe", "pipe", "pipe"],
     });
-    this.child.stdout?.on("data", (chunk: Buffer) => {
-      this.stdout += chunk.toString();
+    this.child.stdout?.setEncoding("utf8").on("data", (text: string) => {
+      this.stdout += text;
     });
-    this.child.stderr?.on("data", (chunk: Buffer) => {
-      this.stderr += chunk.toString();
+    this.child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+      this.stderr += text;
     });
     this.child.stdin?.on("error", () => {});
     this.exited = new Promise((done) => {
@@ -76,6 +76,14 @@ export class TestProcess {
     clearTimeout(timer);
     return code;
   }
+}
+
+export type LogLine = Readonly<Record<string, unknown>>;
+
+/** The lines of a process's log in JSON that have come whole: the last one may still be on its way. */
+export function logLines({ stderr }: TestProcess): readonly LogLine[] {
+  const whole = stderr.slice(0, stderr.lastIndexOf("\n") + 1).split("\n");
+  return whole.filter((line) => line.startsWith("{")).map((line) => JSON.parse(line) as LogLine);
 }
 
 /** Runs a command to its end. */

@@ -17,7 +17,7 @@ import { silentLogger } from "../../../runtime/log.js";
 import { enterMesh } from "../../../sdk/mesh.js";
 import { startByteServer } from "../../support/byte-service.js";
 import { TestProcess } from "../../support/processes.js";
-import { eventually } from "../../support/proxy-pair.js";
+import { until } from "../../support/until.js";
 
 describe("agent", () => {
   let dir: string;
@@ -102,7 +102,7 @@ describe("agent", () => {
     expect(registry.current?.instance).toBe("proxy-1");
     expect(registry.advertised).toBe(registry.current);
     const left = mesh.leave({ timeoutMs: 5000 });
-    await eventually("it drains", () => draining === 1);
+    await until("it drains", () => draining === 1);
     expect(registry.advertised).toBeUndefined();
     expect(registry.current).toBeDefined();
     finishDrain();
@@ -116,9 +116,9 @@ describe("agent", () => {
   test("an application whose stream ends is out at once", async () => {
     const { server } = await startByteServer(`unix:${path("app.sock")}`, {});
     const { stream, said } = register(`unix:${path("app.sock")}`);
-    await eventually("it is registered", () => said.includes("registered"));
+    await until("it is registered", () => said.includes("registered"));
     stream.cancel();
-    await eventually("it is out", () => registry.current === undefined);
+    await until("it is out", () => registry.current === undefined);
     expect(logged).toEqual(["an application registered", "the application is out of routing"]);
     server.forceShutdown();
   });
@@ -126,15 +126,15 @@ describe("agent", () => {
   test("who says that it leaves and then closes its half is told when its last call has ended", async () => {
     const { server } = await startByteServer(`unix:${path("app.sock")}`, {});
     const { stream, said, ended } = register(`unix:${path("app.sock")}`);
-    await eventually("it is registered", () => said.includes("registered"));
+    await until("it is registered", () => said.includes("registered"));
     stream.write({ message: { $case: "leave", value: {} } });
     stream.end();
-    await eventually("it drains", () => draining === 1);
+    await until("it drains", () => draining === 1);
     await new Promise((resolve) => setTimeout(resolve, 50)); // the half-close has come by then
     expect(registry.current).toBeDefined();
     expect(registry.advertised).toBeUndefined();
     finishDrain();
-    await eventually("it is over", () => ended.length === 1);
+    await until("it is over", () => ended.length === 1);
     expect(said).toEqual(["registered", "drained"]);
     expect(ended[0]?.code).toBe(status.OK);
     expect(registry.current).toBeUndefined();
@@ -150,21 +150,22 @@ describe("agent", () => {
     try {
       await app.said("ready");
       const registered = registry.current;
+      const before = logged.length;
       app.child.kill("SIGSTOP");
-      await eventually("the log says that it is silent", () =>
-        logged.some((line) => line.includes("has not answered")),
+      await until("the log says that it is silent", () =>
+        logged.slice(before).some((line) => line.includes("has not answered")),
       );
       const waited = logged.length;
       expect(registry.current).toBe(registered);
       expect(await probeApplication(registered?.target ?? { path: "" })).toEqual({ kind: "accepts" });
       app.child.kill("SIGCONT");
-      await eventually("the log says that it answers", () => logged.length > waited);
+      await until("the log says that it answers", () => logged.length > waited);
       expect(logged[waited]).toContain("answers again");
       expect(registry.current).toBe(registered);
       expect(registry.advertised).toBe(registered);
       app.child.kill("SIGSTOP");
       app.child.kill("SIGKILL");
-      await eventually("it is out", () => registry.current === undefined);
+      await until("it is out", () => registry.current === undefined);
     } finally {
       app.child.kill("SIGKILL");
       await app.exited;
@@ -203,17 +204,17 @@ describe("agent", () => {
   test("a socket that refuses a call takes the application out and tells it", async () => {
     const { server } = await startByteServer(`unix:${path("app.sock")}`, {});
     const { ended } = register(`unix:${path("app.sock")}`);
-    await eventually("it is registered", () => registry.current !== undefined);
+    await until("it is registered", () => registry.current !== undefined);
     if (registry.current !== undefined) registry.reportRefused(registry.current);
     expect(registry.current).toBeUndefined();
-    await eventually("it is told", () => ended.length === 1);
+    await until("it is told", () => ended.length === 1);
     expect(ended[0]?.code).toBe(status.UNAVAILABLE);
     server.forceShutdown();
   });
 
   test("a socket that cannot be reached is not registered, and trying again may help", async () => {
     const { ended } = register(`unix:${path("nothing.sock")}`);
-    await eventually("it is refused", () => ended.length === 1);
+    await until("it is refused", () => ended.length === 1);
     expect(ended[0]?.code).toBe(status.UNAVAILABLE);
     expect(registry.current).toBeUndefined();
   });
@@ -225,7 +226,7 @@ describe("agent", () => {
   ] as const) {
     test(`a registration with ${name} is refused for good`, async () => {
       const { ended } = register(address, service);
-      await eventually("it is refused", () => ended.length === 1);
+      await until("it is refused", () => ended.length === 1);
       expect(ended[0]?.code).toBe(code);
     });
   }
@@ -234,15 +235,15 @@ describe("agent", () => {
     const { server } = await startByteServer(`unix:${path("app.sock")}`, {});
     const address = `unix:${path("app.sock")}`;
     const [first, second] = [register(address), register(address)];
-    await eventually("both are in", () => first.said.length + second.said.length === 2);
+    await until("both are in", () => first.said.length + second.said.length === 2);
     const third = register(address);
-    await eventually("it is refused", () => third.ended.length === 1);
+    await until("it is refused", () => third.ended.length === 1);
     expect(third.ended[0]?.code).toBe(status.RESOURCE_EXHAUSTED);
     first.stream.cancel();
     second.stream.cancel();
-    await eventually("they are out", () => registry.current === undefined);
+    await until("they are out", () => registry.current === undefined);
     const fourth = register(address);
-    await eventually("it is in", () => fourth.said.length === 1);
+    await until("it is in", () => fourth.said.length === 1);
     server.forceShutdown();
   });
 
@@ -253,20 +254,20 @@ describe("agent", () => {
     const next = (): void => waits.shift()?.();
     const app = { instance: "static", target: { path: path("app.sock") } };
     const running = runStaticApplication({ registry, clock, log: silentLogger }, app, stop.signal);
-    await eventually("it was tried", () => waits.length === 1);
+    await until("it was tried", () => waits.length === 1);
     expect(registry.current).toBeUndefined();
     const first = await startByteServer(`unix:${path("app.sock")}`, {});
     next();
-    await eventually("it is in", () => registry.current === app);
+    await until("it is in", () => registry.current === app);
     registry.reportRefused(app);
     expect(registry.current).toBeUndefined();
     next();
-    await eventually("it is in again", () => registry.current === app);
+    await until("it is in again", () => registry.current === app);
     first.server.forceShutdown();
-    await eventually("nobody listens", () => waits.length === 1);
+    await until("nobody listens", () => waits.length === 1);
     expect(await probeApplication(app.target)).toMatchObject({ kind: "gone" });
     next();
-    await eventually("it is out", () => registry.current === undefined);
+    await until("it is out", () => registry.current === undefined);
     stop.abort();
     next();
     await running;
@@ -286,12 +287,12 @@ print("ready", flush=True); sys.stdin.read(1); s.accept(); s.accept(); print("ac
       const running = runStaticApplication({ registry, clock, log: silentLogger }, app, stop.signal);
       const tries: string[] = [];
       while (tries.at(-1) !== "silent") {
-        await eventually("it was tried", () => waits.length === 1);
+        await until("it was tried", () => waits.length === 1);
         expect(registry.current).toBe(app);
         tries.push((await probeApplication(app.target)).kind);
         waits.shift()?.();
       }
-      await eventually("it was tried again", () => waits.length === 1);
+      await until("it was tried again", () => waits.length === 1);
       expect(registry.current).toBe(app);
       const dialled = dialApplication(app.target);
       busy.child.stdin?.write("x");
