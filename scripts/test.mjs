@@ -1,11 +1,11 @@
 // npm test: sets up what is missing and runs every check and test. The last line is "N passed, N failed".
-//   --quick        types, lint, format, tidy, generated code, and the tests that need no process (npm run check)
+//   --quick        types, lint, format, tidy, generated code, and the tests that need no process and no socket (npm run check)
 //   other words    go to jest, for example: npm test -- test/core
 import { execFile, spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
-import { processTests } from "./process-tests.mjs";
+import { outsideTests } from "./outside-tests.mjs";
 import { root, setUp } from "./setup.mjs";
 
 const words = process.argv.slice(2).filter((word) => word !== "--quick");
@@ -70,7 +70,7 @@ async function runJest() {
     `--maxWorkers=${workers}`,
   ];
   if (quick)
-    args.push("--testPathIgnorePatterns", ...processTests(root).map((path) => `/${path.replaceAll(".", "\\.")}$`));
+    args.push("--testPathIgnorePatterns", ...outsideTests(root).map((path) => `/${path.replaceAll(".", "\\.")}$`));
   const env = quick ? { ...process.env, QUICK_TESTS: "1" } : process.env;
   const stdio = ["ignore", "ignore", "inherit"];
   const jest = spawn(process.execPath, [...args, ...words], { cwd: root, env, stdio });

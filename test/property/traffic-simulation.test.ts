@@ -9,9 +9,10 @@ import { decideRetry } from "../../core/balance/retry-decision.js";
 import { type Instance, Spread } from "../../core/balance/spread.js";
 import type { Resilience } from "../../core/kinds/resilience/resilience.js";
 import { chooseAmong, isOfTarget } from "../../core/route/choose-target.js";
+import { runs } from "../support/runs.js";
 import { drawsOf } from "../support/seeded-draws.js";
 
-const seeds = 10_000;
+const seeds = runs(10_000);
 const callsPerSeed = 120;
 const everyMs = 20;
 const timeoutMs = 1500;

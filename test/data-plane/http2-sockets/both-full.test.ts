@@ -10,7 +10,7 @@ import { nobody, type Stream } from "../../../data-plane/http2/stream.js";
 import { type ConnectionOwner, SocketConnection } from "../../../data-plane/http2-sockets/socket-connection.js";
 import { createProxyEngine } from "../../../data-plane/proxy/forward/proxy-engine.js";
 import { systemClock } from "../../../runtime/clock.js";
-import { eventually } from "../../support/proxy-pair.js";
+import { until } from "../../support/until.js";
 
 const calls = 40;
 const bytesEach = 1 << 20;
@@ -52,7 +52,7 @@ test("a connection that is full in both directions goes on in both", async () =>
   await new Promise<void>((resolve) => server.listen(join(dir, "s"), resolve));
   const client = owner("responses");
   const { connection } = new SocketConnection(connect({ path: join(dir, "s") }), false, limits, client, engine);
-  await eventually("it is set up", () => connection.control.settingsReceived);
+  await until("it is set up", () => connection.control.settingsReceived);
   for (let call = 0; call < calls; call++) {
     const stream = connection.open(client.sink);
     stream?.sendFields(request, null, null, false);
@@ -60,7 +60,7 @@ test("a connection that is full in both directions goes on in both", async () =>
   }
   try {
     const all = calls * bytesEach;
-    await eventually("all of it has come", () => heard.requests === all && heard.responses === all, 20_000);
+    await until("all of it has come", () => heard.requests === all && heard.responses === all, 20_000);
     expect(heard).toEqual({ requests: all, responses: all });
   } finally {
     engine.stop();

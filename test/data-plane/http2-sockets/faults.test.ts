@@ -9,7 +9,7 @@ import { EngineCounters } from "../../../data-plane/http2/refusals.js";
 import { nobody, type Stream, type StreamSink } from "../../../data-plane/http2/stream.js";
 import { EngineLoop } from "../../../data-plane/http2-sockets/engine-loop.js";
 import { type ConnectionOwner, SocketConnection } from "../../../data-plane/http2-sockets/socket-connection.js";
-import { eventually } from "../../support/proxy-pair.js";
+import { until } from "../../support/until.js";
 import { block, frame, headers, parseFrames, preface, requestBlock, settings } from "../../support/wire.js";
 import { blockOf, goodRequest } from "../http2/engine-peer.js";
 
@@ -106,13 +106,13 @@ describe("an exception in an owner's callback ends that connection with INTERNAL
   test.each(cases)("%s", async (_name, owner, bytes) => {
     const { port, faults, counters, loop } = await startServer(owner);
     const other = talk(port);
-    await eventually("the other is greeted", () => other.heard.length > 0);
+    await until("the other is greeted", () => other.heard.length > 0);
     const { heard, closed } = talk(port, ...bytes);
-    await eventually("it is closed", closed);
+    await until("it is closed", closed);
     expect(goawayOf(heard)).toBe(errorCode.internalError);
     expect(String(faults[0])).toContain("a fault of our own");
     expect(counters.refused("internal")).toBeGreaterThan(0);
-    await eventually("the server has let go of it", () => loop.connections.size === 1);
+    await until("the server has let go of it", () => loop.connections.size === 1);
     expect(other.closed()).toBe(false);
   });
 
@@ -131,7 +131,7 @@ describe("an exception in an owner's callback ends that connection with INTERNAL
       },
     });
     const { closed } = talk(port, request, headers(3, requestBlock({})), frame(0, 0, 1, Buffer.alloc(5)));
-    await eventually("it is closed", closed);
+    await until("it is closed", closed);
     expect(told).toBe(2);
     expect(faults.length).toBe(3);
   });
@@ -139,9 +139,9 @@ describe("an exception in an owner's callback ends that connection with INTERNAL
   test("onClosed, when the peer goes away", async () => {
     const { port, faults, loop } = await startServer({ onClosed: fault });
     const { socket, heard } = talk(port);
-    await eventually("it is greeted", () => heard.length > 0);
+    await until("it is greeted", () => heard.length > 0);
     socket.destroy();
-    await eventually("it is told", () => faults.length === 1);
+    await until("it is told", () => faults.length === 1);
     expect(loop.connections.size).toBe(0);
   });
 
@@ -171,7 +171,7 @@ describe("an exception in an owner's callback ends that connection with INTERNAL
         ...deps,
         onFault: (error: unknown) => faults.push(error),
       });
-      await eventually("it is closed", () => closed);
+      await until("it is closed", () => closed);
       expect(faults.length).toBeGreaterThan(0);
       expect(deps.counters.refused("internal")).toBeGreaterThan(0);
     }

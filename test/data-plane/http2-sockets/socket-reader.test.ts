@@ -3,7 +3,7 @@ import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { afterEach, describe, expect, test } from "@jest/globals";
 import { readSocket } from "../../../data-plane/http2-sockets/socket-reader.js";
 import { writeSocket } from "../../../data-plane/http2-sockets/socket-writer.js";
-import { eventually } from "../../support/proxy-pair.js";
+import { until } from "../../support/until.js";
 
 const stops: (() => void)[] = [];
 afterEach(() => {
@@ -41,7 +41,7 @@ describe("a socket of the engine", () => {
       const before = there.text.length;
       dialled.write(word);
       accepted.write(word);
-      await eventually("it has come", () => there.text.length > before && back.text.length >= there.text.length);
+      await until("it has come", () => there.text.length > before && back.text.length >= there.text.length);
     }
     expect([there.text, back.text]).toEqual(["one two three", "one two three"]);
     expect([...new Set([...there.buffers, ...back.buffers])]).toHaveLength(1);
@@ -51,10 +51,10 @@ describe("a socket of the engine", () => {
     const { accepted, dialled } = await pair();
     dialled.write("early ");
     accepted.read(0);
-    await eventually("it is in the stream", () => accepted.readableLength === 6);
+    await until("it is in the stream", () => accepted.readableLength === 6);
     const there = reading(accepted);
     dialled.write("late");
-    await eventually("all has come", () => there.text.length === 10);
+    await until("all has come", () => there.text.length === 10);
     expect(there.text).toBe("early late");
   });
 
@@ -71,7 +71,7 @@ describe("a socket of the engine", () => {
     expect(there.text).toBe("");
     accepted.resume();
     await sent;
-    await eventually("its end", () => ended);
+    await until("its end", () => ended);
     expect(there.text).toHaveLength(100_000);
   });
 
@@ -81,7 +81,7 @@ describe("a socket of the engine", () => {
     handle.useUserBuffer = undefined;
     const there = reading(accepted);
     dialled.write("as ever");
-    await eventually("it has come", () => there.text === "as ever");
+    await until("it has come", () => there.text === "as ever");
   });
 
   test("is written in order, in one piece or several, and says when it failed", async () => {
@@ -97,7 +97,7 @@ describe("a socket of the engine", () => {
       );
     await write("a");
     await write("b", "c", "d");
-    await eventually("all has come", () => there.text === "abcd");
+    await until("all has come", () => there.text === "abcd");
     dialled.destroy();
     expect(await write("late")).toMatchObject({ code: "ERR_SOCKET_CLOSED" });
   });

@@ -23,7 +23,7 @@ import { RequestHead } from "../../../data-plane/proxy/request-head.js";
 import { isTraceparentAt } from "../../../data-plane/proxy/traceparent.js";
 import { systemClock } from "../../../runtime/clock.js";
 import { silentLogger } from "../../../runtime/log.js";
-import { eventually } from "../../support/proxy-pair.js";
+import { until } from "../../support/until.js";
 
 const isTraceparent = (text: string): boolean => isTraceparentAt(Buffer.from(text, "latin1"), 0, text.length);
 
@@ -264,7 +264,7 @@ describe("the wheel of deadlines", () => {
     wheel.add(removed, startMs + 20);
     wheel.add(far, startMs + 5120 + 40); // the slot of one that is due
     wheel.remove(removed);
-    await eventually("all were called", () => all.every(({ due }) => due.atMs > 0));
+    await until("all were called", () => all.every(({ due }) => due.atMs > 0));
     for (const { due, atMs } of all) expect(due.atMs).toBeGreaterThanOrEqual(atMs);
     expect([removed.atMs, far.atMs, wheel.size]).toEqual([0, 0, 1]);
     wheel.remove(far);
