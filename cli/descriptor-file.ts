@@ -3,6 +3,8 @@ import { readFile, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { fromBinary } from "@bufbuild/protobuf";
 import {
+  type FileDescriptorProto,
+  FileDescriptorProtoSchema,
   type FileDescriptorSet,
   FileDescriptorSetSchema,
   MethodOptions_IdempotencyLevel,
@@ -11,32 +13,41 @@ import { loadSync, type PackageDefinition } from "@grpc/proto-loader";
 import { stringify } from "yaml";
 import { AshlarError, messageOf } from "../core/errors.js";
 import { fileReason } from "../runtime/file-reason.js";
+import { typesOfMethods } from "./descriptor-types.js";
 
 const bytesMax = 8 * 1024 * 1024;
 
 /**
  * The Descriptors that a .proto or .binpb file says, as a policy file. Imports of a .proto are looked for beside it
- * and in the present folder; google/protobuf is known. Fails with `invalid_argument` and the file's name where it
+ * and in the present folder; google/protobuf is known. `typed`: methods ("package.Service/Method") whose messages are
+ * described as well. Fails with `invalid_argument` and the file's name where it
  * cannot be read, is longer than 8 MiB, or defines no service.
  */
-export async function readDescriptorFile(path: string): Promise<string> {
-  const services = await loadServices(path);
-  const documents = services
+export async function readDescriptorFile(path: string, typed: ReadonlySet<string>): Promise<string> {
+  const documents = await loadDocuments(path, typed).catch((cause: unknown) => {
+    throw new AshlarError("invalid_argument", `cannot read ${path} as a descriptor: ${messageOf(cause)}`, { cause });
+  });
+  if (documents.length === 0) throw new AshlarError("invalid_argument", `${path} defines no service with methods`);
+  return documents.join("---\n");
+}
+
+async function loadDocuments(path: string, typed: ReadonlySet<string>): Promise<readonly string[]> {
+  const { services, files } = await load(path);
+  return services
     .filter(({ methods }) => methods.length > 0)
     .map(({ name, methods }) => {
       const marked = (level: string): readonly string[] =>
         methods.filter((method) => method.level === level).map((method) => method.name);
-      const [idempotent, noSideEffects] = [marked("IDEMPOTENT"), marked("NO_SIDE_EFFECTS")];
-      return stringify({
-        kind: "Descriptor",
-        name,
-        methods: methods.map((method) => method.name),
-        ...(idempotent.length > 0 ? { idempotent } : {}),
-        ...(noSideEffects.length > 0 ? { noSideEffects } : {}),
-      });
+      const names = methods.map((method) => method.name);
+      const wanted = names.filter((method) => typed.has(`${name}/${method}`));
+      const lists = {
+        idempotent: marked("IDEMPOTENT"),
+        noSideEffects: marked("NO_SIDE_EFFECTS"),
+        ...(wanted.length > 0 ? typesOfMethods(files(), name, wanted) : {}),
+      };
+      const said = Object.entries(lists).filter(([, list]) => list.length > 0);
+      return stringify({ kind: "Descriptor", name, methods: names, ...Object.fromEntries(said) }, { lineWidth: 0 });
     });
-  if (documents.length === 0) throw new AshlarError("invalid_argument", `${path} defines no service with methods`);
-  return documents.join("---\n");
 }
 
 interface ServiceInFile {
@@ -46,17 +57,33 @@ interface ServiceInFile {
   readonly methods: readonly { readonly name: string; readonly level: string }[];
 }
 
-async function loadServices(path: string): Promise<readonly ServiceInFile[]> {
-  try {
-    const { size } = await stat(path).catch((cause: unknown) => {
-      throw new Error(fileReason(cause), { cause });
-    });
-    if (size > bytesMax) throw new Error(`it has ${size} bytes, at most ${bytesMax} are read`);
-    if (path.endsWith(".binpb")) return servicesOfSet(fromBinary(FileDescriptorSetSchema, await readFile(path)));
-    return servicesOfProto(loadSync(path, { includeDirs: [dirname(path), "."] }));
-  } catch (cause) {
-    throw new AshlarError("invalid_argument", `cannot read ${path} as a descriptor: ${messageOf(cause)}`, { cause });
+interface Loaded {
+  readonly services: readonly ServiceInFile[];
+  /** With imports, as far as they are there. */
+  files(): readonly FileDescriptorProto[];
+}
+
+async function load(path: string): Promise<Loaded> {
+  const { size } = await stat(path).catch((cause: unknown) => {
+    throw new Error(fileReason(cause), { cause });
+  });
+  if (size > bytesMax) throw new Error(`it has ${size} bytes, at most ${bytesMax} are read`);
+  if (path.endsWith(".binpb")) {
+    const set = fromBinary(FileDescriptorSetSchema, await readFile(path));
+    return { services: servicesOfSet(set), files: () => set.file };
   }
+  const definition = loadSync(path, { includeDirs: [dirname(path), "."], keepCase: true });
+  return { services: servicesOfProto(definition), files: () => filesOfProto(definition) };
+}
+
+/** Each message of a definition has all files beside it. */
+function filesOfProto(definition: PackageDefinition): readonly FileDescriptorProto[] {
+  for (const value of Object.values(definition))
+    if ("fileDescriptorProtos" in value)
+      return (value.fileDescriptorProtos as readonly Uint8Array[]).map((bytes) =>
+        fromBinary(FileDescriptorProtoSchema, bytes),
+      );
+  return [];
 }
 
 function servicesOfProto(definition: PackageDefinition): readonly ServiceInFile[] {

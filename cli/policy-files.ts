@@ -18,7 +18,7 @@ const testName = /\.test\.(ya?ml|json)$/;
 /**
  * Reads every policy file that `paths` mean: a file whatever its name, a folder's *.yaml, *.yml and
  * *.json with its folders' (hidden ones left out), "-" stdin; but no tests (*.test.yaml). *.proto and *.binpb are
- * read as the Descriptors of their services. A file that is named twice is read once. Fails with
+ * read as the Descriptors of their services, with the messages of methods that have private fields in the policy. A file that is named twice is read once. Fails with
  * `invalid_argument` if there is none.
  */
 export async function readPolicyFiles(
@@ -55,22 +55,29 @@ export async function listPolicyFiles(folder: string): Promise<readonly string[]
 }
 
 async function readFiles(names: readonly string[], readStdin: () => Promise<string>): Promise<readonly PolicyFile[]> {
-  const files: PolicyFile[] = [];
   let bytes = 0;
-  for (const name of names) {
-    const content = await readContent(name, readStdin);
-    bytes += Buffer.byteLength(content);
+  const contents = new Map<string, string>();
+  const keep = async (name: string, content: string | Promise<string>): Promise<void> => {
+    contents.set(name, await content);
+    bytes += Buffer.byteLength(contents.get(name) ?? "");
     if (bytes > bytesMax) throw tooMuch(`more than ${bytesMax} bytes together; ${name} is the first that is too much`);
-    files.push({ name: name === "-" ? "stdin" : name, content });
+  };
+  const [described, written] = [true, false].map((is) => names.filter((name) => descriptorName.test(name) === is));
+  for (const name of written ?? []) await keep(name, name === "-" ? readStdin() : readText(name));
+  const typed = methodsWithPrivateFields(contents.values());
+  for (const name of described ?? []) {
+    const { readDescriptorFile } = await import("./descriptor-file.js"); // loaded only when it is needed
+    await keep(name, readDescriptorFile(name, typed));
   }
-  return files;
+  return names.map((name) => ({ name: name === "-" ? "stdin" : name, content: contents.get(name) ?? "" }));
 }
 
-async function readContent(name: string, readStdin: () => Promise<string>): Promise<string> {
-  if (name === "-") return readStdin();
-  if (!descriptorName.test(name)) return readText(name);
-  const { readDescriptorFile } = await import("./descriptor-file.js"); // loaded only when it is needed
-  return readDescriptorFile(name);
+/** Of these methods policy has to know the messages, which are long, and which an earlier control plane does not take. */
+function methodsWithPrivateFields(contents: Iterable<string>): ReadonlySet<string> {
+  const found = new Set<string>();
+  for (const content of contents)
+    for (const [, method = ""] of content.matchAll(/([\w.]+\/\w+) (?:request|response)\.\w/g)) found.add(method);
+  return found;
 }
 
 async function listFiles(path: string): Promise<readonly string[]> {

@@ -1,5 +1,11 @@
 /** A Descriptor in a policy file: the methods of one gRPC service, as its .proto says. It is no part of a snapshot. */
 
+import {
+  messageTypePattern,
+  methodTypesPattern,
+  parseMessageType,
+  parseMethodTypes,
+} from "../journal/private/message-types.js";
 import { constant, text } from "../kinds/types.js";
 import { serviceOfMethod } from "./grammar.js";
 import { list, optional, record, required, type Shape } from "./shapes.js";
@@ -13,6 +19,9 @@ export interface Descriptor {
   /** Methods with `idempotency_level = IDEMPOTENT`, and those with NO_SIDE_EFFECTS (descriptor.proto, MethodOptions). */
   readonly idempotent: readonly string[];
   readonly noSideEffects: readonly string[];
+  /** The messages of methods, and the fields of messages (`message-types.ts`). */
+  readonly types: readonly string[];
+  readonly messages: readonly string[];
 }
 
 const serviceGrammar = /^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$/;
@@ -33,6 +42,18 @@ const methodName = text({
 
 const methodNames = list(methodName, { whenEmpty: "leave it out", keyOf: (name) => name });
 
+const types = text({
+  expected: 'a method with its messages: "Method package.Request package.Response"',
+  pattern: methodTypesPattern,
+  valid: (value) => parseMethodTypes(value) !== undefined,
+}).shape;
+const messages = text({
+  expected:
+    'a message with its fields: "package.Message id=1 buyer=2:package.Person tags=3:map:package.Message.TagsEntry"',
+  pattern: messageTypePattern,
+  valid: (value) => parseMessageType(value) !== undefined,
+}).shape;
+
 const written = record("a Descriptor", {
   kind: required(constant("Descriptor").shape, "Descriptor", "The kind of object."),
   name: required(serviceName, "", 'The gRPC service: "package.Service".'),
@@ -43,6 +64,8 @@ const written = record("a Descriptor", {
   ),
   idempotent: optional(methodNames, [], "Those that it marks IDEMPOTENT."),
   noSideEffects: optional(methodNames, [], "Those that it marks NO_SIDE_EFFECTS."),
+  types: optional(list(types, { whenEmpty: "leave it out" }), [], "The messages of methods."),
+  messages: optional(list(messages, { whenEmpty: "leave it out" }), [], "The fields of messages, by name and number."),
 });
 
 export const descriptor: Shape<Descriptor> = {

@@ -2,6 +2,7 @@ import { findKind, kindOf, kinds } from "../kinds/table.js";
 import type { Finding, PolicyFile, PolicyObject } from "../model.js";
 import { type Descriptor, descriptor } from "./descriptor-shape.js";
 import { renderNearest } from "./nearest.js";
+import { numberPrivateFields } from "./private-fields.js";
 import { fileTokensMax, readYaml, type YamlDocument } from "./read-yaml.js";
 import { FindingList, Reading } from "./reading.js";
 import { describe, pairsOf, quote } from "./shapes.js";
@@ -67,8 +68,9 @@ export function parsePolicyFiles(files: readonly PolicyFile[], memory = new File
   }
   memory.known = known;
   refuseRepeated(read.objects, findings);
-  const objects = stateMethods(read.objects, read.descriptors, (finding) => findings.add(finding));
-  return { objects, findings: findings.list() };
+  const report = (finding: Finding): void => findings.add(finding);
+  const stated = stateMethods(read.objects, read.descriptors, report);
+  return { objects: numberPrivateFields(stated, read.descriptors, report), findings: findings.list() };
 }
 
 /** What the file said the last time, if all of it may be read after what was read `before`. */

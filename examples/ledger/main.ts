@@ -38,7 +38,7 @@ await runOnMesh(async (mesh) => {
     return (await mesh.ashlarJson<{ revision: number }>(0, ...argv)).revision;
   };
   const apply = (name: string): Promise<number> => {
-    const files = [holder.policyPath, `examples/ledger/policy/${name}.yaml`];
+    const files = [holder.policyPath, `examples/ledger/policy/${name}.yaml`, "examples/ledger/ledger.proto"];
     return revisionOf("apply", "-f", ...files, "-m", name, "--wait", "--yes");
   };
   const blue = await apply("blue");

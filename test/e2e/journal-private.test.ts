@@ -20,7 +20,7 @@ replayers: [admin]
 private:
   subject: request.headers["x-account"]
   holder: ${testHolder.publicKey}
-  fields: [test.Echo/Unary request.1, test.Echo/Unary response.1]
+  fields: [test.Echo/Unary request.text, test.Echo/Unary response.text]
 ---
 kind: Route
 name: echo
@@ -42,7 +42,9 @@ describe.each([1, 2])("with %i processes", (workers) => {
       mesh.proxy({ name: "front", service: "front" }),
     ]);
     await Promise.all([mesh.app(v1, "echo", "v1"), mesh.app(v2, "echo", "v1")]);
-    await mesh.apply(policy);
+    const { revision } = await mesh.apply(policy, "-f", join(import.meta.dirname, "../support/echo.proto"));
+    const shown = await mesh.cli("show", String(revision), "-o", "yaml");
+    expect(shown.stdout).toMatch(/- test\.Echo\/Unary request\.1\n +- test\.Echo\/Unary response\.1\n/);
     await mesh.healthy("echo", 2);
     client = new EchoClient(front.outbound, "echo");
     const file = join(mesh.dir, "holder.pem");

@@ -16,20 +16,32 @@ export interface PrivateField {
   readonly path: readonly number[];
 }
 
-/** In files: "package.Service/Method request.3.1". */
-export const privateFieldPattern =
-  "^[A-Za-z_]\\w*(\\.[A-Za-z_]\\w*)*/[A-Za-z_]\\w* (request|response)(\\.[1-9][0-9]{0,8}){1,8}$";
-const grammar = new RegExp(privateFieldPattern);
+/** A private field as files have it: a segment of the path is a number or, with descriptors beside the file, a name. */
+export interface WrittenField extends Omit<PrivateField, "path"> {
+  readonly path: readonly string[];
+}
+
+const method = "[A-Za-z_]\\w*(\\.[A-Za-z_]\\w*)*/[A-Za-z_]\\w*";
+/** In files: "package.Service/Method request.customer.3". */
+export const writtenFieldPattern = `^${method} (request|response)(\\.([1-9][0-9]{0,8}|[A-Za-z_]\\w*)){1,8}$`;
+const grammar = new RegExp(writtenFieldPattern);
+const textLengthMax = 512;
 const fieldNumberMax = 2 ** 29 - 1;
 
 /** undefined: the text is none. */
+export function parseWrittenField(text: string): WrittenField | undefined {
+  if (text.length > textLengthMax || !grammar.test(text)) return undefined;
+  const [of = "", place = ""] = text.split(" ");
+  const [part, ...path] = place.split(".");
+  if (serviceOfMethod(of) === "" || path.some((segment) => Number(segment) > fieldNumberMax)) return undefined;
+  return { method: of, part: part === "request" ? "request" : "response", path };
+}
+
+/** A field in numbers alone: "package.Service/Method request.3.1". undefined: the text is none. */
 export function parsePrivateField(text: string): PrivateField | undefined {
-  if (!grammar.test(text) || text.length > 512) return undefined;
-  const [method = "", place = ""] = text.split(" ");
-  const [part, ...numbers] = place.split(".");
-  const path = numbers.map(Number);
-  if (serviceOfMethod(method) === "" || path.some((number) => number > fieldNumberMax)) return undefined;
-  return { method, part: part === "request" ? "request" : "response", path };
+  const written = parseWrittenField(text);
+  const path = written?.path.map(Number);
+  return written === undefined || path === undefined || path.some(Number.isNaN) ? undefined : { ...written, path };
 }
 
 /** What is cut out of the messages of each method that has private fields. */

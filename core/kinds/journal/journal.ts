@@ -1,6 +1,6 @@
 /** kind: Journal */
 import { holderKeyPattern, isHolderKey } from "../../journal/private/keys.js";
-import { parsePrivateField, privateFieldPattern } from "../../journal/private/plan.js";
+import { parsePrivateField, parseWrittenField, writtenFieldPattern } from "../../journal/private/plan.js";
 import { readKeyExpression } from "../../policy/condition/key-expression.js";
 import { serviceOfMethod } from "../../snapshot/grammar.js";
 import { sizeOf } from "../amounts.js";
@@ -10,6 +10,7 @@ import { defineKind, type ObjectWith } from "../kind.js";
 import { textSet } from "../list.js";
 import { label, methodPatterns, operatorNames, readers } from "../names.js";
 import { maybe, optional, record, required } from "../record.js";
+import { writtenAs } from "../type.js";
 import { duration, oneOf, text } from "../types.js";
 import { checkReads, journalReads } from "./reads.js";
 
@@ -17,11 +18,27 @@ import { checkReads, journalReads } from "./reads.js";
 const messagesMax = sizeOf({ min: 1024, max: 384 * 1024 });
 const dayMs = 86_400_000;
 
+const expectedField =
+  'a private field: "package.Service/Method request.3", with the names or numbers of fields from the message on';
+
+/** As policy is stored: numbers alone. */
 const privateField = text({
-  expected: 'a private field: "package.Service/Method request.3", with the numbers of fields from the message on',
-  pattern: privateFieldPattern,
+  expected: expectedField,
+  pattern: writtenFieldPattern,
   valid: (value) => parsePrivateField(value) !== undefined,
 });
+const fieldsOptions = { whenEmpty: "name the private fields", neverEmpty: true };
+
+/** As files have them: names become numbers once all files are read (`numberPrivateFields`). */
+const writtenFields = textSet(
+  text({
+    expected: expectedField,
+    pattern: writtenFieldPattern,
+    valid: (value) => parseWrittenField(value) !== undefined,
+    hint: (value) => (value.includes("[]") ? "leave out []: all items of a repeated field are meant" : ""),
+  }),
+  fieldsOptions,
+);
 
 const privateFields = {
   subject: required(
@@ -42,9 +59,9 @@ const privateFields = {
   ),
   fields: required(
     16,
-    textSet(privateField, { whenEmpty: "name the private fields", neverEmpty: true }),
+    writtenAs(textSet(privateField, fieldsOptions), writtenFields.shape),
     [],
-    'Which fields: "package.Service/Method request.3.1", or response, with the numbers of fields.',
+    'Which fields: "package.Service/Method request.customer.name", or response, with names by the descriptors that are applied too, or numbers ("request.3.1"); what is stored is the numbers.',
   ),
 };
 

@@ -1,0 +1,80 @@
+/** The types of messages as Descriptors write them, a line a type: which fields a message has, by name and number. */
+
+/** A field of a message. */
+export interface FieldType {
+  readonly number: number;
+  /** "plain": a number, a text, bytes, or an enum. A map is a list of messages with `key` and `value`. */
+  readonly form: "plain" | "message" | "map" | "group";
+  /** The full name of the message in it; "" where it is plain or a group. */
+  readonly type: string;
+}
+
+export interface MessageType {
+  /** "package.Message". */
+  readonly name: string;
+  readonly fields: ReadonlyMap<string, FieldType>;
+  /** The names of the fields of each oneof. */
+  readonly oneofs: ReadonlyMap<string, readonly string[]>;
+}
+
+/** The messages of a method. */
+export interface MethodTypes {
+  /** Without the service. */
+  readonly method: string;
+  readonly request: string;
+  readonly response: string;
+}
+
+const name = "[A-Za-z_]\\w*";
+const fullName = `${name}(?:\\.${name})*`;
+const number = "[1-9][0-9]{0,8}";
+
+export const methodTypesPattern = `^${name} ${fullName} ${fullName}$`;
+export const messageTypePattern = `^${fullName}( ${name}=(${number}(:group|(:map)?:${fullName})?|oneof:${name}(,${name})*))*$`;
+const methodTypesGrammar = new RegExp(methodTypesPattern);
+const messageTypeGrammar = new RegExp(messageTypePattern);
+
+/** "Charge shop.Order shop.Receipt"; undefined: the text is none. */
+export function parseMethodTypes(text: string): MethodTypes | undefined {
+  if (!methodTypesGrammar.test(text)) return undefined;
+  const [method = "", request = "", response = ""] = text.split(" ");
+  return { method, request, response };
+}
+
+/** "shop.Order id=1 buyer=2:shop.Person notes=3:map:shop.Order.NotesEntry pay=oneof:card,cash"; undefined: the text is none. */
+export function parseMessageType(text: string): MessageType | undefined {
+  if (!messageTypeGrammar.test(text)) return undefined;
+  const [type = "", ...parts] = text.split(" ");
+  const fields = new Map<string, FieldType>();
+  const oneofs = new Map<string, readonly string[]>();
+  for (const part of parts) {
+    const [field = "", said = ""] = part.split("=");
+    if (fields.has(field) || oneofs.has(field)) return undefined;
+    const [first = "", ...rest] = said.split(":");
+    if (first === "oneof") oneofs.set(field, (rest[0] ?? "").split(","));
+    else fields.set(field, fieldTypeOf(Number(first), rest));
+  }
+  return { name: type, fields, oneofs };
+}
+
+function fieldTypeOf(number: number, rest: readonly string[]): FieldType {
+  const [first = "", second] = rest;
+  if (second !== undefined) return { number, form: "map", type: second };
+  if (first === "group") return { number, form: "group", type: "" };
+  return { number, form: first === "" ? "plain" : "message", type: first };
+}
+
+/** Returns the text that `parseMethodTypes` reads. */
+export const renderMethodTypes = ({ method, request, response }: MethodTypes): string =>
+  `${method} ${request} ${response}`;
+
+/** Returns the text that `parseMessageType` reads. */
+export function renderMessageType({ name: type, fields, oneofs }: MessageType): string {
+  const written = [...fields].map(([field, { number, form, type: inner }]) => {
+    if (form === "plain") return `${field}=${number}`;
+    if (form === "group") return `${field}=${number}:group`;
+    return `${field}=${number}:${form === "map" ? "map:" : ""}${inner}`;
+  });
+  const choices = [...oneofs].map(([oneof, names]) => `${oneof}=oneof:${names.join(",")}`);
+  return [type, ...written, ...choices].join(" ");
+}

@@ -1,0 +1,87 @@
+/** Private fields of journals in numbers, which is all that is stored, by the descriptors among the files. */
+import {
+  type MessageType,
+  type MethodTypes,
+  parseMessageType,
+  parseMethodTypes,
+} from "../journal/private/message-types.js";
+import { type MessageTypes, numberField } from "../journal/private/names.js";
+import { parseWrittenField } from "../journal/private/plan.js";
+import type { Journal } from "../kinds/journal/journal.js";
+import type { Finding } from "../model.js";
+import type { Descriptor } from "./descriptor-shape.js";
+import type { SourcedObject } from "./sourced-object.js";
+
+/** The objects with every name of a private field replaced by its number; what cannot be is reported, and stays. */
+export function numberPrivateFields(
+  objects: readonly SourcedObject[],
+  descriptors: readonly Descriptor[],
+  report: (finding: Finding) => void,
+): readonly SourcedObject[] {
+  let types: MessageTypes | undefined; // made where a journal has private fields
+  return objects.map((sourced) => {
+    const { object } = sourced;
+    if (object.kind !== "Journal" || object.private === undefined) return sourced;
+    types ??= typesOf(descriptors);
+    return numberFieldsOf(sourced, object, object.private, types, report);
+  });
+}
+
+function numberFieldsOf(
+  sourced: SourcedObject,
+  object: Journal,
+  hidden: NonNullable<Journal["private"]>,
+  types: MessageTypes,
+  report: (finding: Finding) => void,
+): SourcedObject {
+  const seen = new Map<string, string>();
+  const fields = hidden.fields.map((text) => {
+    const written = parseWrittenField(text);
+    if (written === undefined) return text;
+    const tell = (severity: Finding["severity"], message: string): string => {
+      const { line, column, field } = sourced.places.get(`private.fields=${text}`) ?? { ...sourced, field: "private" };
+      report({ severity, file: sourced.file, line, column, field, message });
+      return text;
+    };
+    const numbered = numberField(written, types);
+    if ("why" in numbered) return tell("error", numbered.why);
+    const { field, doubt } = numbered;
+    const other = seen.get(field);
+    if (other !== undefined)
+      return tell("error", `it is ${field}, which is in the list already${other === field ? "" : `, as ${other}`}`);
+    seen.set(field, text);
+    if (doubt !== undefined) tell("warning", doubt);
+    return field;
+  });
+  if (fields.every((field, index) => field === hidden.fields[index])) return sourced; // the same object: what is known of it stays known
+  return { ...sourced, object: { ...object, private: { ...hidden, fields } } };
+}
+
+function typesOf(descriptors: readonly Descriptor[]): MessageTypes {
+  const methods = new Clear<MethodTypes>();
+  const messages = new Clear<MessageType>();
+  for (const { name, types, messages: inFile } of descriptors) {
+    for (const text of types) {
+      const found = parseMethodTypes(text);
+      if (found !== undefined) methods.add(`${name}/${found.method}`, found, text);
+    }
+    for (const text of inFile) {
+      const found = parseMessageType(text);
+      if (found !== undefined) messages.add(found.name, found, text);
+    }
+  }
+  return { methods: methods.found, messages: messages.found };
+}
+
+/** What is said once, or each time alike. */
+class Clear<Value> {
+  readonly found = new Map<string, Value | "unclear">();
+  readonly #texts = new Map<string, string>();
+
+  add(name: string, value: Value, text: string): void {
+    const before = this.#texts.get(name);
+    if (before === undefined) this.found.set(name, value);
+    else if (before !== text) this.found.set(name, "unclear");
+    this.#texts.set(name, before ?? text);
+  }
+}

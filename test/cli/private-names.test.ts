@@ -1,0 +1,244 @@
+/** Private fields by the names of a .proto or a descriptor set beside the policy. */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { create, toBinary } from "@bufbuild/protobuf";
+import { FileDescriptorSetSchema, FieldDescriptorProto_Type as Type } from "@bufbuild/protobuf/wkt";
+import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
+import { readPolicyFiles } from "../../cli/policy-files.js";
+import { buildSnapshot } from "../../core/snapshot/build.js";
+import { parsePolicyFiles } from "../../core/snapshot/parse-files.js";
+import { testHolder } from "../support/holder.js";
+
+let dir: string;
+
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), "ash-"));
+});
+afterEach(() => rmSync(dir, { recursive: true, force: true }));
+
+const write = (name: string, content: string | Uint8Array): string => {
+  writeFileSync(join(dir, name), content);
+  return join(dir, name);
+};
+
+const policyOf = (...fields: readonly string[]): string => `kind: Service
+name: bank
+---
+kind: Journal
+name: writes
+service: bank
+mode: before
+response: bytes
+private:
+  subject: request.headers["x"]
+  holder: ${testHolder.publicKey}
+  fields:
+${fields.map((field) => `    - ${JSON.stringify(field)}\n`).join("")}`;
+
+const proto = `syntax = "proto3";
+package bank.v1;
+import "common/person.proto";
+import "google/protobuf/timestamp.proto";
+service Ledger {
+  rpc Open(OpenRequest) returns (OpenResponse);
+  rpc Watch(stream OpenRequest) returns (stream OpenResponse);
+}
+message OpenRequest {
+  string owner_name = 2;
+  common.Person customer = 4;
+  repeated Card cards = 5;
+  map<string, common.Person> heirs = 6;
+  map<string, string> labels = 7;
+  oneof payment { string iban = 8; Card card = 9; }
+  optional string note = 10;
+  google.protobuf.Timestamp born = 11;
+  Kind kind = 12;
+  message Card { string number = 1; Card spare = 3; }
+  enum Kind { NONE = 0; }
+}
+message OpenResponse { string account = 1; OpenRequest.Card card = 2; }
+`;
+const person = 'syntax = "proto3";\npackage common;\nmessage Person { string name = 1; string email = 3; }\n';
+
+const descriptorSet = toBinary(
+  FileDescriptorSetSchema,
+  create(FileDescriptorSetSchema, {
+    file: [
+      {
+        package: "old",
+        messageType: [
+          {
+            name: "Put",
+            field: [
+              { name: "inner", number: 1, type: Type.MESSAGE, typeName: ".elsewhere.Inner" },
+              { name: "part", number: 2, type: Type.GROUP, typeName: ".old.Put.Part" },
+            ],
+            nestedType: [{ name: "Part", field: [{ name: "x", number: 1, type: Type.STRING }] }],
+          },
+        ],
+        service: [{ name: "Store", method: [{ name: "Put", inputType: ".old.Put", outputType: ".old.Put" }] }],
+      },
+    ],
+  }),
+);
+
+function setUp(): readonly string[] {
+  mkdirSync(join(dir, "common"));
+  write("common/person.proto", person);
+  return [write("bank.proto", proto), write("old.binpb", descriptorSet)];
+}
+
+async function read(fields: readonly string[], files: readonly string[]) {
+  const paths = [write("policy.yaml", policyOf(...fields)), ...files];
+  return parsePolicyFiles(await readPolicyFiles(paths, async () => ""));
+}
+
+const open = "bank.v1.Ledger/Open";
+
+describe("names become the numbers that are stored", () => {
+  test.each([
+    ["a field", "request.owner_name", "request.2"],
+    ["a field of a message of an import", "request.customer.email", "request.4.3"],
+    ["a field of all items", "request.cards.number", "request.5.1"],
+    ["a message in itself", "request.cards.spare.spare.number", "request.5.3.3.1"],
+    ["the values of a map", "request.heirs.value.name", "request.6.2.1"],
+    ["the keys of a map", "request.labels.key", "request.7.1"],
+    ["a field of a oneof", "request.card.number", "request.9.1"],
+    ["an optional field", "request.note", "request.10"],
+    ["what comes with every compiler", "request.born.seconds", "request.11.1"],
+    ["names and numbers mixed", "request.4.email", "request.4.3"],
+    ["numbers and names mixed", "request.customer.3", "request.4.3"],
+    ["numbers alone", "request.4.3", "request.4.3"],
+    ["a response", "response.card.number", "response.2.1"],
+  ])("%s", async (_, written, stored) => {
+    const { objects, findings } = await read([`${open} ${written}`], setUp());
+    expect(findings).toEqual([]);
+    const plain = await read([`${open} ${stored}`], []);
+    expect(plain.findings).toEqual([]);
+    const build = (all: typeof objects) => buildSnapshot(all.map(({ object }) => object)).list.digest;
+    expect(build(objects)).toBe(build(plain.objects));
+  });
+
+  test("also by a Descriptor that is written by hand", () => {
+    const content = `${policyOf("a.B/C request.x.y")}---
+kind: Descriptor
+name: a.B
+methods: [C]
+types: [C a.Request a.Answer]
+messages: ["a.Request x=7:a.X", "a.X y=9"]
+`;
+    const { objects, findings } = parsePolicyFiles([{ name: "p.yaml", content }]);
+    expect(findings).toEqual([]);
+    expect(objects.at(-1)?.object).toMatchObject({ private: { fields: ["a.B/C request.7.9"] } });
+  });
+});
+
+describe("what is not there is refused at its place", () => {
+  const of = "bank.v1.OpenRequest";
+  test.each([
+    ["an unknown field", "request.owner_nam", `${of} has no field owner_nam; did you mean "owner_name"?`],
+    ["a field within", "request.customer.mail", 'common.Person has no field mail; did you mean "email"?'],
+    [
+      "a field of the response",
+      "request.account",
+      `${of} has no field account; bank.v1.OpenResponse has one: response.account`,
+    ],
+    ["a text", "request.owner_name.first", "owner_name is no message, so it has no field first"],
+    ["a number of a text", "request.2.first", "2 is no message, so it has no field first"],
+    ["an enum", "request.kind.x", "kind is no message, so it has no field x"],
+    [
+      "an entry of a map",
+      "request.labels.town",
+      "labels is a map: write labels.value or labels.key, of all its entries",
+    ],
+    ["a oneof", "request.payment", `payment of ${of} is a oneof: write its fields, iban and card`],
+    ["below an unknown number", "request.99.name", "no descriptor says what is in 99, so name has no number"],
+  ])("%s", async (_, written, message) => {
+    const { findings } = await read([`${open} ${written}`], setUp());
+    const errors = findings.filter(({ severity }) => severity === "error");
+    expect(errors).toMatchObject([{ line: 13, column: 7, field: "private.fields[0]", message }]);
+  });
+
+  test.each([
+    [
+      "a message without its import",
+      "old.Store/Put request.inner.x",
+      /^the descriptors lack elsewhere\.Inner: .*--include_imports/,
+    ],
+    ["a group", "old.Store/Put request.part", /^part is a group, which cannot be cut out alone/],
+    [
+      "a method without descriptors",
+      "bank.v1.Ledger/Close request.x",
+      /^no descriptor says what the messages of bank\.v1\.Ledger\/Close are/,
+    ],
+  ])("%s", async (_, written, message) => {
+    const { findings } = await read([written], setUp());
+    expect(findings).toMatchObject([{ severity: "error", line: 13, message: expect.stringMatching(message) }]);
+  });
+
+  test("no descriptors at all, with both remedies", async () => {
+    const { findings } = await read([`${open} request.owner_name`], []);
+    expect(findings[0]?.message).toBe(
+      `no descriptor says what the messages of ${open} are; apply its .proto or descriptor set (.binpb) too, or write the numbers of the fields`,
+    );
+  });
+
+  test("the same field by name and by number", async () => {
+    const { findings } = await read([`${open} request.2`, `${open} request.owner_name`], setUp());
+    const message = `it is ${open} request.2, which is in the list already`;
+    expect(findings).toMatchObject([{ severity: "error", line: 14, message }]);
+  });
+
+  test("brackets of a list, with the remedy", async () => {
+    const { findings } = await read([`${open} request.cards[].number`], setUp());
+    expect(findings[0]?.message).toMatch(/leave out \[\]: all items of a repeated field are meant$/);
+  });
+
+  test("descriptors that contradict each other", async () => {
+    const files = setUp();
+    mkdirSync(join(dir, "v2"));
+    const other = write(
+      "v2/bank.proto",
+      proto.replace("owner_name = 2", "owner_name = 3").replace("common/", "../common/"),
+    );
+    const { findings } = await read([`${open} request.owner_name`], [...files, other]);
+    expect(findings[0]?.message).toBe(`descriptors say different things of ${of}: apply one of them`);
+  });
+});
+
+test("a number that the message does not have is a warning, and is stored", async () => {
+  const { objects, findings } = await read([`${open} request.99`], setUp());
+  expect(findings).toMatchObject([{ severity: "warning", line: 13, field: "private.fields[0]" }]);
+  expect(findings[0]?.message).toMatch(/^bank\.v1\.OpenRequest has no field 99 in its descriptor/);
+  expect(objects.at(-1)?.object).toMatchObject({ private: { fields: [`${open} request.99`] } });
+});
+
+test("messages are sent along for methods with private fields alone", async () => {
+  const files = setUp();
+  const content = async (...fields: readonly string[]) => {
+    const all = await readPolicyFiles([write("policy.yaml", policyOf(...fields)), ...files], async () => "");
+    return all.map((file) => file.content).join("");
+  };
+  expect(await content("other.X/Y request.1")).not.toMatch(/^(types|messages):/m);
+  expect((await content(`${open} request.1`)).match(/^ {2}- (Open|Watch) .*/gm)).toEqual([
+    "  - Open bank.v1.OpenRequest bank.v1.OpenResponse",
+  ]);
+});
+
+test("where a .proto does not tell which of two types a field has, the remedy is a descriptor set", async () => {
+  const hidden = `syntax = "proto3";
+package a;
+service S { rpc Put(b.M) returns (T); }
+message T { string outer = 1; }
+`;
+  const inner =
+    'syntax = "proto3";\npackage a.b;\nimport "t.proto";\nmessage M { message T { string x = 9; } a.T t = 1; }\n';
+  write("t.proto", 'syntax = "proto3";\npackage a;\nmessage T { string outer = 1; }\n');
+  write("m.proto", inner);
+  const main = hidden
+    .replace(/message T .*\n/, "")
+    .replace("package a;", 'package a;\nimport "m.proto";\nimport "t.proto";');
+  const { findings } = await read(["a.S/Put request.t.outer"], [write("s.proto", main)]);
+  expect(findings[0]?.message).toMatch(/^the descriptors lack a\.b\.M: make the set with all imports/);
+});
