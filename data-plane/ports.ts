@@ -19,27 +19,27 @@ export interface CallIdentity {
   readonly service: string;
   readonly version: string;
   readonly spiffeId: SpiffeId;
-  /** PEM, leaf first. */
+  /** The certificate chain in PEM, the leaf first. */
   readonly certificateChainPem: string;
   readonly privateKeyPem: string;
-  /** Lower-case hexadecimal. */
+  /** The certificate's serial number in lower-case hexadecimal. */
   readonly serial: string;
   readonly notAfterMs: number;
 }
 
 export interface CallIdentityView {
   readonly current: CallIdentity;
-  /** Calls `listener` after each renewal. Returns the way to stop it. */
+  /** Calls `listener` after each renewal. Returns a function that removes the listener. */
   onRotate(listener: () => void): () => void;
 }
 
-/** The identity with NATS credentials, which calls do not need. */
+/** The identity with its NATS credentials, which carrying calls does not need. */
 export interface ProxyIdentity extends CallIdentity {
   readonly natsServers: readonly string[];
   readonly natsJwt: string;
   readonly natsSeed: string;
   readonly natsCaPem: string;
-  /** Unix milliseconds until which unsigned statements of older proxies count; 0: never. */
+  /** Unsigned statements of older proxies count until this time, in Unix milliseconds. 0: they never count. */
   readonly unsignedUntilMs: number;
 }
 
@@ -54,9 +54,9 @@ export interface TrustView {
   /** PEM roots of this mesh's trust domain. */
   readonly rootsPem: readonly string[];
   isRevoked(serial: string): boolean;
-  /** The issuers of tokens with their keys. The same list object is returned until it changes. */
+  /** The issuers of tokens, with their keys. The same list object is returned until the list changes. */
   readonly issuers: readonly TrustedIssuer[];
-  /** Where egresses are. The same list object is returned until it changes. */
+  /** The egresses and their addresses. The same list object is returned until the list changes. */
   readonly egresses: readonly TrustedEgress[];
   onChange(listener: () => void): () => void;
 }
@@ -66,35 +66,44 @@ export interface EvaluatedPolicy {
   readonly epoch: number;
   readonly revision: number;
   readonly revisionDigest: Digest;
-  /** The compiled unit of a service if this proxy holds it: its own always, others once used. */
+  /**
+   * Returns the compiled unit of a service if this proxy holds it. It always holds its own, and others once they were
+   * used.
+   */
   unit(service: string): CompiledUnit | undefined;
-  /** Whether the revision has the service at all. */
+  /** Whether the revision contains the service. */
   has(service: string): boolean;
-  /** Which calls to a service leave traces and lines in the access log: as it says itself, or the mesh. */
+  /** Which calls to a service are traced and logged: by the service's own policy or, without one, by the mesh's. */
   telemetry(service: string): CompiledTelemetry;
-  /** The JwtIssuers of the policy. The same list object is returned until it changes. */
+  /** The policy's JwtIssuers. The same list object is returned until the list changes. */
   readonly issuers: readonly JwtIssuer[];
 }
 
-/** A candidate that is asked about calls too, without enforcing anything. */
+/** A candidate policy that also judges calls, but enforces nothing. */
 export interface ShadowPolicy {
-  /** The candidate. Its epoch is that of the activation that started the shadow. */
+  /** The candidate. Its epoch is the epoch of the activation that started the shadow. */
   readonly policy: EvaluatedPolicy;
-  /** The share of calls, above 0 and up to 1. */
+  /** The share of calls that the candidate judges, above 0 and up to 1. */
   readonly share: number;
 }
 
 /** The policy that calls are judged by. */
 export interface CallPolicy {
-  /** undefined if no revision is active or none could be prepared; calls are then answered 14. */
+  /**
+   * The evaluated policy. undefined: no revision is active, or none could be prepared. Calls are then answered
+   * UNAVAILABLE.
+   */
   readonly current: EvaluatedPolicy | undefined;
-  /** undefined if no shadow was started, or the candidate is not held. */
+  /** The shadow candidate. undefined: no shadow was started, or this proxy does not hold the candidate. */
   readonly shadow?: ShadowPolicy | undefined;
   /** The highest epoch that was verified (I2); sent to peers as a hint. */
   readonly seenEpoch: number;
   /** Milliseconds since the last valid freshness statement; Infinity before the first. */
   readonly freshnessAgeMs: number;
-  /** Calls `listener` after each switch, with the policy that is evaluated from now on. */
+  /**
+   * Calls `listener` after each switch, with the policy that is evaluated from then on. Returns a function that removes
+   * it.
+   */
   onSwitch(listener: (policy: EvaluatedPolicy) => void): () => void;
   /**
    * Makes sure that `service`'s unit is held by the evaluated policy, fetching it if need be, and
@@ -116,71 +125,81 @@ export interface PolicyView extends CallPolicy {
   /** Milliseconds from the activation's time to this proxy's switch. */
   readonly lagMs: number;
   readonly trustSequence: number;
-  /** The epoch that is evaluated is a stage of a rollout: the gates ask for calls by method. */
+  /** Whether the evaluated epoch is a stage of a rollout. The rollout's gates then need counts of calls by method. */
   readonly isStaged: boolean;
   readonly seenActivation: Digest | undefined;
 }
 
-/** The endpoints of services. They are kept when NATS is lost. */
+/** The endpoints of services. They stay known while NATS is away. */
 export interface EndpointView {
-  /** Live instances of `service`, this proxy's own service included. Starts to follow the service on first use. */
+  /**
+   * Returns the live instances of `service`, which may be this proxy's own. The first call begins to follow the
+   * service.
+   */
   endpoints(service: string): readonly Endpoint[];
-  /** Resolves when the first list of `service` has been read (or NATS is away). */
+  /** Resolves when the first list of `service` was read, or when NATS is away. */
   ready(service: string): Promise<void>;
 }
 
 export interface FollowedEndpoints extends EndpointView {
-  /** Calls `listener` with a service's name when its live instances changed. */
+  /** Calls `listener` with a service's name when the service's live instances changed. */
   onChange(listener: (service: string) => void): () => void;
 }
 
-/** How the calls of an Egress leave the mesh. The same object is returned until the trust log says otherwise. */
+/** How calls to an Egress leave the mesh. The same object is returned until the trust log changes the egress. */
 export interface OutsideWay {
-  /** Whether this process calls it; otherwise a gateway does. */
+  /** Whether this process connects to the egress itself. Otherwise a gateway does. */
   readonly isDirect: boolean;
-  /** The gateway that its calls leave the mesh by; "": the caller's own proxy. */
+  /** The name of the gateway through which calls leave the mesh. "": they leave from the caller's own proxy. */
   readonly gateway: string;
-  /** What a call there has as `:authority`. */
+  /** The `:authority` that calls to the egress get. */
   readonly authority: string;
 }
 
-/** What is outside the mesh. Its endpoints are those of an `EndpointView`. */
+/** The destinations outside the mesh. Their endpoints are listed by an `EndpointView`. */
 export interface OutsideView {
-  /** Returns undefined if the trust log does not say where it is. */
+  /** Returns how calls to an egress leave the mesh. undefined: the trust log does not name the egress. */
   find(name: string): OutsideWay | undefined;
-  /** Whether its endpoints are not known yet: `EndpointView.ready` waits for them. */
+  /** Whether the egress's endpoints are not known yet. `EndpointView.ready` waits for them. */
   isPending(name: string): boolean;
-  /** The gateway that takes the calls to an endpoint; undefined: none does. */
+  /** Returns the gateway that takes calls to an endpoint. undefined: no gateway does. */
   gatewayOf(endpoint: Endpoint): string | undefined;
-  /** Whether an endpoint is an address outside. */
+  /** Whether an endpoint is an address outside the mesh. */
   isOutside(endpoint: Endpoint): boolean;
-  /** Connects to an endpoint outside, with proof of who it is. undefined: it is none. */
+  /**
+   * Connects to an endpoint outside the mesh and proves its identity. undefined: the endpoint is not outside the mesh.
+   */
   dial(endpoint: Endpoint, after: AfterTime): Promise<Socket> | undefined;
-  /** Whether a connection may go on, by what the trust log says now. undefined: it does not lead outside. */
+  /** Whether the trust log still allows a connection. undefined: the connection does not lead outside the mesh. */
   isTrusted(socket: Socket): boolean | undefined;
-  /** Says why an egress has no endpoints; "": it has some. */
+  /** Returns why an egress has no endpoints. "": it has some. */
   whyNone(name: string): string;
 }
 
-/** The application behind this proxy, as the agent or `--app` registered it. */
+/** The application behind this proxy, as an SDK's agent or the flag `--app` registered it. */
 export interface AppRegistration {
   readonly instance: string;
   /** The application's address for HTTP/2 without TLS: a Unix path or a loopback address. */
   readonly target: { readonly path: string } | { readonly host: string; readonly port: number };
 }
 
-/** What the application says that it has applied of its service's journal. */
+/** The writes of its service's journal that the application says it has applied. */
 export interface AppliedView {
-  /** undefined: no application is registered, or it has never said how far it is. */
+  /** The writes applied so far. undefined: no application is registered, or the application has never reported any. */
   readonly applied: AppliedWrites | undefined;
-  /** Calls `listener` after each report, and when another application's count. `report`: what is new; undefined: all is. */
+  /**
+   * Calls `listener` after each report, with what is new in it, and with undefined when another application takes over.
+   */
   onApplied(listener: (report: AppliedReport | undefined) => void): () => void;
 }
 
 export interface AppView {
-  /** undefined if no application is registered; inbound calls are then answered 14. */
+  /** The registered application. undefined: there is none, and inbound calls are answered UNAVAILABLE. */
   readonly current: AppRegistration | undefined;
   onChange(listener: (app: AppRegistration | undefined) => void): () => void;
-  /** The application's socket refused: it is gone at once, whatever its lease says. */
+  /**
+   * Reports that the application's socket refused a connection. The application is then gone at once, whatever its
+   * lease says.
+   */
   reportRefused(app: AppRegistration): void;
 }

@@ -1,4 +1,6 @@
-/** Whether NATS lets this proxy tell about calls: a credential of an earlier version does not. */
+/**
+ * Says whether NATS lets this proxy tell about calls. A credential that an earlier version issued does not allow it.
+ */
 import { lookSubject } from "../../core/wire/subjects.js";
 import type { Bus } from "../../runtime/bus.js";
 import type { Logger } from "../../runtime/log.js";
@@ -12,7 +14,7 @@ export interface TellingRightDeps {
 
 export class TellingRight {
   readonly #deps: TellingRightDeps;
-  /** What the credential says that the present connection was made with. */
+  /** Whether the credential that the present connection was made with allows this proxy to tell about calls. */
   #isGiven: boolean;
   #isSaid = false;
 
@@ -24,7 +26,10 @@ export class TellingRight {
     });
   }
 
-  /** A credential that was renewed since counts from a new connection on, which is made when it is first needed. */
+  /**
+   * Whether this proxy may tell about calls now. A renewed credential counts once a new connection has been made with
+   * it.
+   */
   isGiven(): boolean {
     const { bus, log } = this.#deps;
     if (this.#isGiven) return true;
@@ -45,7 +50,7 @@ export class TellingRight {
   }
 }
 
-/** The subjects that a user's JWT lets it publish to. */
+/** Returns the subjects that a user's JWT lets it publish to. */
 function allowedIn(jwt: string): readonly unknown[] {
   try {
     const claims: unknown = JSON.parse(Buffer.from(jwt.split(".")[1] ?? "", "base64url").toString());

@@ -1,4 +1,4 @@
-/** What a table of calls counted since the last look at it. */
+/** Returns what a table of calls has counted since it was last read. */
 import {
   callBoundsMs,
   codesCount,
@@ -15,7 +15,10 @@ const tookCount = callBoundsMs.length + 1;
 export class TrafficDeltas {
   #before = new Map<string, Float64Array>();
 
-  /** The calls that ended since the last time, the most frequent kinds first; of the first time: all. */
+  /**
+   * Returns the calls that ended since `take` was last called, the most frequent kinds first. The first time: all
+   * calls.
+   */
   take(kinds: readonly KindCounts[]): readonly TrafficCounts[] {
     const now = new Map<string, Float64Array>();
     const counts: TrafficCounts[] = [];
@@ -30,7 +33,7 @@ export class TrafficDeltas {
   }
 }
 
-/** A kind that made room and came back counts from 0 again. */
+/** Returns the difference to `before`. A kind that was removed to make room and came back counts from 0 again. */
 function countsSince(kind: KindCounts, before: Float64Array | undefined): TrafficCounts | undefined {
   const { direction, by, service, method, version, numbers } = kind;
   const isAnew = before === undefined || callsIn(before) > callsIn(numbers);
@@ -58,7 +61,7 @@ function callsIn(numbers: Float64Array): number {
 
 const callsOf = ({ codes }: TrafficCounts): number => codes.reduce((sum, count) => sum + count, 0);
 
-/** Those with the most calls; the rest as one kind of each direction. */
+/** Returns the kinds with the most calls, and all other kinds as one kind per direction. */
 function fold(counts: readonly TrafficCounts[]): readonly TrafficCounts[] {
   const sorted = [...counts].sort((a, b) => callsOf(b) - callsOf(a));
   if (sorted.length <= countsToldMax) return sorted;

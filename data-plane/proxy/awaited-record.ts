@@ -1,12 +1,12 @@
-/** The record of an outbound call that waits until it is known how often the call was sent. */
+/** Holds back the record of an outbound call until it is known how many attempts the call needed. */
 import type { FieldBlock } from "../http2/field-block.js";
 import type { CallFacts } from "./forward/call-facts.js";
 import { CallObserver } from "./forward/call-observer.js";
 
-/** Offers a record of a call that was sent so often. */
+/** Offers the record of a call that was sent `attempts` times. */
 export type OfferRecord = (attempts: number) => void;
 
-/** Records that wait; when there are more, the oldest is offered as it is. */
+/** The most records that wait. Beyond that, the oldest is offered with the attempts counted so far. */
 const waitingMax = 4096;
 
 export class AwaitedRecords {
@@ -27,7 +27,7 @@ export class AwaitedRecords {
     return this.#waiting.size === 0;
   }
 
-  /** Offers those that have waited since the last time this was called. */
+  /** Offers the records that were already waiting when this was last called. */
   settleOld(): void {
     for (const awaited of this.#waiting) {
       if (awaited.isOld) awaited.settle();
@@ -35,13 +35,13 @@ export class AwaitedRecords {
     }
   }
 
-  /** Offers all. */
+  /** Offers every waiting record. */
   settleAll(): void {
     for (const awaited of this.#waiting) awaited.settle();
   }
 }
 
-/** One of them. No attempt follows the beginning of the answer. */
+/** One waiting record. It ends its wait when the answer begins, because no attempt follows then. */
 export class AwaitedRecord extends CallObserver {
   isOld = false;
   #attempts = 0;

@@ -1,4 +1,4 @@
-/** The values of a call that conditions of policy can read. */
+/** The values of a call that a policy's conditions can read. */
 import type { Label } from "../../core/model.js";
 import { parseLabels } from "../../core/wire/headers.js";
 
@@ -6,10 +6,7 @@ export function labelMap(labels: readonly Label[]): ReadonlyMap<string, string> 
   return new Map(labels.map(({ key, value }) => [key, value]));
 }
 
-/**
- * Returns an IP address in one form: without a zone, and an IPv4 address as IPv4 even if a dual-stack socket reports it
- * as IPv6.
- */
+/** Returns an IP address in one form: without a zone, and IPv4 even where a dual-stack socket reports it as IPv6. */
 export function plainAddress(address: string | undefined): string | undefined {
   return address?.replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i, "").replace(/%.*$/, "");
 }

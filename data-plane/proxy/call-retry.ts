@@ -1,4 +1,4 @@
-/** Tries one call again after failures, as its route's policy says (gRFC A6). */
+/** Sends one call again after failures, as its route's policy says (gRFC A6). */
 import { decideRetry, parsePushback } from "../../core/balance/retry-decision.js";
 import type { CompiledRetry } from "../../core/policy/compiled-route.js";
 import type { Retrying } from "./forward/call-owner.js";
@@ -10,21 +10,21 @@ export interface RetriedCall {
   readonly service: string;
   readonly dueAtMs: number;
   waiting: { leave(): void } | null;
-  /** The try took too long. */
+  /** Called when an attempt took longer than its timeout. */
   tryTimedOut(): void;
 }
 
-/** What all retries of a proxy's calls share: nothing of it is made for a call. */
+/** What all retries of a proxy's calls share. None of it is created per call. */
 export interface CallRetryDeps<Retried extends RetriedCall> {
   readonly deadlines: DeadlineWheel;
   nowMs(): number;
-  /** Uniform in [0, 1). */
+  /** Returns a number that is uniform in [0, 1). */
   draw(): number;
   /** Sends a call again. */
   carry(call: Retried): void;
-  /** A call to this service is tried again. */
+  /** Called when a call to this service is tried again. */
   retried(service: string): void;
-  /** A call to this service is not tried again, because its messages are longer than what is kept. */
+  /** Called when a call to this service cannot be tried again because its messages are longer than what is kept. */
   tooLong(service: string): void;
 }
 

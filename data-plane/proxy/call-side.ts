@@ -31,25 +31,26 @@ export interface CallSideDeps {
   readonly metrics: ProxyMetrics;
   readonly random: (bytes: number) => Buffer;
   readonly log: Logger;
-  /** Called with each call when it begins, and may attach observers to it. Must not throw. */
+  /** Called with each call when it begins; it may attach observers to the call. Must not throw. */
   readonly observe?: ((call: Call) => void) | undefined;
-  /** Looks at some of the calls. If left out, nothing does. */
+  /** Watches a part of the calls, for traces, the access log and taps. Left out: no call is watched. */
   readonly watch?: CallWatch | undefined;
   /**
-   * Asked about each call that is to be forwarded. Returns what must happen first, or undefined. If left out, nothing
-   * holds calls back.
+   * Called for each call that is about to be forwarded. Returns the gate to wait for, or undefined. Left out: no gate.
    */
   readonly gate?: ((call: Call) => CallGate | undefined) | undefined;
 }
 
-/** Holds back a judged call. It is told if the call ends first. */
+/** Holds back a judged call. `leave` is called if the call ends before the gate opens. */
 export interface CallGate extends Leaving {
-  /** Resolves within a bounded time when the call may continue, or to the answer that the call gets instead. */
+  /**
+   * Resolves within a bounded time: with undefined when the call may continue, or with the answer that it gets instead.
+   */
   readonly opened: Promise<Answer | undefined>;
 }
 
 const te = new PreparedField("te", "trailers");
-/** A wait that need not be told when the call ends, because other calls share it. */
+/** The wait of a call that other calls share, so nothing has to happen when one of the calls ends. */
 const shared: Leaving = { leave() {} };
 
 /**
@@ -65,11 +66,11 @@ export abstract class CallSide implements CallOwner<Call> {
   protected abstract readonly version: string;
   readonly oversized: SeldomLog;
   protected readonly listener: Listener;
-  /** The head of the last request. */
+  /** The head of the request that was read last. One object serves all requests. */
   protected readonly head = new RequestHead();
   readonly #side: CallSideDeps;
   protected readonly methods = new MethodNames();
-  /** What the callers of calls that outlive the grace of a drain are told. */
+  /** The message for callers whose calls are still open when the grace of a drain ends. */
   protected readonly stopping: string = "the proxy is stopping";
   readonly #traces: TraceSource;
 
@@ -125,12 +126,12 @@ export abstract class CallSide implements CallOwner<Call> {
     return this.listener.drain();
   }
 
-  /** Asks those at the other end to connect elsewhere or anew. Open calls go on. */
+  /** Asks clients to connect elsewhere or again. Open calls go on. */
   shed(): void {
     this.listener.shed();
   }
 
-  /** Closes everything at once. Calls that are still open, as after the grace of a drain, are answered with the reason. */
+  /** Closes everything at once. Calls that are still open are answered with the reason. */
   close(): void {
     const answer = unavailableAnswer("draining", this.stopping, this.revision);
     this.listener.close((sink) => {
@@ -145,7 +146,7 @@ export abstract class CallSide implements CallOwner<Call> {
 
   // === What a direction decides ===
 
-  /** Handles a request whose `head` was read. It becomes a call by `begin`. */
+  /** Handles a request whose `head` was read. `begin` turns it into a call. */
   protected abstract onRequest(stream: Stream, fields: FieldBlock, endStream: boolean, peer: Peer | undefined): void;
 
   abstract carry(call: Call): void;
@@ -173,7 +174,10 @@ export abstract class CallSide implements CallOwner<Call> {
     return false;
   }
 
-  /** Whether a call that was surely not processed is sent again. `isLeaving`: its connection accepts no more calls. */
+  /**
+   * Whether to send a call again that the upstream surely did not process. `isLeaving`: its connection takes no more
+   * calls.
+   */
   protected mayRetry(call: Call, isLeaving: boolean): boolean {
     const budget = call.traffic?.budget ?? this.#side.engine.retries;
     return mayRetry(call.attempts, isLeaving, budget, this.nowMs());
@@ -224,24 +228,27 @@ export abstract class CallSide implements CallOwner<Call> {
     return undefined;
   }
 
-  /** Announces that trailers are accepted, if the caller did not. */
+  /** Returns the plan with the field that announces that trailers are accepted, if the caller did not send it. */
   protected withTe(plan: ForwardPlan, hasTe: boolean): ForwardPlan {
     return hasTe ? plan : { ...plan, last: [...plan.last, te] };
   }
 
-  /** Whether a judged call must wait for a gate. The call continues when the gate opens. */
+  /** Returns true if a judged call has to wait for a gate. The call continues when the gate opens. */
   protected waitsForGate(call: Call, gate = this.#side.gate?.(call)): boolean {
     if (gate === undefined) return false;
     this.#hold(call, gate);
     return true;
   }
 
-  /** Apart from what every call asks: what a closure captures is allocated where the function begins. */
+  /**
+   * Waits for a gate. A function of its own, because JavaScript allocates a closure's variables where a function
+   * begins.
+   */
   #hold(call: Call, gate: CallGate): void {
     void this.after(call, gate.opened, () => this.carry(call), gate);
   }
 
-  /** Carries a call after a time, unless it ends before. */
+  /** Carries a call after `delayMs`, unless the call ends before. */
   protected carryIn(call: Call, delayMs: number): void {
     let end: () => void = () => {};
     const passed = new Promise<undefined>((resolve) => {
@@ -252,8 +259,8 @@ export abstract class CallSide implements CallOwner<Call> {
   }
 
   /**
-   * Continues a call once `first`, which must be bounded, resolves, or answers it with the answer that `first` gives. A
-   * call that ends before does not continue; `gate` is told then.
+   * Continues a call when `first`, which must be bounded, resolves, or answers it with the answer that `first` gives.
+   * If the call ends before, it does not continue, and `gate.leave` is called.
    */
   protected async after(
     call: Call,

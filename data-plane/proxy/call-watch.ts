@@ -1,14 +1,14 @@
-/** The seam between calls and what looks at some of them: traces, the access log and tap. */
+/** The interface between calls and what watches some of them: traces, the access log and taps. */
 import type { FieldBlock } from "../http2/field-block.js";
 import type { Call } from "./forward/call.js";
 
-/** Must not throw. Asked about every call, so it decides by a few comparisons whether a call is of interest. */
+/** Watches calls. Its methods must not throw, and since they run for every call they decide by a few comparisons. */
 export interface CallWatch {
   /**
-   * A call begins; `traceparent` is the place of that field, or -1. May attach observers to the call. Returns true if
-   * it wrote the call's traceparent itself.
+   * Called when a call begins. May attach observers. `traceparent`: the index of that header field, or -1. Returns true
+   * if it wrote the call's traceparent itself.
    */
   begun(call: Call, fields: FieldBlock, traceparent: number): boolean;
-  /** A call is over; the fields of its request can still be read. */
+  /** Called when a call is over. The fields of its request can still be read. */
   ended(call: Call): void;
 }

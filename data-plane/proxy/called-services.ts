@@ -1,17 +1,17 @@
-/** Finds the services that this proxy's application calls from what it writes in `:authority`. */
+/** Finds the called service by the `:authority` that this proxy's application sends. */
 import { isLabel } from "../../core/identity.js";
 import { PreparedField } from "../http2/prepared-field.js";
 import type { ServiceTraffic } from "./service-traffic.js";
 
 export interface CalledService {
   readonly name: string;
-  /** The first fields of a request to the service. */
+  /** The first header fields of a request to the service. */
   readonly first: readonly PreparedField[];
   /** Whether the first list of its endpoints has been read. */
   ready: boolean;
   /** The time at which the service was last noted as used. */
   usedMs: number;
-  /** How calls to it are spread; null until the first one. */
+  /** How calls to the service are spread over its instances. null: nothing has called the service yet. */
   traffic: ServiceTraffic | null;
 }
 
@@ -23,7 +23,7 @@ export class CalledServices {
   readonly #only: string | undefined;
   readonly #known = new Map<string, CalledService | undefined>();
 
-  /** `only`: the service that every `:authority` means; if undefined, `:authority` names the service. */
+  /** `only`: the service that every call goes to. undefined: `:authority` names the service. */
   constructor(mesh: string, only: string | undefined) {
     this.#mesh = mesh;
     this.#only = only;

@@ -1,4 +1,4 @@
-/** Carries a proxy's calls: its listeners and connections. Ports provide what is known about the mesh. */
+/** Carries a proxy's calls on its listeners and connections. Ports provide what the mesh knows. */
 import type { Socket } from "node:net";
 import { AshlarError } from "../../core/errors.js";
 import { gatewayNameIn, workloadId } from "../../core/identity.js";
@@ -42,13 +42,13 @@ export interface CarrierDeps {
   /** Returns random numbers, uniform in [0, 1). */
   readonly draw: () => number;
   readonly random: (bytes: number) => Buffer;
-  /** Takes recorded decisions. */
+  /** Receives recorded decisions. */
   readonly decisions: DecisionSink;
-  /** Budgets of rate limits. If left out, each limit is this process's own. */
+  /** Opens the budgets of rate limits that are shared. Left out: each limit counts this process alone. */
   readonly openBudgets?: OpenBudgets;
-  /** Counts the verdicts of a shadow candidate. If it is left out, no candidate is evaluated. */
+  /** Counts the verdicts of a shadow candidate. Left out: no candidate is evaluated. */
   readonly tally?: ShadowTally;
-  /** Keeps which instances could be connected to. If it is left out, only the log says it. */
+  /** Keeps which instances could be connected to. Left out: only the log says so. */
   readonly reaches?: Reaches;
   /** See `CallSideDeps`. */
   readonly observe?: CallSideDeps["observe"];
@@ -58,25 +58,25 @@ export interface CarrierDeps {
   readonly journal?: Journaling | undefined;
   /** See `InboundDeps`. */
   readonly reads?: Reading | undefined;
-  /** What is outside the mesh; left out: nothing is called there. It is closed with the carrier. */
+  /** The destinations outside the mesh. Closed with the carrier. Left out: no call leaves the mesh. */
   readonly outside?: (OutsideView & { close(): void }) | undefined;
-  /** Left out: calls go over the network. */
+  /** What replaces the network in memory. Left out: calls go over the network. */
   readonly memory?: InMemory;
 }
 
-/** What stands in for the network where calls stay in memory. */
+/** Replaces the network where calls stay in memory. */
 export interface InMemory {
-  /** Connects to what a pool knows by this key. */
+  /** Returns a connection to the target that a pool knows by this key. */
   dial(key: string): Socket;
-  /** Says who is at the other end. */
+  /** Says who is at the other end of a connection. */
   readonly tls: TlsState;
 }
 
-/** Plain data, since a worker process receives it in a message. */
+/** The options of a carrier. They are plain data, because a worker process receives them in a message. */
 export interface CarrierOptions {
   readonly mesh: string;
   readonly service: string;
-  /** The version of the service, for metrics. */
+  /** The version of the service, used in metrics. */
   readonly version?: string;
   readonly labels: readonly Label[];
   /** True if calls of other proxies are accepted. */
@@ -88,15 +88,15 @@ export interface CarrierOptions {
   readonly outbounds: readonly (string | undefined)[];
   /** The share of decisions other than refusals that is recorded, from 0 to 1. */
   readonly recordShare: number;
-  /** Left out: calls are neither traced nor logged. */
+  /** The settings of traces and of the access log. Left out: calls are neither traced nor logged. */
   readonly telemetry?: TelemetryOptions;
-  /** For calls that leave the mesh; left out: none does. */
+  /** The settings for calls that leave the mesh. Left out: no call does. */
   readonly egress?: EgressOptions;
-  /** The path of the socket where the proxy serves its journal's event feed. Left out: it serves none. */
+  /** The path of the socket that serves the journal's event feed. Left out: there is no event feed. */
   readonly feed?: string | undefined;
 }
 
-/** What carries the calls of outside clients, made with what carries those of the application. */
+/** Creates what carries the calls of outside clients, from the dependencies of outbound calls. */
 export type MakeEdge = (deps: OutboundDeps, options: Omit<OutboundOptions, "service">) => Outbound;
 
 const admitAgainEveryMs = 30_000;
@@ -105,7 +105,7 @@ export class Carrier {
   readonly #inbound: Inbound | OutsideGate | undefined;
   readonly #outbounds: readonly Outbound[];
   readonly #peers: UpstreamPool;
-  /** Connections to peer proxies for copies of calls alone, so that no call waits for one. */
+  /** The connections to peer proxies that only copies of calls use, so that no real call waits for a copy. */
   readonly #copies: UpstreamPool;
   readonly #applications: UpstreamPool;
   readonly #engine: ProxyEngine;
@@ -158,27 +158,27 @@ export class Carrier {
   }
 
   /**
-   * Listens for calls of the application, or of outside clients. `index` is the place in the options' `outbounds`, after
-   * which the edges come. Returns the address with its real port.
+   * Listens for calls of the application, or of outside clients. `index` is the place in the options' `outbounds`,
+   * after which the edges come. Returns the address with its real port.
    */
   async listenOutbound<Address extends SocketAddress>(index: number, address: Address): Promise<Address> {
     return (await this.#outbounds[index]?.listen(address)) ?? address;
   }
 
-  /** Takes a connection that another process accepted; `listener`: "inbound", or an index of `outbounds`. */
+  /** Takes a connection that another process accepted. `listener`: "inbound", or an index into `outbounds`. */
   take(listener: "inbound" | number, socket: Socket): void {
     const taker = listener === "inbound" ? this.#inbound : this.#outbounds[listener];
     if (taker === undefined) socket.destroy();
     else taker.take(socket);
   }
 
-  /** Takes a connection in memory of another proxy. */
+  /** Takes an in-memory connection of another proxy. */
   takeProven(socket: Socket): void {
     if (this.#inbound === undefined) socket.destroy();
     else this.#inbound.takeProven(socket);
   }
 
-  /** Says at how many workers the network of an outside client has connections to a listener of a gateway. */
+  /** Reports at how many workers the network of an outside client has connections to a gateway's listener. */
   spread(listener: number, address: string, workers: number): void {
     this.#outbounds[listener]?.spread(address, workers);
   }
@@ -205,7 +205,7 @@ export class Carrier {
     this.#recorder.close();
   }
 
-  /** Follows changes of the identity, of trust, of endpoints and of the application. */
+  /** Subscribes to changes of the identity, trust, endpoints and application. */
   #follow({ identity, trust, endpoints, app, outside }: CarrierDeps, tls: TlsState): void {
     const inbound = this.#inbound;
     const pools = [this.#peers, this.#copies];
@@ -242,7 +242,7 @@ export class Carrier {
   }
 }
 
-/** Few connections, and few calls that wait for one: what is too much is dropped. */
+/** The pool options for copies: few connections, and few copies that wait for one. Further copies are dropped. */
 function copyPoolOptions(): UpstreamPoolOptions {
   return {
     ...poolOptions(true),

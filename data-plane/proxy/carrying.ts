@@ -20,7 +20,7 @@ export interface Carrying extends ToldCarrying {
   drain(): Promise<void>;
   /** Closes everything at once. Open calls end with a reason. Resolves when nothing runs any more. */
   close(): Promise<void>;
-  /** Reasons why the proxy should not be sent calls, one line each; empty if there is none. */
+  /** Returns the reasons why the proxy should not be sent calls, one line each. Empty: there is no reason. */
   reasonsNotReady(): readonly string[];
   readonly metrics: Pick<Metrics, "watch" | "render">;
 }

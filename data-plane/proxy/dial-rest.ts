@@ -1,10 +1,10 @@
-/** When a target may be dialled again after failures, and what the last one was. */
+/** Decides when a target may be dialled again after failures, and keeps the last failure for messages. */
 import { Backoff } from "../../runtime/backoff.js";
 
 export class DialRest {
   readonly #backoff: Backoff;
   #untilMs = 0;
-  /** What went wrong last; "": nothing yet. */
+  /** What went wrong last. "": no dial has failed yet. */
   lastFailure = "";
 
   /** `random` returns numbers that are uniform in [0, 1). */
@@ -22,7 +22,7 @@ export class DialRest {
     this.#untilMs = nowMs + this.#backoff.nextMs();
   }
 
-  /** The target took a call: the next failure is the first one again. */
+  /** Notes that the target took a call: the next failure is treated as a first one again. */
   reset(): void {
     this.#backoff.reset();
   }

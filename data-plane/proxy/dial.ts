@@ -57,10 +57,7 @@ function connectOnce(address: SocketAddress): Promise<Socket> {
   });
 }
 
-/**
- * Whether nobody listens there. Other failures, such as a proxy without file descriptors or a full backlog, say nothing
- * about the application.
- */
+/** Whether nobody listens at the application's socket. Other failures say nothing about the application itself. */
 export function isApplicationGone(error: unknown): boolean {
   const cause = error instanceof AshlarError ? (error.cause as NodeJS.ErrnoException | undefined) : undefined;
   return cause?.code === "ECONNREFUSED" || cause?.code === "ENOENT";
@@ -68,7 +65,7 @@ export function isApplicationGone(error: unknown): boolean {
 
 export interface PeerDial {
   readonly address: HostPort;
-  /** The identity that the peer must prove. */
+  /** The identity that the peer has to prove. */
   readonly expected: SpiffeId;
   /** This proxy's certificate and key, and the trusted roots. */
   readonly context: SecureContextOptions;

@@ -1,10 +1,10 @@
 import type { Clock } from "../../runtime/clock.js";
 
-/** The steps of a proxy that stops. */
+/** The steps by which a proxy stops. */
 export interface DrainParts {
   /** Makes /readyz answer 503. */
   unready(): void;
-  /** Withdraws the endpoint. Resolves when peers have been told. */
+  /** Withdraws the endpoint. Resolves when peers were told. */
   withdraw(): Promise<void>;
   /** Sends GOAWAY on every connection. Resolves when the last call has ended. */
   finish(): Promise<void>;
@@ -13,11 +13,11 @@ export interface DrainParts {
 }
 
 export interface DrainOptions {
-  /** Milliseconds for open calls to end. */
+  /** How long open calls get to end, in milliseconds. */
   readonly graceMs: number;
-  /** Milliseconds for withdrawing the endpoint. */
+  /** How long withdrawing the endpoint may take, in milliseconds. */
   readonly withdrawMs: number;
-  /** Milliseconds for peers to react, before GOAWAY is sent. */
+  /** How long peers get to react before GOAWAY is sent, in milliseconds. */
   readonly discourageMs: number;
 }
 

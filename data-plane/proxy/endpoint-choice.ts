@@ -25,7 +25,7 @@ import type { UpstreamTarget } from "./upstream-target.js";
 export interface EndpointChoiceDeps {
   readonly tls: TlsState;
   readonly endpoints: EndpointView;
-  /** What is outside the mesh; left out: nothing is called there. */
+  /** The destinations outside the mesh. Left out: no call leaves the mesh. */
   readonly outside?: OutsideView | undefined;
   readonly pool: UpstreamPool;
   readonly traffic: Traffic;
@@ -38,21 +38,21 @@ export interface EndpointChoiceDeps {
 
 const nothing: ReadonlySet<string> = new Set();
 
-/** A call that an endpoint did not take. */
+/** A call that an endpoint refused to take. */
 interface UntakenCall extends RoutedCall {
   readonly tried: ReadonlySet<string> | undefined;
   noteTried(proxyId: string): void;
 }
 
-/** What decides where a call is sent. */
+/** The properties of a call that decide where it is sent. */
 export interface RoutedCall {
   readonly service: string;
   readonly rule: CompiledRouteRule | undefined;
-  /** A random number, uniform in [0, 1), for the split. */
+  /** A number that is uniform in [0, 1) and draws the version in a split. */
   readonly versionDraw: number;
-  /** The value that the call sticks to; undefined if none. */
+  /** The value by which the call sticks to a version. undefined: the call does not stick. */
   readonly stickyKey: string | undefined;
-  /** The key for ringHash; undefined if none. */
+  /** The key for ringHash. undefined: the call has none. */
   readonly balanceKey: string | undefined;
   readonly traffic: ServiceTraffic | null;
 }
@@ -64,7 +64,9 @@ const outsideSession = { ...upstreamSessionDefaults, isOutside: true };
 export class EndpointChoice {
   readonly #deps: EndpointChoiceDeps;
   readonly #mesh: string;
-  /** Keyed by endpoint objects: each belongs to one service, and a changed statement makes a new object. */
+  /**
+   * The targets by endpoint object. Each object belongs to one service, and a changed statement creates a new object.
+   */
   readonly #targets = new WeakMap<Endpoint, UpstreamTarget>();
   readonly #byKey = new BoundedMap<string, Endpoint>(endpointsKnownMax);
   readonly #isRested = (endpoint: Endpoint): boolean =>
@@ -96,12 +98,16 @@ export class EndpointChoice {
     return best === undefined ? undefined : pool.find(this.#keyOf(best));
   }
 
-  /** Chooses among the endpoints that were not tried, preferring those where the call gets a stream soonest. */
+  /**
+   * Chooses among the fitting endpoints that are not in `tried`, preferring those where the call gets a stream soonest.
+   */
   choose(call: RoutedCall, tried: ReadonlySet<string>): Endpoint | undefined {
     return this.#best(call, this.#fitting(call, tried));
   }
 
-  /** Notes that the call was sent to `endpoint`, as the pool names it. Returns whether there is one that it was not sent to. */
+  /**
+   * Notes that the call was sent to `endpoint`, the pool's name for it. Returns whether an untried endpoint is left.
+   */
   hasOther(call: UntakenCall, endpoint: string): boolean {
     const instance = this.endpointOf(endpoint);
     if (instance === undefined) return false;
@@ -144,7 +150,7 @@ export class EndpointChoice {
     return this.#pick(spread, best, undefined);
   }
 
-  /** Returns an instance of `target` that takes calls, for a copy of a call: the one with the fewest copies of two. */
+  /** Picks an instance of `target` for a copy of a call: of two random ones, the one with fewer open copies. */
   chooseCopied(service: string, target: CompiledMirror, copies: UpstreamPool): Endpoint | undefined {
     const { endpoints, traffic, draw } = this.#deps;
     const there = traffic
@@ -159,7 +165,7 @@ export class EndpointChoice {
     return this.#usable(this.#deps.traffic.of(service), nothing);
   }
 
-  /** Returns the endpoint with this name in the pool, or undefined if it is gone. */
+  /** Returns the endpoint that has this name in the pool, or undefined if the endpoint is gone. */
   endpointOf(key: string): Endpoint | undefined {
     return this.#byKey.get(key);
   }

@@ -15,9 +15,9 @@ export interface EndpointRaceDeps {
   nowMs(): number;
 }
 
-/** If an endpoint has no stream for the call after this time, the next one is asked too. */
+/** How long an endpoint gets to offer a stream before the next one is asked too, in milliseconds. */
 const headStartMs = 50;
-/** The longest interval in milliseconds between looks for a better endpoint. The interval grows while none is found. */
+/** The longest interval between two searches for a better endpoint, in milliseconds. It grows while none is found. */
 const lookMsMax = 1600;
 /** The most endpoints that are asked one after another when too many calls wait at each. */
 const fullMax = 3;
@@ -31,17 +31,17 @@ const nothingTried: ReadonlySet<string> = new Set();
 export class EndpointRace implements Timed {
   readonly #deps: EndpointRaceDeps;
   readonly #call: Call;
-  /** Called once with the last failure if no endpoint can be reached, unless the call is over before. */
+  /** Called once, with the last failure, if no endpoint can be reached and the call is not over. */
   readonly #lost: (failure: unknown) => void;
   readonly #open = (session: UpstreamSession): boolean => this.#call.send(session, null);
   readonly #waiters: StreamWaiter[] = [];
-  /** The instances that were asked, and those that the call was sent to before. */
+  /** The instances that were asked, and those that the call was sent to before the race. */
   readonly #asked: Set<string>;
   #failure: unknown;
   #full = 0;
   #lookMs = headStartMs;
   #over = false;
-  /** Whether an endpoint is being asked: an immediate answer is handled after the asking. */
+  /** Whether an endpoint is being asked right now. An answer that comes at once is handled after the asking. */
   #asking = false;
 
   dueMs = 0;
@@ -61,7 +61,7 @@ export class EndpointRace implements Timed {
     this.#goOn();
   }
 
-  /** Ends the search because the call is over or has a stream. */
+  /** Ends the search because the call is over or has got a stream. */
   leave(): void {
     if (!this.#over) this.#call.traffic?.breaker.waited();
     this.#over = true;
@@ -69,7 +69,7 @@ export class EndpointRace implements Timed {
     for (const waiter of this.#waiters) waiter.leave();
   }
 
-  /** Asks endpoints until the call waits at one. */
+  /** Asks endpoints until one of them has the call in its queue. */
   #goOn(): void {
     while (!this.#over && this.#waiters.length === 0) {
       const endpoint = this.#full < fullMax ? this.#next() : undefined;
@@ -127,7 +127,7 @@ export class EndpointRace implements Timed {
     this.#deps.deadlines.add(this, this.#deps.nowMs() + this.#lookMs);
   }
 
-  /** No endpoint has a stream yet: asks one more if that may be sooner. */
+  /** Called when no endpoint has a stream in time: asks one more if that one may have a stream sooner. */
   onDue(): void {
     const { choice, pool } = this.#deps;
     const { service } = this.#call;

@@ -5,11 +5,11 @@ import { listName } from "../http2/field-names.js";
 export const meshField = {
   caller: listName(headerNames.caller, false),
   revision: listName(headerNames.revision, false),
-  /** Differs in each refusal. */
+  /** The value differs in each refusal. */
   decision: listName(headerNames.decision, true),
   epoch: listName(headerNames.epoch, false),
   unprocessed: listName(headerNames.unprocessed, false),
-  /** Differ in each call. */
+  /** The values of the next three differ in each call. */
   sequence: listName(headerNames.sequence, true),
   expectedSequence: listName(headerNames.expectedSequence, true),
   afterSequence: listName(headerNames.afterSequence, true),

@@ -1,4 +1,4 @@
-/** What is added to outbound calls: prepared once for each service, rule and revision. */
+/** The header fields that are added to outbound calls, prepared once for each service, rule and revision. */
 import type { Label } from "../../core/model.js";
 import type { CompiledRouteRule } from "../../core/policy/compiled-route.js";
 import { headerNames, renderLabels } from "../../core/wire/headers.js";
@@ -15,9 +15,9 @@ const notOutside = new FieldChanges(ofJournalCallers, []);
 export class OutboundPlans {
   /** The header field that tells peers this proxy's labels. */
   readonly #labels: readonly PreparedField[];
-  /** Plans for ordinary requests, by service; all of one epoch. */
+  /** The plans for ordinary requests, by service. All belong to one epoch. */
   readonly #plans = new Map<CalledService, ForwardPlan>();
-  /** The same with what a rule of a route changes, each made of one of those. */
+  /** The plans with a route rule's changes. Each is based on one of `#plans`. */
   readonly #rulePlans = new WeakMap<CompiledRouteRule, RulePlans>();
   readonly #outside = new WeakMap<OutsideWay, ForwardPlan>();
   #epoch = -1;
@@ -55,7 +55,7 @@ export class OutboundPlans {
     return plan;
   }
 
-  /** Returns the plan with what a rule changes. `method`: what the caller asked for. */
+  /** Returns `plan` with the rule's changes. `method`: the method that the caller asked for. */
   ofRule(plan: ForwardPlan, rule: CompiledRouteRule, method: string): ForwardPlan {
     const known = this.#rulePlans.get(rule);
     if (known?.of === plan) return known.for(method);

@@ -45,9 +45,9 @@ export interface OutboundDeps extends CallSideDeps {
   /** Returns random numbers, uniform in [0, 1). */
   readonly draw: () => number;
   readonly recorder: CallRecorder;
-  /** What is outside the mesh; left out: nothing is called there. */
+  /** The destinations outside the mesh. Left out: no call leaves the mesh. */
   readonly outside?: OutsideView | undefined;
-  /** What judges the calls that leave the mesh here. */
+  /** Judges the calls that leave the mesh here. Left out: none may. */
   readonly judging?: OutsideCallsDeps;
 }
 
@@ -78,7 +78,7 @@ export class Outbound extends CallSide {
   readonly #effects: RouteEffects;
   readonly #plans: OutboundPlans;
   readonly #outside: OutsideCalls;
-  /** The fields of the call that is planned, for `#header`, which is made once and not for each call. */
+  /** The fields of the call that is being planned. `#header` reads them, so that no closure is created per call. */
   #fields: FieldBlock | undefined;
   readonly #header = (name: string): string | undefined =>
     this.#fields === undefined ? undefined : joinHeader(this.#fields, name);
@@ -110,7 +110,7 @@ export class Outbound extends CallSide {
     this.accept(stream, fields, endStream, this.#options.service ?? this.head.authorityText(fields));
   }
 
-  /** Takes a call to the service that `authority` names. `refuse` answers it first if it gives an answer. */
+  /** Takes a call to the service that `authority` names. If `refuse` returns an answer, the call ends with it. */
   protected accept(
     stream: Stream,
     fields: FieldBlock,
@@ -200,7 +200,7 @@ export class Outbound extends CallSide {
     this.carry(call);
   }
 
-  /** Must run before the call's fields are changed for sending. */
+  /** Records the call's route. Must run before the call's fields are changed for sending. */
   #record(call: Call, policy: EvaluatedPolicy, fields: FieldBlock, hasSession: boolean): void {
     const { recorder } = this.#deps;
     const bits = recorder.draw();
@@ -249,7 +249,7 @@ export class Outbound extends CallSide {
     return !call.settled;
   }
 
-  /** Holds the call for as long as the route's fault says, if it is for it; it is carried then. */
+  /** Returns true if the route's fault delays the call. The call is held that long and then carried. */
   #delays(call: Call): boolean {
     const delay = call.rule?.fault?.delay;
     if (delay === undefined || this.#deps.draw() >= delay.share) return false;
@@ -257,7 +257,7 @@ export class Outbound extends CallSide {
     return true;
   }
 
-  /** Counts the call as open to its service. Returns false if that is one call too many, which it has answered. */
+  /** Counts the call as open to its service. Returns false if there are too many and the call has been answered. */
   #count(
     call: Call,
     called: CalledService,
@@ -289,7 +289,7 @@ export class Outbound extends CallSide {
     return this.#choice.hasOther(call, endpoint);
   }
 
-  /** Says at how many workers the network of an outside client has connections to this listener, where it is a gateway's. */
+  /** Reports at how many workers the network of an outside client has connections, if this is a gateway's listener. */
   spread(_address: string, _workers: number): void {}
 
   override close(): void {

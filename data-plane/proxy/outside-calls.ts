@@ -1,6 +1,6 @@
 /**
- * Judges calls that leave the mesh from here. Nobody else does: there is no proxy at the other end. So what a
- * destination's proxy does for a service happens in the caller's own, by the policy of the Egress.
+ * Judges calls that leave the mesh. No proxy at the other end can judge them, so the caller's own proxy does here what
+ * a destination's proxy does for a service, by the policy of the Egress.
  */
 import type { CompiledUnit } from "../../core/policy/compile.js";
 import type { Clock } from "../../runtime/clock.js";
@@ -20,7 +20,7 @@ export interface OutsideCallsDeps extends InboundJudgeDeps {
   readonly clock: Clock;
 }
 
-/** What policy has more of, its own judges are made anew for. */
+/** The most egresses whose judges are kept. Beyond that, judges are created again when needed. */
 const egressesMax = 256;
 
 export class OutsideCalls {
@@ -31,7 +31,7 @@ export class OutsideCalls {
   readonly open = new OpenCalls();
   readonly #stops: (() => void)[];
 
-  /** Without `view` and `deps` nothing leaves the mesh. */
+  /** Without `view` and `deps` no call leaves the mesh. */
   constructor(view: OutsideView | undefined, deps: OutsideCallsDeps | undefined) {
     this.#view = view;
     this.#deps = deps;
@@ -43,7 +43,10 @@ export class OutsideCalls {
     ].filter((stop) => stop !== undefined);
   }
 
-  /** Whether the policy is here, with endpoints where it is about an egress: operators may say anew where that is. */
+  /**
+   * Whether the policy is here and, if it is about an egress, the egress's endpoints too: operators may move the
+   * egress.
+   */
   holds(unit: CompiledUnit | undefined): boolean {
     return unit !== undefined && !(unit.isOutside && this.#view?.isPending(unit.name) === true);
   }
@@ -61,7 +64,7 @@ export class OutsideCalls {
     return this.judge(call, { spiffeId, notAfterMs, sourceAddress: undefined });
   }
 
-  /** Judges a call of `peer` by the policy of the Egress. Returns the answer that refuses it. */
+  /** Judges a call of `peer` by the policy of the Egress. Returns the answer that refuses the call, or undefined. */
   judge(call: Call, peer: Peer): Answer | undefined {
     const deps = this.#deps;
     if (deps === undefined) return this.none(call.service, undefined);
@@ -94,7 +97,7 @@ export class OutsideCalls {
     return made;
   }
 
-  /** I10. */
+  /** Judges open calls again by a new policy (I10). */
   #judgeOpen(policy: EvaluatedPolicy): void {
     const deps = this.#deps;
     if (deps === undefined) return;

@@ -6,11 +6,11 @@ export interface HeapUse {
 }
 
 export interface OverloadLimits {
-  /** From this share of the heap's limit on, callers are asked to move their connections to another endpoint. */
+  /** The share of the heap's limit from which callers are asked to move their connections to another endpoint. */
   readonly heapDrainShare: number;
-  /** From this share on, new calls and connections are refused. */
+  /** The share of the heap's limit from which new calls and connections are refused. */
   readonly heapRefuseShare: number;
-  /** New calls are refused while the event loop runs later than this. */
+  /** How late the event loop may run before new calls are refused, in milliseconds. */
   readonly lagMsMax: number;
   readonly pollMs: number;
   /** How long refused callers are told to wait, in milliseconds. */
@@ -28,10 +28,10 @@ export const overloadDefaults: OverloadLimits = {
 export const overloadCauses = ["memory", "heap", "event-loop"] as const;
 export type OverloadCause = (typeof overloadCauses)[number];
 
-/** Time between two requests to move connections, while the heap stays as full as it is. */
+/** The time between two requests to move connections while the heap stays full, in milliseconds. */
 const drainAgainMs = 10_000;
 
-/** Tells whether this process can take new calls. It is asked for each call and measures a few times a second. */
+/** Says whether this process can take new calls. It is asked for each call and measures a few times a second. */
 export class Overload {
   readonly limits: OverloadLimits;
   readonly #budget: MemoryBudget;
@@ -44,7 +44,7 @@ export class Overload {
   #late = false;
   /** How late the last measurement ran, in milliseconds. */
   lagMs = 0;
-  /** Used share of the heap's limit at the last measurement. */
+  /** The used share of the heap's limit at the last measurement. */
   heapShare = 0;
 
   constructor(budget: MemoryBudget, heap: () => HeapUse, nowMs: number, limits: OverloadLimits = overloadDefaults) {
@@ -54,7 +54,7 @@ export class Overload {
     this.#polledMs = nowMs;
   }
 
-  /** Why new calls must be refused, or undefined if they need not be. */
+  /** Why new calls must be refused. undefined: they are not refused. */
   get cause(): OverloadCause | undefined {
     if (this.#heapFull) return "heap";
     if (this.#late) return "event-loop";
@@ -78,7 +78,7 @@ export class Overload {
     this.#drainListeners.push(listener);
   }
 
-  /** Measures again. The caller must call it every `pollMs`: `nowMs` also shows how late the event loop runs. */
+  /** Measures again. The caller must call this every `pollMs`: `nowMs` also shows how late the event loop runs. */
   poll(nowMs: number): void {
     const { heapDrainShare, heapRefuseShare, lagMsMax, pollMs } = this.limits;
     this.lagMs = Math.max(0, nowMs - this.#polledMs - pollMs);

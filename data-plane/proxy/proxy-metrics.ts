@@ -7,28 +7,28 @@ import type { MirrorOutcome } from "./mirror/mirror-outcome.js";
 
 export type Direction = "inbound" | "outbound";
 
-/** Why a connection was not accepted: a label for metrics. */
+/** Why a connection was not accepted. It is a label in metrics. */
 export type HandshakeFailure = "tls" | "alpn" | "identity" | "preface" | "address" | "listener";
 
-/** A call that is over. Read at once; not kept. */
+/** A call that is over. Metrics read it at once and do not keep it. */
 export interface EndedCall {
   readonly direction: Direction;
   readonly service: string;
   readonly method: string;
-  /** The caller; for outbound calls, this service itself. */
+  /** The caller. For outbound calls: this service itself. */
   readonly caller: SpiffeId;
   readonly code: status;
   /** Why the proxy answered itself; undefined if the upstream answered. */
   readonly reason: AnswerReason | undefined;
   readonly tookMs: number;
-  /** The version of the instance that was called last, for inbound calls of this proxy itself; "" if none was called. */
+  /** The version of the instance that was called last; for inbound calls, of this proxy. "": no instance was called. */
   readonly version: string;
   /** Bytes of messages with their prefixes, as they arrived from the caller and from the upstream. */
   readonly requestBytes: number;
   readonly responseBytes: number;
-  /** How many streams were opened upstream for it. */
+  /** How many upstream streams were opened for the call. */
   readonly attempts: number;
-  /** It was a copy of a call. */
+  /** Whether the call was a copy of another call. */
   readonly isMirrored: boolean;
 }
 
@@ -37,19 +37,19 @@ export interface ProxyMetrics {
   callStarted(direction: Direction): void;
   callEnded(call: EndedCall): void;
   connection(direction: Direction, change: 1 | -1): void;
-  /** A switch of revision judged `open` calls again and ended `closed` of them. `tookMs`: until the last had ended. */
+  /** A switch of revision judged `open` calls again and ended `closed` of them, the last one after `tookMs`. */
   judgedAgain(open: number, closed: number, tookMs: number): void;
-  /** An instance of `service` gets no calls for a while because of what it answered. */
+  /** An instance of `service` gets no calls for a while because of its answers. */
   ejected(service: string, reason: EjectionReason): void;
-  /** A call to `service` is tried again by policy. */
+  /** A call to `service` was tried again because policy says so. */
   retried(service: string): void;
-  /** A call to `service` is not tried again, because its messages are longer than what is kept of them. */
+  /** A call to `service` was not tried again because its messages are longer than what is kept. */
   tooLong(service: string): void;
-  /** What became of a try that a route's hedge began beside others, to `service`. */
+  /** A hedged try to `service` ended. */
   hedged(service: string, outcome: HedgeOutcome): void;
-  /** What became of a copy of a call to `service`. */
+  /** A copy of a call to `service` ended. */
   mirrored(service: string, outcome: MirrorOutcome): void;
-  /** One that was ejected gets calls again, or is not there any more. */
+  /** An ejected instance gets calls again, or is gone. */
   returned(service: string): void;
   handshakeFailed(direction: Direction, reason: HandshakeFailure): void;
 }

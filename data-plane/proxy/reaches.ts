@@ -1,6 +1,6 @@
 /**
- * Which instances this process could connect to, which not, and which it has ejected, so that the log and the control
- * plane are told.
+ * Keeps which instances this process could connect to, which it could not, and which it has ejected. The log and the
+ * control plane are told.
  */
 import {
   type EjectedFact,
@@ -11,7 +11,7 @@ import {
   unreachedToldMax,
 } from "../../core/reach.js";
 
-/** Parts of an endpoint. */
+/** The parts of an endpoint that name a dialled instance. */
 export interface Dialled {
   readonly proxyId: string;
   readonly service: string;
@@ -26,29 +26,34 @@ interface Unreachable {
   told: boolean;
 }
 
-/** One that is restarted refuses connections for a moment, which is no news. */
+/**
+ * An instance is reported after this time. A restarting instance refuses connections for a moment, which is no news.
+ */
 const tellAfterMs = 5000;
-/** Nobody may call it any more, so that nobody finds out that it recovered. */
+/**
+ * A failure is forgotten after this time. Perhaps nobody calls the instance any more, so nobody finds out that it
+ * recovered.
+ */
 const forgetFailureMs = 120_000;
-/** Connections are replaced every hour, with the certificate. */
+/** A success is forgotten after this time. Connections are replaced every hour, with the certificate. */
 const forgetReachedMs = 2 * 3_600_000;
 const instancesMax = 1024;
 
 export class Reaches {
   readonly #nowMs: () => number;
-  /** By proxy and address: one that states another address begins anew. */
+  /** The instances that cannot be reached, by proxy and address. An instance with a new address begins a new entry. */
   readonly #unreached = new Map<string, Unreachable>();
-  /** By proxy, in order of time. */
+  /** The instances that were reached, by proxy id, the latest last. */
   readonly #reached = new Map<string, { readonly address: string; readonly atMs: number }>();
 
-  /** By proxy: what it was ejected for, and until when. */
+  /** The ejected instances, by proxy id: why, and until when (monotonic milliseconds). */
   readonly #ejected = new Map<string, { readonly why: string; readonly untilMs: number }>();
 
   constructor(nowMs: () => number) {
     this.#nowMs = nowMs;
   }
 
-  /** Notes that no connection to an instance could be made. Returns true, once, when that has been so for 5 s. */
+  /** Notes that connecting to an instance failed. Returns true once, when that has been so for 5 s. */
   failed(endpoint: Dialled, why: string): boolean {
     const nowMs = this.#nowMs();
     const key = keyOf(endpoint);
@@ -66,7 +71,7 @@ export class Reaches {
     return true;
   }
 
-  /** Notes that an instance was connected to. Returns whether it was told that it could not be. */
+  /** Notes that an instance was connected to. Returns true if it had been reported as unreachable. */
   reached(endpoint: Dialled): boolean {
     const { proxyId, address } = endpoint;
     this.#reached.delete(proxyId);
@@ -79,7 +84,7 @@ export class Reaches {
     return told;
   }
 
-  /** Returns what a heartbeat may tell. An instance that nobody tried to connect to lately is left out. */
+  /** Returns what a heartbeat reports. An instance that nobody tried to reach lately is left out. */
   read(): readonly ReachFact[] {
     const nowMs = this.#nowMs();
     const unreached = this.#current(nowMs).slice(-unreachedToldMax);
@@ -98,7 +103,7 @@ export class Reaches {
     this.#ejected.set(proxyId, { why, untilMs });
   }
 
-  /** Notes that an instance gets calls again before its time. */
+  /** Notes that an instance gets calls again before its ejection ends. */
   returned(proxyId: string): void {
     this.#ejected.delete(proxyId);
   }
@@ -118,7 +123,7 @@ export class Reaches {
     return counts;
   }
 
-  /** The last that was tried comes last. */
+  /** Returns the instances that are unreachable now. The one that was tried last comes last. */
   #current(nowMs: number): readonly Unreachable[] {
     return [...this.#unreached.values()]
       .filter(({ told, lastMs }) => told && nowMs - lastMs <= forgetFailureMs)
@@ -135,7 +140,7 @@ function makeRoom(map: Map<string, unknown>): void {
   if (oldest !== undefined && map.size >= instancesMax) map.delete(oldest);
 }
 
-/** Returns what the wire takes: printable ASCII, not empty. */
+/** Returns a reason in the form that the wire takes: printable ASCII, not empty. */
 function clip(why: string): string {
   return (
     why

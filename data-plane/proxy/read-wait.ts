@@ -1,4 +1,4 @@
-/** Which reads wait at an instance for the write that they name. Pure. */
+/** Decides which reads wait at an instance for the write that they name. Pure. */
 import type { JournalPlan } from "../../core/journal/plan.js";
 import { isOfTarget, type PlacedEndpoint } from "../../core/route/choose-target.js";
 
@@ -6,13 +6,14 @@ export interface ReadWait {
   readonly waitMs: number;
 }
 
-/** How long a read waits where policy says nothing of reads. */
+/** How long a read waits where policy does not mention reads. */
 const unsaid: ReadWait = { waitMs: 1000 };
 
 /**
- * Returns how long a call of this method waits at this instance; undefined: it is not asked what it has applied. While a rollout
- * runs or a policy changes, the caller's proxy may know of reads at replicas and this one not yet, or no longer: then it is the
- * application that says what it applied, which the primary's does not. `journal`: undefined if policy has none.
+ * Returns how long a call of this method waits at this instance. undefined: the call does not wait. During a rollout or
+ * a change of policy, the caller's proxy may already know that replicas serve reads while this one does not, or the
+ * other way round. Then the application decides, because only a replica's application reports what it has applied.
+ * `journal`: undefined if policy has none.
  */
 export function readWait(
   journal: Pick<JournalPlan, "isRead" | "reads"> | undefined,

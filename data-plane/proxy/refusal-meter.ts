@@ -7,7 +7,7 @@ import type { RefusalCount } from "../../core/decision/decision-record.js";
 export interface Refusal {
   readonly caller: string;
   readonly method: string;
-  /** The method that the caller asked for, where a route's rewrite made it `method`. */
+  /** The method that the caller asked for, if a route rewrote it to `method`. */
   readonly calledMethod?: string | undefined;
   readonly rule: string;
   readonly verdict: RefusalCount["verdict"];
@@ -46,7 +46,10 @@ export class RefusalMeter {
     this.#limits = limits;
   }
 
-  /** Whether this refusal is recorded individually. If not, it is counted. `source`: who is taken for one caller. */
+  /**
+   * Returns true if this refusal is recorded individually. Otherwise it is counted. `source`: the name under which
+   * refusals are limited together.
+   */
   admit(refusal: Refusal, nowMs: number, source: string = refusal.caller): boolean {
     const { windowMs, alikeMax, callerMax, allMax } = this.#limits;
     if (nowMs >= this.#windowEndsMs || nowMs < this.#windowEndsMs - windowMs) this.#beginWindow(nowMs + windowMs);
@@ -64,7 +67,7 @@ export class RefusalMeter {
     return true;
   }
 
-  /** Counts a refusal in its group, or among all others if there are too many groups. */
+  /** Counts a refusal in its group, or in the group of all others if there are too many groups. */
   count({ caller, method, calledMethod, rule, verdict, revision }: Refusal, nowMs: number): void {
     const own = `${caller} ${method} ${calledMethod ?? ""} ${rule} ${verdict} ${revision}`;
     const isTold = this.#groups.has(own) || this.#groups.size < this.#limits.groupsMax;

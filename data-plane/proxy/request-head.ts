@@ -1,6 +1,6 @@
 /**
- * Reads and changes what a proxy needs of a request's fields, in one pass over a block that the engine has checked (RFC
- * 9113, 8.1.1). No field is repaired: a malformed head is refused as a whole.
+ * Reads and changes the fields of a request that a proxy needs, in one pass over a block that the engine has checked
+ * (RFC 9113, 8.1.1). No field is repaired: a malformed head is refused as a whole.
  */
 import { headerNames } from "../../core/wire/headers.js";
 import type { FieldBlock } from "../http2/field-block.js";
@@ -13,7 +13,7 @@ import { isTraceparentAt } from "./traceparent.js";
 
 const unitMs: Readonly<Record<number, number>> = { 72: 3_600_000, 77: 60_000, 83: 1000, 109: 1, 117: 1e-3, 110: 1e-6 };
 
-/** The results that hold for all requests whose blocks have the same profile. Values that vary are read for each. */
+/** What is known for all requests whose blocks have the same profile. Values that vary are read from each block. */
 class KnownHead {
   readonly head: RequestHead;
   /** A mask of the fields that are dropped because of their names, varying ones included. */
@@ -29,28 +29,28 @@ class KnownHead {
 
 /** The head of the last request that was read. One object serves many requests. */
 export class RequestHead {
-  /** Places of fields in the block; -1 if the field is missing. */
+  /** The indexes of fields in the block. -1: the field is missing. */
   path = -1;
   authority = -1;
   host = -1;
   te = -1;
-  /** Remaining time in milliseconds; -1 if the caller set no deadline. */
+  /** The time that remains for the call, in milliseconds. -1: the caller set no deadline. */
   timeoutMs = -1;
   timeout = -1;
   traceparent = -1;
-  /** The epoch that the peer has seen, or -1 if it sent none. */
+  /** The epoch that the peer has seen. -1: the peer sent none. */
   epoch = -1;
-  /** Place of the field with the peer's labels, or -1. */
+  /** The index of the field with the peer's labels, or -1. */
   labels = -1;
-  /** Place of the field with the outside client that a gateway proved, or -1. */
+  /** The index of the field with the outside client that a gateway proved, or -1. */
   client = -1;
-  /** Place of the field with the sequence that the caller expects, or -1. It is not dropped here. */
+  /** The index of the field with the sequence that the caller expects, or -1. The field is not dropped here. */
   expected = -1;
-  /** Place of the field with the write that a read has to see, or -1. It is not dropped here. */
+  /** The index of the field with the write that a read must have seen, or -1. The field is not dropped here. */
   after = -1;
-  /** Place of the field that marks a copy of a call, or -1. */
+  /** The index of the field that marks a copy of a call, or -1. */
   mirror = -1;
-  /** Place of the field with the method that the peer's application asked for, or -1. */
+  /** The index of the field with the method that the peer's application asked for, or -1. */
   calledMethod = -1;
   #epochAt = -1;
   #traces = 0;
@@ -204,7 +204,7 @@ export class RequestHead {
     return this.authority >= 0 || this.host >= 0;
   }
 
-  /** Notes what a proxy may read of the names that have no id. */
+  /** Notes the index of a reserved field without a name id if a proxy may read it. */
   #noteReserved(name: string, field: number): void {
     if (name === headerNames.labels) this.labels = field;
     else if (name === headerNames.mirror) this.mirror = field;
@@ -283,7 +283,7 @@ export function endsWithDot(fields: FieldBlock, field: number): boolean {
   return bytes[at] === 0x3a && bytes[at - 1] === 0x2e;
 }
 
-/** Returns a header as routes see it: repeated ones joined with a comma, undefined if it is missing. */
+/** Returns a header's value as routes see it: repeated fields joined with a comma. undefined: the header is missing. */
 export function joinHeader(fields: FieldBlock, name: string): string | undefined {
   let value: string | undefined;
   for (let field = 0; field < fields.count; field++) {

@@ -1,9 +1,9 @@
-/** Which header fields only proxies may send, and how they are dropped from responses and trailers. */
+/** Says which header fields only proxies may send, and drops them from responses and trailers. */
 import type { FieldBlock } from "../http2/field-block.js";
 import { nameStartsWith } from "../http2/field-forms.js";
 import { meshField } from "./mesh-fields.js";
 
-/** Drops the fields that only proxies may send from a response or trailers. `fromPeer`: revision and decision stay. */
+/** Drops from a response or trailers the fields that only proxies may send. `fromPeer`: keeps revision and decision. */
 export function dropReservedFields(fields: FieldBlock, fromPeer: boolean): void {
   const { profile } = fields;
   if (profile !== null) {
@@ -15,12 +15,9 @@ export function dropReservedFields(fields: FieldBlock, fromPeer: boolean): void 
     if (isReservedField(fields, field) && !(fromPeer && isOfPeers(fields, field))) fields.drop(field);
 }
 
-/**
- * Returns which fields of a response or of trailers are dropped because of their names: the same for all blocks with
- * the profile.
- */
+/** The fields to drop because of their names. They are the same for all blocks with one profile. */
 class KnownReserved {
-  /** A bit for each field that only proxies may send, and for each that not even peers may send. */
+  /** Two masks: the fields that only proxies may send, and the fields that not even peers may send. */
   readonly toAll: number;
   readonly toPeers: number;
 

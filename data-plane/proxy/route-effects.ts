@@ -1,4 +1,4 @@
-/** What the rule of a route does with its calls beside choosing where they go: faults, tries after failures, copies. */
+/** What a route's rule does with its calls besides choosing where they go: faults, tries after failures, copies. */
 
 import type { Hedge } from "../../core/model.js";
 import type { CompiledRouteRule } from "../../core/policy/compiled-route.js";
@@ -25,7 +25,7 @@ export interface RouteEffectsDeps {
   readonly copies: UpstreamPool;
 }
 
-/** The owner of the calls. */
+/** Owns the calls and sends them. */
 export interface EffectsOwner {
   /** Sends a call again. */
   carry(call: Call): void;
@@ -69,7 +69,7 @@ export class RouteEffects {
     };
   }
 
-  /** Returns the answer to a call that the route's fault is for; undefined: it goes on. */
+  /** Returns the answer that a route's fault gives the call. undefined: the call goes on. */
   abort(rule: CompiledRouteRule | undefined, revision: number): Answer | undefined {
     const abort = rule?.fault?.abort;
     if (abort === undefined || this.#deps.draw() >= abort.share) return undefined;
@@ -77,7 +77,7 @@ export class RouteEffects {
     return { code: abort.code, message, revision, decision: undefined, reason: "fault" };
   }
 
-  /** Attaches to a call what its rule does while the call is open. */
+  /** Attaches to a call the rule's retry, hedge and mirror. They act while the call is open. */
   attach(call: Call, { retry, hedge, mirror }: CompiledRouteRule): void {
     const { traffic } = call;
     if (traffic === null) return;

@@ -1,4 +1,4 @@
-/** What a rule of a route changes of its calls' fields, made once a rule. */
+/** The changes that a route's rule makes to its calls' header fields, prepared once per rule. */
 import type { HeaderChanges } from "../../core/model.js";
 import type { CompiledRouteRule } from "../../core/policy/compile.js";
 import { headerNames } from "../../core/wire/headers.js";
@@ -6,18 +6,18 @@ import { PreparedField } from "../http2/prepared-field.js";
 import type { ForwardPlan } from "./forward/call-owner.js";
 import { FieldChanges } from "./forward/field-changes.js";
 
-/** What callers say to journals of the mesh, and to nobody outside. */
+/** The header fields that callers send to journals of the mesh. They are not sent outside the mesh. */
 export const ofJournalCallers = [headerNames.expectedSequence, headerNames.afterSequence];
 
-/** More methods are not told apart: their plans are made anew. */
+/** The most methods whose plans are kept. Beyond that, plans are created again. */
 const methodsMax = 1000;
 
-/** Plans with what one rule adds to another plan. */
+/** The plans that one rule makes of another plan. */
 export class RulePlans {
-  /** The plan of which these are made. */
+  /** The plan that they are based on. */
   readonly of: ForwardPlan;
   readonly #plan: ForwardPlan;
-  /** The same, with the method that the caller asked for, where the rule changes it. */
+  /** Plans by the method that the caller asked for, if the rule rewrites methods. undefined: the rule does not. */
   readonly #byMethod: Map<string, ForwardPlan> | undefined;
 
   constructor(of: ForwardPlan, rule: CompiledRouteRule) {
@@ -40,7 +40,7 @@ export class RulePlans {
   }
 }
 
-/** The plan with what the rule adds to it. */
+/** Returns the plan with the rule's changes. */
 function planOfRule(plan: ForwardPlan, rule: CompiledRouteRule): ForwardPlan {
   const { rewrite, requestHeaders, responseHeaders } = rule;
   const dropped = plan.isOutside === true ? ofJournalCallers : [];
@@ -56,7 +56,7 @@ function planOfRule(plan: ForwardPlan, rule: CompiledRouteRule): ForwardPlan {
   };
 }
 
-/** First what is removed, then what is set, then what is added. */
+/** Returns the changes of one rule: fields are removed first, then set, then added. */
 function changesOf(changes: HeaderChanges | undefined, dropped: readonly string[] = []): FieldChanges {
   const { set = [], add = [], remove = [] } = changes ?? {};
   const added = [...set, ...add].map(({ name, value }) => new PreparedField(name, value));

@@ -1,4 +1,7 @@
-/** What a proxy knows about each service that it calls, for spreading calls. All calls of the process share it. */
+/**
+ * What a proxy knows about each service that it calls, for spreading calls over instances. All calls of the process
+ * share it.
+ */
 import { status } from "@grpc/grpc-js";
 import { type BreakerBound, BreakerCounts } from "../../core/balance/breaker.js";
 import { type EjectionReason, type Outcome, outcome } from "../../core/balance/outliers.js";
@@ -25,30 +28,30 @@ const boundTexts: Readonly<Record<BreakerBound, string>> = {
   waiting: "calls wait for a stream",
   connections: "connections are open",
 };
-/** gRPC codes that blame the server or its connection. */
+/** The gRPC codes that blame the server or its connection. */
 const failures: ReadonlySet<number> = new Set([status.UNAVAILABLE, status.INTERNAL, status.UNKNOWN]);
 
 export interface TrafficDeps {
   readonly proxyId: string;
-  /** The proxy's own labels. */
+  /** The proxy's own labels, by which near instances are preferred. */
   readonly labels: readonly Label[];
   readonly log: Logger;
   nowMs(): number;
-  /** Counts the retries that were refused. */
+  /** Counts the retries that the budget refused. */
   readonly retries: { refused: number };
   readonly metrics: Pick<ProxyMetrics, "ejected" | "returned">;
   /** Keeps which instances could be connected to. */
   readonly reaches: Reaches;
 }
 
-/** The state of one service. */
+/** The state of one called service. */
 export class ServiceTraffic {
   readonly service: string;
   readonly spread: Spread<Endpoint>;
-  /** The budget for calls that are sent again. */
+  /** The budget for sending calls again. */
   readonly budget: DestinationBudget;
   readonly breaker = new BreakerCounts({});
-  /** Copies of calls that are open. */
+  /** The number of open copies of calls. */
   mirrorsOpen = 0;
   readonly #deps: TrafficDeps;
   #policy: Resilience | undefined;
@@ -61,7 +64,7 @@ export class ServiceTraffic {
     this.budget = new DestinationBudget(defaultRetryBudget, deps.nowMs(), deps.retries);
   }
 
-  /** Applies what policy says about the service now. */
+  /** Applies the service's current policy. */
   follow(policy: Resilience | undefined): void {
     if (policy === this.#policy) return;
     this.#policy = policy;
@@ -96,7 +99,7 @@ export class ServiceTraffic {
     );
   }
 
-  /** Notes that no connection to an instance can be made; the log says it once it has been so for 5 s. */
+  /** Notes that connecting to an instance failed. The log says so once that has been the case for 5 s. */
   noteUnreached(endpoint: Endpoint, why: string): void {
     if (!this.#deps.reaches.failed(endpoint, why)) return;
     const { instance, version, address } = endpoint;
@@ -141,9 +144,9 @@ export class ServiceTraffic {
 }
 
 /**
- * Returns whether an attempt's end counts for or against the instance, or undefined for neither. `code`: the status of
- * an answered attempt. `isLate`: the call's deadline has passed, or is about to: the proxy of an application that hangs
- * answers DEADLINE_EXCEEDED then, and that it does so in time says nothing for the application.
+ * Returns whether an attempt's end counts for or against the instance. undefined: it counts for neither. `code`: the
+ * status of an answered attempt. `isLate`: the call's deadline has passed or is about to. The proxy of a hanging
+ * application then answers DEADLINE_EXCEEDED, and that this answer is quick says nothing for the application.
  */
 export function outcomeOf(ended: AttemptOutcome, code: number, isLate: boolean): Outcome | undefined {
   if (ended === "cancelled" || ended === "refused") return undefined;

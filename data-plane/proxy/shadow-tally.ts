@@ -1,24 +1,26 @@
-/** Counts the results of evaluating a candidate beside the active revision; bounded, for one epoch. */
+/**
+ * Counts how a candidate judged calls compared with the active revision. The table is bounded and belongs to one epoch.
+ */
 import { type ShadowCounts, type ShadowFlips, shadowFlipsMax } from "../../core/shadow/shadow-model.js";
 import { isMethod } from "../../core/snapshot/grammar.js";
 import type { EvaluatedPolicy } from "../ports.js";
 
 export type ShadowOutcome = "same" | "would_deny" | "would_allow" | "error";
 
-/** Pairs that are longer, or name no method, are counted without their names. */
+/** Longer pairs of caller and method, and those that name no method, are counted without their names. */
 const pairLengthMax = 1024;
 
 type Pair = { -readonly [Field in keyof ShadowFlips]: ShadowFlips[Field] };
 
 export class ShadowTally {
-  /** Counts since the process began. */
+  /** The counts since the process began. */
   readonly totals: Record<ShadowOutcome, number> = { same: 0, would_deny: 0, would_allow: 0, error: 0 };
   #epoch = 0;
   #digest = "";
   #before = { ...this.totals };
   readonly #pairs = new Map<string, Pair>();
 
-  /** Counts a call. Counts for another epoch or candidate start from zero. */
+  /** Counts one call. The first call under another epoch or candidate begins new counts. */
   count(policy: EvaluatedPolicy, outcome: ShadowOutcome, caller: string, method: string): void {
     this.#begin(policy);
     this.totals[outcome]++;

@@ -7,9 +7,10 @@ import type { Logger } from "../../runtime/log.js";
 import { checkSocketFolder, makeSocketFolder } from "../../runtime/socket-folder.js";
 
 /**
- * Prepares the path of a socket: creates its folder (mode 0700) if missing and removes what a killed process left
- * behind. Fails with `unavailable` if a process listens there, another kind of file is there, or other users could
- * replace the socket. `replaces`: a process that listens there hands over, and its socket stays until it is replaced.
+ * Prepares a socket's path: creates its folder (mode 0700) if it is missing, and removes the socket that a killed
+ * process left. Fails with `unavailable` if a process listens there, if the path is another kind of file, or if other
+ * users could replace the socket. `replaces`: the process that listens there hands over, so its socket stays until it
+ * is replaced.
  */
 export async function prepareSocketPath(address: SocketAddress, log: Logger, replaces = false): Promise<void> {
   if (!("path" in address)) return;

@@ -1,4 +1,4 @@
-/** Refuses calls on routes that must not be used while the proxy may have missed the policy in force. */
+/** Refuses calls on routes that may not be used while the proxy may have missed a change of policy. */
 import type { CompiledRouteRule } from "../../core/policy/compile.js";
 import type { CallPolicy } from "../ports.js";
 import { type Answer, unavailableAnswer } from "./answer.js";

@@ -3,13 +3,13 @@ import type { WaitCounters } from "./wait-counters.js";
 
 /** A call that waits for a stream. It is in at most one queue. */
 export class StreamWaiter {
-  /** The caller, by which turns are given. */
+  /** The caller. Callers take turns. */
   readonly caller: string;
   /** Opens the call on a session with room. Returns false if the session has none after all. */
   readonly open: (session: UpstreamSession) => boolean;
   /**
-   * Called once: with undefined when `open` succeeded, otherwise with the reason why there is no stream. Never called
-   * after `leave`.
+   * Called once: with undefined when `open` succeeded, otherwise with the reason for having no stream. Not called after
+   * `leave`.
    */
   readonly #done: (error: unknown) => void;
   #over = false;
@@ -23,7 +23,7 @@ export class StreamWaiter {
     this.#done = done;
   }
 
-  /** Whether the wait is over: the call has a stream, will never get one, or left. */
+  /** Whether the wait is over: the call has a stream, will never get one, or has left. */
   get over(): boolean {
     return this.#over;
   }
@@ -63,7 +63,7 @@ class CallerLine {
 export class StreamQueue {
   readonly #max: number;
   readonly #counters: WaitCounters;
-  /** The lines by caller, in order of turns: the next one first. */
+  /** The lines by caller, in the order of their turns: the next one first. */
   readonly #lines = new Map<string, CallerLine>();
   size = 0;
 
@@ -73,8 +73,8 @@ export class StreamQueue {
   }
 
   /**
-   * Adds a waiter. Returns the waiter that is left out because the queue was full: `waiter`, or the last one of the
-   * caller with the most; otherwise undefined.
+   * Adds a waiter. Returns undefined, or the waiter that a full queue pushed out: the new one, or the last one of the
+   * caller with the most.
    */
   add(waiter: StreamWaiter): StreamWaiter | undefined {
     let refused: StreamWaiter | undefined;

@@ -8,10 +8,10 @@ import { StreamQueue, type StreamWaiter } from "./stream-queue.js";
 import { narrowMs, TargetSessions } from "./target-sessions.js";
 import type { UpstreamPoolDeps, UpstreamPoolOptions, UpstreamTarget } from "./upstream-target.js";
 
-/** A connection that ends within this time without having had a call counts as a failure. */
+/** A connection that ends within this time without a call counts as a failure, in milliseconds. */
 const tooSoonMs = 1000;
 
-/** How soon a call would get a stream. */
+/** How soon a call would get a stream, the soonest first. */
 export const reach = { now: 0, afterDial: 1, inQueue: 2, backedOff: 3 } as const;
 export type Reach = (typeof reach)[keyof typeof reach];
 
@@ -28,11 +28,11 @@ export class TargetConnections implements SessionWatcher, Timed {
   #closed = false;
   #evicted = false;
   #serving = false;
-  /** How many calls got a connection so far. */
+  /** The number of calls that got a connection so far. */
   #given = 0;
-  /** No connection has ended unused since a call was given. */
+  /** Whether the next connection that ends unused is forgiven: none did since a call was given. */
   #forgives = false;
-  /** Set once evicted; called when the last connection has closed. */
+  /** Called when the last connection has closed. Set when the target is evicted. */
   #whenEmpty: (() => void) | undefined;
   readonly #serve = (): void => {
     this.#serving = false;
@@ -59,12 +59,12 @@ export class TargetConnections implements SessionWatcher, Timed {
     this.#queue = new StreamQueue(options.waitingMaxPerTarget, deps.engine.waits);
   }
 
-  /** Number of calls that are open on connections that accept more, or that wait. */
+  /** The number of calls that wait, or are open on connections that accept more calls. */
   get load(): number {
     return this.#queue.size + this.#sessions.load;
   }
 
-  /** The number of connections that take calls, and of the one that is being made. */
+  /** The number of connections that take calls, counting the one that is being dialled. */
   get connections(): number {
     return this.#sessions.size + (this.#dialing ? 1 : 0);
   }
@@ -114,7 +114,7 @@ export class TargetConnections implements SessionWatcher, Timed {
     return new AshlarError("limit", `${waitingMaxPerTarget} calls wait already for a stream to ${key}`);
   }
 
-  /** Dials a first connection, in advance of calls. */
+  /** Dials the first connection before there is a call. */
   warm(target: UpstreamTarget): void {
     this.#target = target;
     if (this.#sessions.size === 0 && this.#rest.leftMs(this.#nowMs()) <= 0) this.#dial();
@@ -131,7 +131,7 @@ export class TargetConnections implements SessionWatcher, Timed {
     this.roomMade();
   }
 
-  /** Serves waiting calls later: a slot is free only after the caller of this method has returned. */
+  /** Serves waiting calls in a later turn, because a slot becomes free only after the caller of this method returns. */
   #serveSoon(): void {
     if (this.#serving) return;
     this.#serving = true;
@@ -189,7 +189,7 @@ export class TargetConnections implements SessionWatcher, Timed {
     this.#serveWaiting();
   }
 
-  /** Dials; one dial at a time serves all waiting calls. */
+  /** Dials a connection. One dial at a time serves all waiting calls. */
   #dial(): void {
     if (this.#dialing || this.#closed || this.#target.whyNotDial?.() !== undefined) return;
     if (!this.#slots.take(this.#retryDial)) return;
@@ -244,8 +244,8 @@ export class TargetConnections implements SessionWatcher, Timed {
   }
 
   /**
-   * Counts a connection that ended before it had a call as a failure; else it would be dialled again and again. If
-   * others served calls meanwhile it was one too many, and ends with them.
+   * Counts a connection that ended before it had a call as a failure. Otherwise it would be dialled endlessly. If other
+   * connections served calls meanwhile, it was superfluous and is no failure.
    */
   #noteUnused(session: UpstreamSession): void {
     const { used, retiring, openedMs, givenBefore } = session;
@@ -254,14 +254,14 @@ export class TargetConnections implements SessionWatcher, Timed {
     this.#forgives = false;
   }
 
-  /** Refuses the calls that wait now; calls that this adds stay. */
+  /** Refuses the calls that wait now. Calls that are added meanwhile stay. */
   #refuseAll(error: unknown): void {
     for (let left = this.#queue.size; left > 0; left--) this.#queue.next()?.end(error);
   }
 
   // === Ends ===
 
-  /** Lets connections serve calls until a new one can. */
+  /** Retires the connections: they serve calls only until there is a new one. */
   retire(): void {
     for (const session of this.#sessions.taking()) {
       session.retire();

@@ -1,18 +1,18 @@
 import type { UpstreamSession } from "./forward/upstream-session.js";
 import type { UpstreamPoolOptions } from "./upstream-target.js";
 
-/** How long a connection whose window is used up gets before another one is dialled, in milliseconds. */
+/** How long a connection with a used-up window may stay so before another one is dialled, in milliseconds. */
 export const narrowMs = 20;
 
 /**
- * The connections to one target, and which of them takes the next call. Connections that accept calls are bounded. Those
- * that only finish their calls after a GOAWAY are counted separately: they keep no call out.
+ * The connections to one target, and which of them takes the next call. Connections that accept calls are bounded.
+ * Those that only finish their calls after a GOAWAY are counted separately: they keep no call out.
  */
 export class TargetSessions {
   readonly #options: UpstreamPoolOptions;
-  /** Connections that accept calls or may again, in the order they were dialled. */
+  /** The connections that accept calls or may again, in the order they were dialled. */
   readonly #taking = new Set<UpstreamSession>();
-  /** Connections that accept no more calls, the oldest first. */
+  /** The connections that accept no more calls, the oldest first. */
   readonly #finishing = new Set<UpstreamSession>();
 
   constructor(options: UpstreamPoolOptions) {
@@ -24,12 +24,12 @@ export class TargetSessions {
     return this.#taking.size;
   }
 
-  /** Whether no connection is left, not even one that finishes its calls. */
+  /** Whether every connection is gone, including those that only finish their calls. */
   get areGone(): boolean {
     return this.#taking.size === 0 && this.#finishing.size === 0;
   }
 
-  /** The number of calls that are open on connections that accept more. */
+  /** The number of open calls on connections that accept more calls. */
   get load(): number {
     let load = 0;
     for (const session of this.#taking) load += session.outstanding;
@@ -48,8 +48,8 @@ export class TargetSessions {
   }
 
   /**
-   * Whether no further connection may be made. Those whose window others used up count apart: an application that reads
-   * none of them may read other calls.
+   * Whether no further connection may be made. Connections whose window other calls used up count separately, because
+   * an application that does not read those calls may read others.
    */
   get areFull(): boolean {
     const { connectionsMaxPerTarget, narrowMaxPerTarget } = this.#options;
@@ -62,7 +62,10 @@ export class TargetSessions {
     return wide >= connectionsMaxPerTarget || narrow >= narrowMaxPerTarget;
   }
 
-  /** Whether to wait for a window, which may open at any moment, while a stream may stay open for long. */
+  /**
+   * Whether to wait for a connection's window, which may open at any moment, unlike a stream, which may stay open for
+   * long.
+   */
   isOnlyNarrow(nowMs: number): boolean {
     for (const session of this.#taking) {
       if (session.retiring || !session.hasSlot || session.hasRoom) continue;
@@ -85,7 +88,10 @@ export class TargetSessions {
     return [...this.#taking, ...this.#finishing];
   }
 
-  /** Lets a connection only finish its calls, and closes the oldest such one beyond the bound. False: it did already. */
+  /**
+   * Lets a connection only finish its calls, and closes the oldest such connection beyond the bound. False: it was
+   * finishing already.
+   */
   finish(session: UpstreamSession): boolean {
     if (!this.#taking.delete(session)) return false;
     this.#finishing.add(session);

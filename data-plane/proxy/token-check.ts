@@ -17,13 +17,13 @@ const several = new TokenProblem("there are several authorization headers, or se
 export class TokenCheck {
   readonly #trust: Pick<TrustView, "issuers">;
   readonly #service: string;
-  /** The state on which the cache and `#forwarded` depend: a change of it empties both. */
+  /** The policy state that the cache and `#forwarded` depend on. Any change of it empties both. */
   #policy: readonly JwtIssuer[] | undefined;
   #trusted: readonly TrustedIssuer[] | undefined;
   #cache = new TokenCache(new Map());
-  /** The claims that the application receives, by issuer. */
+  /** The names of the claims that the application receives, by issuer. */
   #forwarded: ReadonlyMap<string, readonly string[]> = new Map();
-  /** The prepared field for the claims of each token. */
+  /** The prepared header field for each token's claims. */
   #fields = new WeakMap<ValueMap, PreparedField>();
 
   /** `service`: the service whose application receives claims. */
@@ -65,7 +65,7 @@ export class TokenCheck {
     return this.#fields.get(claims);
   }
 
-  /** All calls with the token share one field. */
+  /** Prepares the claims field of a token, which all calls with the token share. */
   #prepareField({ issuer, claims, json }: VerifiedToken): void {
     const names = this.#forwarded.get(issuer);
     if (names === undefined || this.#fields.has(claims)) return;

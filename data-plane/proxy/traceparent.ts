@@ -1,11 +1,11 @@
-/** W3C Trace Context, "traceparent": https://www.w3.org/TR/trace-context/. */
+/** Reads and creates `traceparent` as W3C Trace Context defines it: https://www.w3.org/TR/trace-context/. */
 const textLength = 55;
 /** The longest value that is accepted: an unknown version may have more after a dash, but none needs this much. */
 const laterLengthMax = 512;
 const dash = 0x2d;
 const randomBytesKept = 4800; // 200 traces
 
-/** For each byte: 0 for the hexadecimal digits, in lower case. */
+/** For each byte value: 0 if it is a lower-case hexadecimal digit, else 1. */
 const notHex = new Uint8Array(256).fill(1);
 for (const character of "0123456789abcdef") notHex[character.charCodeAt(0)] = 0;
 
@@ -70,7 +70,10 @@ export function isSampled(traceparent: string | undefined): boolean {
   return traceparent !== undefined && (Number.parseInt(traceparent.charAt(54), 16) & 1) === 1;
 }
 
-/** What a record says about the trace of a call: its id if it is sampled, or `always` where it has one. */
+/**
+ * Returns what a record says about a call's trace: the id if the trace is sampled, or if `always` is set and there is
+ * one.
+ */
 export function traceOf(traceparent: string | undefined, always: boolean): { readonly traceId?: string } {
   if (traceparent === undefined || (!always && !isSampled(traceparent))) return {};
   return { traceId: traceparent.slice(3, 35) };

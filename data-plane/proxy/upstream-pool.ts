@@ -5,13 +5,13 @@ import type { StreamWaiter } from "./stream-queue.js";
 import { type Reach, reach, TargetConnections } from "./target-connections.js";
 import type { UpstreamPoolDeps, UpstreamPoolOptions, UpstreamTarget } from "./upstream-target.js";
 
-/** Connections to upstreams, shared by all calls and dialled on demand. */
+/** The connections to upstreams. All calls share them, and they are dialled on demand. */
 export class UpstreamPool {
   readonly #deps: UpstreamPoolDeps;
   readonly #options: UpstreamPoolOptions;
   readonly #slots: DialSlots;
   readonly #targets = new Map<string, TargetConnections>();
-  /** Evicted targets whose calls are still open. Changes of trust apply to their connections too. */
+  /** Evicted targets with open calls. Changes of trust apply to their connections too. */
   readonly #evicted = new Set<TargetConnections>();
 
   constructor(deps: UpstreamPoolDeps, options: UpstreamPoolOptions) {
@@ -29,16 +29,16 @@ export class UpstreamPool {
   }
 
   /**
-   * Gives `waiter` a session with room for its call, at once or as soon as there is one. Dials if there is none, within
-   * the target's limits. The waiter waits until it leaves. It ends with `unavailable` if the target cannot be reached
-   * (at once while the target is backed off after a failure), with `limit` if too many calls wait, and otherwise with
-   * the dial's error.
+   * Gives `waiter` a session with room for its call, now or as soon as one is free. Dials if there is none, within the
+   * target's limits. The waiter stays until it leaves. It ends with `unavailable` if the target cannot be reached (at
+   * once while the target is backed off after a failure), with `limit` if too many calls wait, and otherwise with the
+   * dial's error.
    */
   acquire(target: UpstreamTarget, waiter: StreamWaiter): void {
     this.#at(target).acquire(target, waiter);
   }
 
-  /** Connects to a target that has no connection, in advance of calls. */
+  /** Connects to a target that has no connection, before there is a call. */
   warm(target: UpstreamTarget): void {
     this.#at(target).warm(target);
   }
@@ -52,7 +52,7 @@ export class UpstreamPool {
     return connections;
   }
 
-  /** Returns the number of calls that are open at a target or wait for it. */
+  /** Returns the number of calls that are open at a target or wait for one of its streams. */
   loadOf(key: string): number {
     return this.#targets.get(key)?.load ?? 0;
   }
@@ -64,12 +64,12 @@ export class UpstreamPool {
     return count;
   }
 
-  /** How soon a call would get a stream there. */
+  /** Returns how soon a call would get a stream at a target. */
   reachOf(key: string): Reach {
     return this.#targets.get(key)?.reach ?? reach.afterDial;
   }
 
-  /** Evicts targets that `keep` does not want. Open calls finish. */
+  /** Evicts the targets for which `keep` returns false. Open calls finish. */
   evict(keep: (key: string) => boolean): void {
     for (const [key, connections] of this.#targets) {
       if (keep(key)) continue;
@@ -79,7 +79,9 @@ export class UpstreamPool {
     }
   }
 
-  /** Call it when identity or trust was replaced: new calls use new connections as soon as there are some. */
+  /**
+   * Must be called when identity or trust was replaced: new calls then use new connections as soon as there are any.
+   */
   retireAll(): void {
     for (const connections of this.#targets.values()) connections.retire();
   }

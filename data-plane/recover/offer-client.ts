@@ -1,6 +1,6 @@
 /**
- * Gives records and units back to a control plane that lost them. The control plane asks for them piece by piece, over
- * the join listener.
+ * Gives records and units back to a control plane that lost them. The control plane asks for them piece by piece on its
+ * join listener.
  */
 import { type Digest, digestFromBytes } from "../../core/digest.js";
 import { AshlarError } from "../../core/errors.js";
@@ -23,10 +23,10 @@ import {
 } from "../../runtime/mesh-contact.js";
 import { signEcdsa } from "../../runtime/tls-identity-keys.js";
 
-/** The offering proxy and the control plane. */
+/** The offering proxy's identity and the control plane's address. */
 export interface OfferContact extends ContactDeps {
   readonly known: KnownTrust;
-  /** DER, leaf first. */
+  /** The certificate chain in DER, the leaf first. */
   readonly chain: readonly Uint8Array[];
   readonly privateKeyPem: string;
 }
@@ -41,8 +41,8 @@ export interface OfferSource {
 const stepsMax = 10_000;
 
 /**
- * Offers until the control plane wants nothing more. Returns the number of records and units that were given. Fails
- * with the control plane's error.
+ * Offers until the control plane wants nothing more. Returns how many records and units were given. Fails with the
+ * control plane's error.
  */
 export async function offerHeld(contact: OfferContact, source: OfferSource, signal: AbortSignal): Promise<number> {
   const learnt = await learnTrust(contact, contact.known, signal);

@@ -1,7 +1,7 @@
 /**
- * Notices that a control plane knows less of the logs than this proxy has seen (its own signed statements say so), or
- * that two records of one number were signed (decision 0031), and offers it what this proxy holds. Many proxies notice at once, so each waits a random while; the later ones add
- * what the first did not have.
+ * Notices that a control plane knows less of the logs than this proxy has seen, by the control plane's own signed
+ * statements, or that two records with one number were signed (decision 0031). It then offers what this proxy holds.
+ * Many proxies notice at once, so each waits a random time; later ones add what the first did not have.
  */
 
 import { messageOf } from "../../core/errors.js";
@@ -17,7 +17,7 @@ export interface OffererDeps {
   readonly log: Logger;
   readonly random: () => number;
   heads(): SeenHeads;
-  /** Offers to every control plane. Returns the number of records and units that were given. */
+  /** Offers to every control plane. Returns how many records and units were given. */
   offer(signal: AbortSignal): Promise<number>;
 }
 
@@ -29,9 +29,9 @@ export class Offerer {
   readonly #deps: OffererDeps;
   readonly #signal: AbortSignal;
   readonly #backoff: Backoff;
-  /** By signing key: true if its last statement is behind what this proxy has seen. */
+  /** By signing key: whether its last statement is behind what this proxy has seen. */
   readonly #behind = new Map<string, boolean>();
-  /** The number of contested records that should be offered, and the number that was offered. */
+  /** The number of contested records to be offered. Below: how many were offered. */
   #noticed = 0;
   #offered = 0;
   #dueMs = Number.POSITIVE_INFINITY;
@@ -48,7 +48,7 @@ export class Offerer {
     this.stopped = this.#run();
   }
 
-  /** Takes in a verified freshness statement. */
+  /** Reads a verified freshness statement and schedules an offer if the statement is behind. */
   hear({ kid, body }: Signed<Freshness>): void {
     const heads = this.#deps.heads();
     if (heads.contested > this.#noticed) this.#due(this.#deps.random() * firstMs);
@@ -62,7 +62,7 @@ export class Offerer {
     else this.later(); // other proxies gave back what was missing
   }
 
-  /** Schedules one offer within a minute instead of a pending one, since there may be gaps to fill. */
+  /** Schedules one offer within a minute and drops a pending one, since more gaps may have to be filled. */
   later(): void {
     if (this.#isWanted()) return; // the pending offer comes sooner
     this.#dueMs = Number.POSITIVE_INFINITY;

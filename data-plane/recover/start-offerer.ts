@@ -1,4 +1,4 @@
-/** Constructs the offerer from what this proxy holds and the control planes that it knows. */
+/** Creates the offerer from what this proxy holds and the control planes that it knows. */
 import { type Digest, parseDigest } from "../../core/digest.js";
 import { type HeldParts, heldMax } from "../../core/wire/offers.js";
 import type { Clock } from "../../runtime/clock.js";
@@ -12,7 +12,7 @@ import { Offerer } from "./offerer.js";
 export interface StartOffererDeps {
   readonly identity: Pick<OpenedIdentity, "contacts">;
   readonly sync: Pick<Sync, "kept" | "heads" | "onFreshness">;
-  /** DATA/state. */
+  /** The folder DATA/state. */
   readonly folder: StateFolder;
   readonly clock: Clock;
   readonly log: Logger;

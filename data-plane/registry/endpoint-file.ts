@@ -1,4 +1,7 @@
-/** The endpoints that a proxy knew, on its disk: a restart without NATS still finds everybody, those heard of lately first. */
+/**
+ * The endpoints that a proxy knew, kept on its disk. A restart without NATS still finds all instances, and prefers
+ * those heard of lately.
+ */
 import type { Endpoint } from "../../core/model.js";
 import { encodeEndpoint, parseEndpoint } from "../../core/wire/fleet.js";
 import { encodeStateFile, parseStateFile } from "../sync/state-file.js";
@@ -6,10 +9,10 @@ import type { StateFolder } from "../sync/state-folder.js";
 import { instancesMax, type StatedEndpoint } from "./registry-state.js";
 
 const fileName = "endpoints";
-/** An endpoint that was heard of this many milliseconds before the newest one is not preferred. */
+/** How much older than the newest an endpoint may have been heard of and still be preferred, in milliseconds. */
 const recentMs = 60_000;
 
-/** An endpoint, and when its proxy was last heard of, Unix milliseconds. */
+/** An endpoint with the time at which its proxy was last heard of, in Unix milliseconds. */
 export interface SavedEndpoint extends Omit<StatedEndpoint, "recent"> {
   readonly heardMs: number;
 }
@@ -33,7 +36,7 @@ export async function loadEndpoints(
   return byService;
 }
 
-/** Fails with `unavailable`. */
+/** Writes the endpoints to the file. Fails with `unavailable`. */
 export async function saveEndpoints(folder: Pick<StateFolder, "write">, all: readonly SavedEndpoint[]): Promise<void> {
   const endpoints = all
     .slice(0, instancesMax)

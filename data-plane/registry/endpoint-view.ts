@@ -1,8 +1,8 @@
 /**
- * Follows the endpoints and heartbeats of the services that this proxy calls, and of its own. A statement
- * counts only if its proxy signed it (decision 0026). An endpoint is judged when it comes; a heartbeat only when
- * its proxy's lease needs it, so that those of hundreds of proxies cost little. What is known is kept on disk, so
- * that a restart without NATS still finds everybody.
+ * Follows the endpoints and heartbeats of this proxy's service and of those that it calls. A statement counts only if
+ * its proxy signed it (decision 0026). An endpoint is verified when it arrives, but a heartbeat only when its proxy's
+ * lease needs it, so that hundreds of proxies cost little. What is known is kept on disk, so that a restart without
+ * NATS still finds all instances.
  */
 import { isAshlarError, messageOf } from "../../core/errors.js";
 import type { Endpoint } from "../../core/model.js";
@@ -20,7 +20,7 @@ import { leaseMs, RegistryState, type StatedEndpoint } from "./registry-state.js
 
 export interface EndpointRegistryDeps {
   readonly bus: Bus;
-  /** DATA/state. */
+  /** The folder DATA/state. */
   readonly folder: StateFolder;
   readonly clock: Clock;
   readonly log: Logger;
@@ -36,16 +36,18 @@ const servicesMax = 1000;
 const readyMs = 2000;
 const lookMs = 1000;
 const saveMs = 3000;
-/** A heartbeat is judged when the lease is half over: the next one comes before it ends. */
+/**
+ * A heartbeat is verified when its proxy's lease is half over, because the next heartbeat comes before the lease ends.
+ */
 const judgeAfterMs = leaseMs / 2;
-/** A heartbeat of a proxy that was silent is verified at once, unless one was verified within this time. */
+/** The heartbeat of a silent proxy is verified at once, but at most once in this time, in milliseconds. */
 const judgeEveryMs = 1000;
-/** Endpoints that were skipped are read from the stream, for all services at most this often (milliseconds). */
+/** Skipped endpoints are read from the stream, for all services together at most once in this time, in milliseconds. */
 const readAgainMs = 5000;
-/** A longer one is not kept until it is needed. */
+/** The longest heartbeat that is kept to be verified later, in bytes. */
 const pendingBytesMax = 64 * 1024;
 
-/** Opens the view with what the disk has, following `service` (this proxy's own) from the start. Never fails. */
+/** Opens the view with what is on disk and follows `service`, this proxy's own, at once. Never fails. */
 export async function openEndpointRegistry(deps: EndpointRegistryDeps, service: string): Promise<EndpointRegistry> {
   const registry = new Registry(deps);
   await registry.load();
@@ -63,12 +65,12 @@ interface Followed {
 class Registry implements EndpointRegistry {
   readonly #deps: EndpointRegistryDeps;
   readonly #followed = new Map<string, Followed>();
-  /** From disk, of services that nobody has asked for yet. */
+  /** The endpoints from disk of services that nobody has asked for yet. */
   #known = new Map<string, readonly StatedEndpoint[]>();
   readonly #listeners = new Set<(service: string) => void>();
   readonly #stop = new AbortController();
   #lastHeardMs = Number.NEGATIVE_INFINITY;
-  /** Services of which an endpoint was not looked at, because there was too much. */
+  /** The services for which an endpoint was skipped because too much arrived. */
   readonly #unread = new Set<string>();
   #readAgainMs = 0;
   #strangerMs = Number.NEGATIVE_INFINITY;
@@ -97,7 +99,7 @@ class Registry implements EndpointRegistry {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Ends leases and saves what changed, until stopped. */
+  /** Ends leases and saves changes until the proxy stops. */
   async run(): Promise<void> {
     const { bus, clock, trust } = this.#deps;
     const { signal } = this.#stop;
@@ -188,7 +190,7 @@ class Registry implements EndpointRegistry {
     }
   }
 
-  /** Reads every proxy's last word; what arrives meanwhile counts by its own time. */
+  /** Reads every proxy's last statement. Statements that arrive meanwhile count by their own time. */
   async #catchUp(service: string, followed: Followed): Promise<void> {
     const { bus, clock, log } = this.#deps;
     try {
@@ -239,7 +241,7 @@ class Registry implements EndpointRegistry {
     }
   }
 
-  /** `asked`: this proxy read it from the stream. */
+  /** Takes an endpoint that arrived. `asked`: this proxy read it from the stream. */
   #takeEndpoint(service: string, state: RegistryState, message: BusMessage, atMs: number, asked: boolean): void {
     const { clock, reader } = this.#deps;
     try {
@@ -251,7 +253,7 @@ class Registry implements EndpointRegistry {
     }
   }
 
-  /** Logs the first and then every thousandth, so that a flood does not fill the log. */
+  /** Logs the first refused statement and every thousandth after that, so that a flood does not fill the log. */
   #refuse(subject: string, why: string): void {
     if (this.#refused % 1000 === 0) this.#deps.log.warn(`a message on ${subject} is refused: ${why}`);
     this.#refused += 1;

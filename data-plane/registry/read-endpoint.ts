@@ -1,16 +1,16 @@
-/** An endpoint as it was received: judged by its statement, then parsed. */
+/** Verifies a received endpoint's statement and then parses the endpoint. */
 import { parseEndpoint } from "../../core/wire/fleet.js";
 import { endpointStream, endpointSubject } from "../../core/wire/subjects.js";
 import { asPublished, type Bus, type BusMessage } from "../../runtime/bus.js";
 import { type StatementReader, statementSkewMs } from "../../runtime/statement-reader.js";
 import { instancesMax, type StatedEndpoint } from "./registry-state.js";
 
-/** A statement that is older says nothing about whether its proxy is there now: a heartbeat has to. */
+/** A statement older than this says nothing about whether its proxy still runs; a heartbeat has to. In milliseconds. */
 const recentMs = 60_000;
 
 /**
- * undefined: its proxy is revoked. `asked`: this proxy read it from the stream. Fails with what `StatementReader.read`
- * and `parseEndpoint` fail with.
+ * Returns the endpoint. undefined: its proxy is revoked. `asked`: this proxy read it from the stream. Fails as
+ * `StatementReader.read` and `parseEndpoint` do.
  */
 export function readEndpoint(
   reader: StatementReader,
@@ -26,7 +26,10 @@ export function readEndpoint(
   return { endpoint, serial: signed?.serial, endsMs, recent };
 }
 
-/** The last word of each proxy of `service`, as the stream has it, until `signal` aborts. Fails as a direct get does. */
+/**
+ * Yields the last statement of each proxy of `service` in the stream, until `signal` aborts. Fails as a direct get
+ * does.
+ */
 export async function* readStored(
   bus: Pick<Bus, "directGet">,
   service: string,

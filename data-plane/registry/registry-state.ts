@@ -12,18 +12,21 @@ import type { BusMessage } from "../../runtime/bus.js";
 export const leaseMs = 10_000;
 export const instancesMax = 10_000;
 
-/** An endpoint, and what its statement was signed with. */
+/** An endpoint, and the certificate that signed its statement. */
 export interface StatedEndpoint {
   readonly endpoint: Endpoint;
-  /** The serial number of the certificate that signed; undefined: the proxy's version does not sign. */
+  /** The serial number of the signing certificate. undefined: the proxy's version does not sign statements. */
   readonly serial: string | undefined;
-  /** When that certificate ends, with the skew that is allowed: the endpoint counts no longer. Unix milliseconds. */
+  /**
+   * When the signing certificate ends, plus the allowed skew, in Unix milliseconds. The endpoint does not count after
+   * that.
+   */
   readonly endsMs: number;
   /** True if the endpoint was stated or a heartbeat arrived recently. */
   readonly recent: boolean;
 }
 
-/** A heartbeat whose signature is judged when it is needed. */
+/** A heartbeat whose signature is verified only when it is needed. */
 export interface PendingHeartbeat {
   readonly message: BusMessage;
   readonly atMs: number;
@@ -32,12 +35,15 @@ export interface PendingHeartbeat {
 export interface Instance extends StatedEndpoint {
   recent: boolean;
   heardMs: number;
-  /** Its heartbeats lapsed, or it said that it leaves. */
+  /** Whether the proxy's heartbeats lapsed, or it said that it leaves. */
   silent: boolean;
   pending: PendingHeartbeat | undefined;
-  /** When one of its heartbeats was judged last. */
+  /** When a heartbeat of the proxy was last verified. */
   judgedMs: number;
-  /** When something that came as one of its heartbeats was refused last: its silence says nothing for a lease. */
+  /**
+   * When a message that claimed to be this proxy's heartbeat was last refused. Silence ends no lease while forgeries
+   * arrive.
+   */
   refusedMs: number;
 }
 
@@ -46,7 +52,7 @@ export class RegistryState {
   #live: readonly Endpoint[] = [];
   #stale = false;
 
-  /** Live instances; the same array until something changes. */
+  /** The live instances. The same array is returned until something changes. */
   get live(): readonly Endpoint[] {
     if (this.#stale) {
       const live = [...this.#instances.values()].filter(isLive);
@@ -59,7 +65,7 @@ export class RegistryState {
     return this.#live;
   }
 
-  /** Endpoints that have not left and are not silent. */
+  /** The endpoints of proxies that have not left and are not silent. */
   get kept(): readonly Instance[] {
     return [...this.#instances.values()].filter(isLive);
   }
@@ -72,7 +78,7 @@ export class RegistryState {
     return this.#instances.get(proxyId);
   }
 
-  /** Takes a statement that is later than what is known of its proxy. Says whether `live` may have changed. */
+  /** Takes a statement that is newer than what is known of its proxy. Returns whether `live` may have changed. */
   takeEndpoint(stated: StatedEndpoint, atMs: number): boolean {
     const { endpoint } = stated;
     const known = this.#instances.get(endpoint.proxyId);
@@ -84,7 +90,7 @@ export class RegistryState {
     return this.#changed(!endpoint.gone || (known !== undefined && isLive(known)));
   }
 
-  /** Takes a heartbeat that its proxy said: it is there, or is leaving. Says whether `live` changed. */
+  /** Takes a verified heartbeat, which says that its proxy runs or leaves. Returns whether `live` changed. */
   takeHeartbeat(proxyId: string, leaving: boolean, atMs: number): boolean {
     const known = this.#instances.get(proxyId);
     if (known === undefined) return false;
@@ -96,8 +102,8 @@ export class RegistryState {
   }
 
   /**
-   * Ends the leases that have passed, except of those whose heartbeats may be lost among forged ones; `lastHeardMs`: when
-   * the last heartbeat of anybody arrived. Says whether `live` changed.
+   * Ends the leases that have passed, except those whose heartbeats may be lost among forged ones. `lastHeardMs`: when
+   * any heartbeat last arrived. Returns whether `live` changed.
    */
   look(atMs: number, lastHeardMs: number, nowMs = 0): boolean {
     if (atMs - lastHeardMs > leaseMs) return false; // nobody is heard: that says nothing about anyone
@@ -113,7 +119,7 @@ export class RegistryState {
     return this.#changed(lapsed);
   }
 
-  /** Forgets those whose certificate does not count any more. Says whether `live` changed. */
+  /** Forgets the proxies whose certificate does not count any more. Returns whether `live` changed. */
   drop(isRevoked: (serial: string) => boolean): boolean {
     let dropped = false;
     for (const [id, instance] of this.#instances) {
@@ -124,12 +130,12 @@ export class RegistryState {
     return this.#changed(dropped);
   }
 
-  /** NATS was away until now and nobody could be heard: every lease begins anew. */
+  /** Renews every lease, because NATS was away and nobody could be heard. */
   renewLeases(atMs: number): void {
     for (const instance of this.#instances.values()) instance.heardMs = atMs;
   }
 
-  /** Makes room: for one that is gone or silent, never for one that is live. */
+  /** Makes room by forgetting a proxy that is gone or silent, never a live one. Returns false if there is none. */
   #forgetOne(): boolean {
     for (const [id, instance] of this.#instances) if (!isLive(instance)) return this.#instances.delete(id);
     return false;

@@ -1,4 +1,4 @@
-/** The counts of one kind of calls: by one caller, to one method of one version of a service. */
+/** The counts of one kind of calls: those of one caller to one method of one version of a service. */
 
 import { callBoundsMs, codesCount } from "../../core/look/look-model.js";
 import type { Exemplar } from "../../runtime/metrics-text.js";
@@ -11,7 +11,7 @@ const bucketsMs = callBoundsMs;
 export const bucketsSeconds = bucketsMs.map((ms) => ms / 1000);
 const codesMax = codesCount;
 
-/** Where each number is in `CallKind.numbers`. Codes come first. */
+/** The index of each number in `CallKind.numbers`. The counts by code come first. */
 export const numberPlaces = {
   took: codesMax,
   tookMs: codesMax + bucketsMs.length + 1,
@@ -22,7 +22,7 @@ export const numberPlaces = {
 } as const;
 export const numbersCount = numberPlaces.refused + answerReasons.length;
 
-/** The bucket that a duration counts in. */
+/** Returns the index of the bucket that counts a duration. */
 export function tookBucket(tookMs: number): number {
   let bucket = 0;
   while (bucket < bucketsMs.length && tookMs > (bucketsMs[bucket] as number)) bucket++;
@@ -33,11 +33,11 @@ export interface KindNames {
   readonly direction: Direction;
   /** The caller's identity. */
   readonly by: string;
-  /** The caller as a label. */
+  /** The caller's name as a label. */
   readonly caller: string;
   readonly service: string;
   readonly method: string;
-  /** The version of the called instance; "" if none was called. */
+  /** The version of the called instance. "": no instance was called. */
   readonly version: string;
 }
 
@@ -49,14 +49,14 @@ export class CallKind implements KindNames {
   readonly method: string;
   readonly version: string;
   readonly numbers = new Float64Array(numbersCount);
-  /** The last example of each bucket; undefined: there is none. */
+  /** The last example in each bucket. undefined: there is none yet. */
   exemplars: (Exemplar | undefined)[] | undefined;
-  /** Another kind with the same look-up key. */
+  /** Another kind with the same look-up key. Kinds with one key form a list. */
   next: CallKind | undefined;
-  /** When it was last seen with more calls than before. */
+  /** When the kind was last seen with more calls than before. */
   changedMs = 0;
   #callsBefore = 0;
-  /** Its labels as they are written, made once. */
+  /** The kind's labels in the text format, rendered once. */
   labels = "";
 
   constructor(names: KindNames) {
@@ -78,7 +78,7 @@ export class CallKind implements KindNames {
     return calls;
   }
 
-  /** Whether no call came for `idleMs`, as far as those who asked before can tell. */
+  /** Whether no call came for `idleMs`, as far as earlier calls of this method can tell. */
   isIdle(nowMs: number, idleMs: number): boolean {
     this.noteCalls(nowMs);
     return nowMs - this.changedMs >= idleMs;

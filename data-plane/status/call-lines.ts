@@ -1,6 +1,6 @@
 /**
- * Writes the table of calls as metrics. The table has up to some ten thousand series, which prom-client would write in
- * one turn of the event loop: these lines are made one by one as they are wanted.
+ * Writes the table of calls as metrics. The table has up to some ten thousand series. prom-client would render them in
+ * one turn of the event loop, whereas this generator makes each line when it is asked for.
  */
 import { status } from "@grpc/grpc-js";
 import { exemplarText, labelText, type MetricsFormat, metricHead, numberText } from "../../runtime/metrics-text.js";
@@ -12,7 +12,7 @@ const directions = ["inbound", "outbound"] as const;
 const codes = Array.from({ length: place.took }, (_, code) => status[code] ?? String(code));
 const bounds = [...bucketsSeconds.map(String), "+Inf"];
 
-/** Every metric of the table, with what it counts. Names end as Prometheus wants them. */
+/** Yields every metric of the table with its help text. Names end as Prometheus wants them. */
 export function* callLines(format: MetricsFormat, table: CallTable): Generator<string> {
   const kinds = table.kinds();
   for (const kind of kinds) kind.labels ||= labelsOf(kind);

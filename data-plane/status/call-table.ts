@@ -1,4 +1,4 @@
-/** Counts of calls by who called what, as plain numbers: nothing is made for a call of a kind that is known. */
+/** Counts calls by caller and called method, in plain numbers. A call of a known kind allocates nothing. */
 import { status } from "@grpc/grpc-js";
 import { methodToldMax } from "../../core/model.js";
 import { type AnswerReason, answerReasons } from "../proxy/answer.js";
@@ -9,9 +9,9 @@ import { CallKind, type Exemplar, numberPlaces as place, tookBucket } from "./ca
 export const kindsMax = 400;
 /** The most services and methods that earn a label of their own in each direction. */
 const namesMax = 500;
-/** A kind without calls for so long makes room for a new one. */
+/** A kind that had no calls for this time may be removed to make room for a new one, in milliseconds. */
 const idleMs = 3_600_000;
-/** How often a full table is searched for such kinds. */
+/** How often a full table is searched for idle kinds, in milliseconds. */
 const lookEveryMs = 60_000;
 const other = "other";
 
@@ -19,22 +19,25 @@ const reasonPlaces: Readonly<Record<AnswerReason, number>> = Object.fromEntries(
   answerReasons.map((reason, index) => [reason, place.refused + index]),
 ) as Record<AnswerReason, number>;
 
-/** Answers of the proxy's own by which it shows that it knows the called service. */
+/** The reasons of the proxy's own answers that show that the called service exists. */
 const knowsService: ReadonlySet<AnswerReason | undefined> = new Set([
   ...(["no-endpoint", "unreachable", "breaker", "fault", "stale", "reset", "broken"] as const),
   undefined,
 ]);
 
-/** One direction. */
+/** The calls of one direction. */
 class Side {
   readonly direction: Direction;
   open = 0;
-  /** Calls that counted as `other` because there were too many kinds. */
+  /** The number of calls that were counted as `other` because there were too many kinds. */
   folded = 0;
   readonly rest: CallKind;
-  /** Inbound calls by caller, outbound calls by service; each by method. Kinds that share both are linked. */
+  /**
+   * The kinds: inbound calls by caller, outbound calls by service, and each of them by method. Kinds that share both
+   * are linked.
+   */
   readonly #kinds = new Map<string, Map<string, CallKind>>();
-  /** Services with the methods that earned a label. */
+  /** The services, each with the methods that earned a label. */
   readonly #names = new Map<string, Set<string>>();
   #named = 0;
   #size = 0;
@@ -52,7 +55,10 @@ class Side {
     return kind;
   }
 
-  /** The kind of a call that `find` did not find. Services and methods are labels only if an answer showed that they exist. */
+  /**
+   * Returns the kind of a call that `find` did not find. Services and methods become labels only if an answer showed
+   * that they exist.
+   */
   findOrAdd({ caller, service, method, version, code, reason }: EndedCall, nowMs: number): CallKind {
     const isAnswered = reason === undefined && code !== status.UNIMPLEMENTED && code !== status.CANCELLED;
     const isKnown = this.#names.has(service) || this.direction === "inbound" || knowsService.has(reason);
@@ -122,7 +128,7 @@ export class CallTable {
   readonly #sides: Readonly<Record<Direction, Side>> = { inbound: new Side("inbound"), outbound: new Side("outbound") };
   readonly #nowMs: () => number;
 
-  /** `nowMs`: wall-clock time. */
+  /** `nowMs` returns wall-clock time. */
   constructor(nowMs: () => number = Date.now) {
     this.#nowMs = nowMs;
   }
@@ -131,7 +137,7 @@ export class CallTable {
     this.#sides[direction].open++;
   }
 
-  /** A call ended that counts elsewhere. */
+  /** Notes that an open call ended which another process counts. */
   left(direction: Direction): void {
     this.#sides[direction].open--;
   }
@@ -151,7 +157,7 @@ export class CallTable {
     if (reason !== undefined) (numbers[reasonPlaces[reason]] as number)++;
   }
 
-  /** Keeps a call that ended as an example of its bucket; `traceId` names its trace. */
+  /** Keeps an ended call as an example of its bucket. `traceId` names its trace. */
   exemplify(call: EndedCall, traceId: string): void {
     const value = call.tookMs / 1000;
     this.#kindOf(this.#sides[call.direction], call).exemplify(tookBucket(call.tookMs), {
@@ -169,7 +175,7 @@ export class CallTable {
     return this.#sides[direction].folded;
   }
 
-  /** Every kind; the first of each direction is `other`. */
+  /** Returns every kind. The first one of each direction is `other`. */
   kinds(): readonly CallKind[] {
     const all = [...this.#sides.inbound.all(), ...this.#sides.outbound.all()];
     const nowMs = this.#nowMs();
@@ -177,7 +183,7 @@ export class CallTable {
     return all;
   }
 
-  /** Adds what another process counted: all but its open calls and what it folded. */
+  /** Adds what another process counted, except its open calls and what it counted as `other`. */
   add(kind: KindCounts): void {
     const side = this.#sides[kind.direction];
     const { by, service, method, version } = kind;
@@ -202,7 +208,7 @@ export class CallTable {
   }
 }
 
-/** What one process counted of one kind. */
+/** The counts that one process has of one kind. */
 export interface KindCounts {
   readonly direction: Direction;
   readonly by: string;
@@ -213,7 +219,9 @@ export interface KindCounts {
   readonly exemplars: readonly (Exemplar | undefined)[] | undefined;
 }
 
-/** "front" for the service of that name of the mesh, "gateway/NAME" and the like; else the whole identity. */
+/**
+ * Returns "front" for the mesh's service of that name, "gateway/NAME" for a gateway and so on, else the whole identity.
+ */
 export function callerName(by: string): string {
   const [, kind = "", name = ""] = /^spiffe:\/\/[^/]+\/([^/]+)\/([^/]+)$/.exec(by) ?? [];
   if (kind === "") return by;

@@ -1,11 +1,11 @@
-/** Counts calls since the last switch for heartbeats. The gates of a rollout compare these counts. */
+/** Counts calls since the last switch, for heartbeats. The gates of a rollout compare these counts. */
 import { status } from "@grpc/grpc-js";
 import type { Digest } from "../../core/digest.js";
 import { type CallCounts, tookBoundsMs } from "../../core/model.js";
 import type { EndedCall, ProxyMetrics } from "../proxy/proxy-metrics.js";
 import { MethodWindow } from "./method-window.js";
 
-/** Plain numbers, because they are updated for every call. */
+/** The counts of one window, in plain numbers because every call updates them. */
 class Window {
   calls = 0;
   refused = 0;
@@ -24,12 +24,12 @@ export class CallWindow {
   #now = new Window();
   #before: CallCounts | undefined;
 
-  /** `digest`: the revision that is evaluated at start. */
+  /** `digest`: the revision that is evaluated at the start. */
   constructor(digest: Digest | undefined) {
     this.#digest = digest;
   }
 
-  /** An epoch begins. Counts begin anew; those of the last epoch under another revision are kept beside them. */
+  /** Begins new counts for a new epoch. The counts of the last epoch under another revision are kept beside them. */
   switched(digest: Digest): void {
     if (digest !== this.#digest) this.#before = this.#digest === undefined ? undefined : this.#now.read();
     this.#digest = digest;
@@ -37,8 +37,8 @@ export class CallWindow {
   }
 
   /**
-   * Called for every call: cheap, and never fails. Copies of calls say nothing of what callers get, and neither do reads that a
-   * replica leaves to the primary.
+   * Counts a call. Runs for every call, so it is cheap and never fails. Copies of calls, and reads that a replica
+   * leaves to the primary, are not counted: they say nothing about what callers get.
    */
   ended({ direction, service, method, caller, code, reason, tookMs, isMirrored }: EndedCall): void {
     if (isMirrored || reason === "not-applied") return;
@@ -71,7 +71,7 @@ export class CallWindow {
   }
 }
 
-/** Wraps the metrics so that each call also counts in the window of the epoch in which it ended. */
+/** Wraps the metrics so that each call is also counted in the window of the epoch in which it ended. */
 export function countedTwice(metrics: ProxyMetrics, window: CallWindow): ProxyMetrics {
   return {
     ...metrics,

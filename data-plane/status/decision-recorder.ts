@@ -1,4 +1,7 @@
-/** Sends recorded decisions to the stream, many at once, and never keeps a call waiting: what finds no room is dropped and counted. */
+/**
+ * Sends recorded decisions to the stream in batches. It never delays a call: a decision that finds no room is dropped
+ * and counted.
+ */
 import type { RefusalCount } from "../../core/decision/decision-record.js";
 import { isAshlarError, messageOf } from "../../core/errors.js";
 import { encodeBatch } from "../../core/wire/decisions.js";
@@ -20,13 +23,13 @@ export interface DecisionRecorderDeps {
   readonly log: Logger;
 }
 
-/** Totals of decisions by outcome. */
+/** The number of decisions by what became of them. */
 export interface DecisionTotals {
-  /** Decisions that were stored in the stream. */
+  /** How many decisions were stored in the stream. */
   readonly recorded: number;
-  /** Refusals that were only counted, not recorded one by one. */
+  /** How many refusals were only counted and not recorded one by one. */
   readonly counted: number;
-  /** Decisions that should have been recorded and were dropped. */
+  /** How many decisions should have been recorded but were dropped. */
   readonly dropped: number;
 }
 
@@ -34,7 +37,7 @@ const pendingMax = 8192;
 const pendingBytesMax = 2 * 1024 * 1024;
 const countsMax = 256;
 const countsBytesMax = 64 * 1024;
-/** A batch that NATS refuses so often while it is there is given up. */
+/** How often a batch is sent that NATS refuses while it is reachable. Then the batch is dropped. */
 const triesMax = 20;
 const batchMax = 2000;
 /**
@@ -46,15 +49,15 @@ const batchCountsBytes = 8 * 1024;
 const countOverheadBytes = 40;
 const everyMs = 1000;
 /**
- * The stream keeps some 4,096 batches of a proxy, so that one that records a little all the time must not send one a
- * second: so many may go after a second each, and then one every 21 s, which is a day. A batch that is full goes at once.
+ * How many batches may go one second after another. After that one goes every `paceMs`. The stream keeps some 4,096
+ * batches per proxy, which at 21 s each is a day. A full batch goes at once.
  */
 const burstMax = 512;
 const paceMs = 21_000;
 const closeMs = 1000;
 const retry = { msMin: 200, msMax: 5000 };
 
-/** Decisions that are being sent. */
+/** A batch of decisions that is being sent. */
 interface Batch {
   readonly bytes: Uint8Array;
   /** The message id, by which the stream recognises a retry of the same batch. */
@@ -85,7 +88,7 @@ export class DecisionRecorder implements DecisionSink {
   #running: Promise<void> | undefined;
   #saidWhy = false;
 
-  /** `share`: of decisions other than refusals, what is recorded; the batches say so. */
+  /** `share`: the recorded share of decisions other than refusals. Batches state it. */
   constructor(deps: DecisionRecorderDeps, share: number) {
     this.#deps = deps;
     this.#share = share;
@@ -122,12 +125,12 @@ export class DecisionRecorder implements DecisionSink {
     this.#begin();
   }
 
-  /** Counts decisions that another process dropped before they reached this one. */
+  /** Counts decisions that another process dropped before this process got them. */
   noteDropped(count: number): void {
     this.#drop(count);
   }
 
-  /** Sends what is there, as far as that goes within a second. */
+  /** Sends what is left, as far as that is possible within a second. */
   async close(): Promise<void> {
     this.#stop.abort();
     this.#wake.abort();
@@ -166,7 +169,7 @@ export class DecisionRecorder implements DecisionSink {
     return this.#burst >= 1 ? everyMs : Math.max(everyMs, (1 - this.#burst) * paceMs);
   }
 
-  /** The oldest counts, as many as a batch has room for. */
+  /** Takes the oldest counts, as many as fit into a batch. */
   #takeCounts(): readonly RefusalCount[] {
     let [count, bytes] = [0, 0];
     for (const one of this.#counts) {
@@ -202,7 +205,7 @@ export class DecisionRecorder implements DecisionSink {
     };
   }
 
-  /** Retries until the batch is stored or the proxy stops. */
+  /** Sends a batch again until it is stored or the proxy stops. */
   async #send(batch: Batch): Promise<void> {
     const { bus, clock, identity, statements, random, log } = this.#deps;
     const { signal } = this.#stop;

@@ -8,25 +8,27 @@ import type { Clock } from "../../runtime/clock.js";
 import type { AppView, EvaluatedPolicy, IdentityView, PolicyView } from "../ports.js";
 import type { CallWindow } from "./call-window.js";
 
-/** The sources of a heartbeat. */
+/** Where the content of a heartbeat comes from. */
 export interface HeartbeatDeps {
   readonly clock: Clock;
   readonly identity: IdentityView;
   readonly policy: PolicyView;
   readonly app: AppView;
   readonly window: Pick<CallWindow, "calls" | "before">;
-  /** Which instances of other services could be connected to, and which are ejected. */
+  /**
+   * Says which instances of other services could be connected to, and which are ejected. Left out: nothing is known.
+   */
   readonly reaches?: { read(): readonly ReachFact[]; ejections(): readonly EjectedFact[] } | undefined;
-  /** undefined if the proxy carries its calls itself. */
+  /** Reports about the worker processes. undefined: the proxy carries its calls itself. */
   readonly workers?: { report(): WorkerReport } | undefined;
-  /** undefined if no shadow candidate is evaluated here. */
+  /** Returns a shadow candidate's counts. undefined: no candidate is evaluated here. */
   readonly tally?: { read(candidate: EvaluatedPolicy): ShadowCounts | undefined } | undefined;
 }
 
 export interface HeartbeatOptions {
-  /** Sorted by key. */
+  /** The proxy's labels, sorted by key. */
   readonly labels: readonly Label[];
-  /** Ways around the proxy that its flags opened, for people. */
+  /** The ways around the proxy that its flags opened, as text for people. */
   readonly bypassable: readonly string[];
 }
 
@@ -71,13 +73,14 @@ export function buildHeartbeat(
 }
 
 /**
- * Includes counts by method only while a rollout needs them, because thousands of proxies send them every few seconds.
+ * Returns the counts to report. Counts by method are left out unless a rollout needs them, because thousands of proxies
+ * send them every few seconds.
  */
 function toldOf(counts: CallCounts | undefined, isStaged: boolean): CallCounts | undefined {
   return counts === undefined || isStaged ? counts : { ...counts, methods: undefined };
 }
 
-/** A number that the wire takes: "never" is the largest. */
+/** Returns a whole number that the wire takes. "Never" (Infinity) becomes the largest one. */
 function wholeMs(ms: number): number {
   return Math.min(Math.max(0, Math.round(ms)), Number.MAX_SAFE_INTEGER);
 }

@@ -3,7 +3,7 @@ import { isLabel, type SpiffeId } from "../../core/identity.js";
 import { type MethodCounts, methodsToldMax, methodToldMax, otherCaller, tookBoundsMs } from "../../core/model.js";
 import { isMethod } from "../../core/snapshot/grammar.js";
 
-/** Who called: "" for the calls that go out. */
+/** The caller. "" stands for outbound calls. */
 type By = SpiffeId | "";
 
 class OneMethod {
@@ -23,15 +23,19 @@ class OneMethod {
 }
 
 /**
- * Callers can invent methods, so a new method replaces the one with the fewest calls. Methods with many calls are kept.
+ * Counts methods. Callers can invent methods, so a new method replaces the one with the fewest calls. Methods with many
+ * calls are kept.
  */
 export class MethodWindow {
-  /** Inbound calls by caller, outbound calls by service; each by method. */
+  /** The counts: inbound calls by caller, outbound calls by service, and each of them by method. */
   readonly #inbound = new Map<string, Map<string, OneMethod>>();
   readonly #outbound = new Map<string, Map<string, OneMethod>>();
   readonly #all: OneMethod[] = [];
 
-  /** On the hot path: nothing is made for what is known. `place`: of `tookBoundsMs`; -1: it was refused. */
+  /**
+   * Counts a call. It is on the hot path, so nothing is allocated for a known method. `place`: the index into
+   * `tookBoundsMs`; -1: the call was refused.
+   */
   count(by: By, service: string, method: string, refused: boolean, failed: boolean, place: number): void {
     const known = by === "" ? this.#outbound.get(service)?.get(method) : this.#inbound.get(by)?.get(method);
     const one = known ?? this.#add(by, service, method);
@@ -42,7 +46,7 @@ export class MethodWindow {
     if (place >= 0) one.took[place] = (one.took[place] as number) + 1;
   }
 
-  /** Methods with the most calls come first. */
+  /** Returns the counts, the methods with the most calls first. */
   read(): readonly MethodCounts[] {
     const sorted = [...this.#all].sort((a, b) => b.calls - a.calls);
     return sorted.map(({ by, service, method, calls, refused, failed, took }) => ({
@@ -86,7 +90,7 @@ export class MethodWindow {
   }
 }
 
-/** Peers are of this mesh: no other one's roots are believed. */
+/** Returns a caller's name without the mesh. Peers belong to this mesh, since no other mesh's roots are trusted. */
 function nameOf(caller: SpiffeId): string {
   const name = /^spiffe:\/\/[^/]+\/service\/([^/]+)$/.exec(caller)?.[1];
   return name !== undefined && isLabel(name) ? name : otherCaller;

@@ -1,4 +1,4 @@
-/** The metrics of a proxy, as Prometheus text. */
+/** The metrics of a proxy, in the text format of Prometheus. */
 import { type IntervalHistogram, monitorEventLoopDelay } from "node:perf_hooks";
 import { Counter, Gauge, Histogram, Registry } from "../../runtime/metric-kinds.js";
 import { linesOf, type MetricsFormat, type MetricsText, writeInTurns } from "../../runtime/metrics-text.js";
@@ -19,21 +19,21 @@ export interface MetricSources {
   seenEpoch(): number;
   evaluatingEpoch(): number;
   evaluatingRevision(): number;
-  /** Infinity if no statement was heard. */
+  /** Milliseconds since the last freshness statement. Infinity: none was heard. */
   freshnessAgeMs(): number;
-  /** undefined while it is not known. */
+  /** How far this machine's clock is ahead, in milliseconds. undefined: not known yet. */
   clockAheadMs(): number | undefined;
   certificateExpiresMs(): number;
   nowMs(): number;
   isNatsConnected(): boolean;
   refusedRecords(): number;
   decisions(): DecisionTotals;
-  /** False: the own application fails its health checks. */
+  /** False: the application fails its health checks. */
   isApplicationHealthy(): boolean;
   isReady(): boolean;
 }
 
-/** Outcomes with their counts. */
+/** Counts of spans and access-log lines, by outcome. */
 export interface TelemetrySources {
   spans(): object;
   lines(): object;
@@ -50,7 +50,10 @@ export interface Metrics {
    * calls.
    */
   reportShadow(read: () => Readonly<Record<ShadowOutcome, number>>): void;
-  /** Registers the gauge of instances that cannot be connected to, by service. Must be called once, where calls are carried. */
+  /**
+   * Registers the gauge of instances that cannot be connected to, by service. Must be called once, where calls are
+   * carried.
+   */
   reportReaches(read: () => ReadonlyMap<string, number>): void;
   /** Registers the metrics of journaled writes. Must be called once, where calls are carried. */
   reportJournal(journal: JournalSources): void;
@@ -62,7 +65,7 @@ export interface Metrics {
   readonly calls: CallTable;
 }
 
-/** `counters`: of the HTTP/2 engine; what it refused is reported by reason. `load`: of what carries calls. */
+/** Creates the metrics of a proxy. `counters`: the HTTP/2 engine's refusals. `load`: what carrying calls costs. */
 export function createMetrics(counters = new EngineCounters(), load?: LoadSources): Metrics {
   const registry = new Registry();
   const registers = [registry];
@@ -88,7 +91,7 @@ export function createMetrics(counters = new EngineCounters(), load?: LoadSource
   };
 }
 
-/** Renders what there is to measure of this process, whatever it carries. */
+/** Creates metrics of this process itself, whatever it carries. */
 export function createProcessMetrics(): (format: MetricsFormat) => Promise<MetricsText> {
   const registry = new Registry();
   watchMemory([registry]);
@@ -184,10 +187,10 @@ function watchMemory(registers: Registry[]): void {
 }
 
 const delayResolutionMs = 20;
-/** One for the process, however many proxies it has. */
+/** The histogram of the event loop's delays. The process has one, however many proxies it runs. */
 let loopDelays: IntervalHistogram | undefined;
 
-/** Timers of the event loop measure by how much they are late; what they measured is forgotten at each scrape. */
+/** Registers the delays of the event loop. Each scrape starts new measurements. */
 function watchEventLoop(registers: Registry[]): void {
   loopDelays ??= monitorEventLoopDelay({ resolution: delayResolutionMs });
   const delays = loopDelays;

@@ -1,16 +1,16 @@
-/** Whether a proxy should be sent calls, and if not, why. Pure. */
+/** Says whether a proxy should be sent calls, and if not, why. Pure. */
 export interface ReadinessFacts {
   readonly draining: boolean;
   readonly hasRevision: boolean;
-  /** Why the certificate is not accepted; undefined if it is not revoked. */
+  /** Why the certificate is not accepted. undefined: it is not revoked. */
   readonly revoked: string | undefined;
   readonly certificateExpiresMs: number;
-  /** undefined: the proxy has no application of its own, it only serves outbound calls. */
+  /** Whether an application is registered. undefined: the proxy only serves outbound calls and needs none. */
   readonly hasApplication: boolean | undefined;
-  /** Why the application cannot be called; "": it can. */
+  /** Why the application cannot be called. "": it can. */
   readonly unhealthy: string;
   readonly nowMs: number;
-  /** Reasons why calls are not carried, one line each. */
+  /** The reasons why calls are not carried, one line each. */
   readonly carrying: readonly string[];
 }
 

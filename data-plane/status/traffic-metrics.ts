@@ -1,14 +1,17 @@
-/** Metrics of what routes and resilience do with calls: tries, copies, ejections. */
+/** Metrics of what routes and resilience settings do with calls: tries, copies, ejections. */
 import { status } from "@grpc/grpc-js";
 import { Counter, Gauge, type Registry } from "../../runtime/metric-kinds.js";
 import type { EndedCall, ProxyMetrics } from "../proxy/proxy-metrics.js";
 
 type TrafficMetrics = Pick<ProxyMetrics, "ejected" | "retried" | "tooLong" | "hedged" | "mirrored" | "returned"> & {
-  /** A copy of a call ended at its destination. */
+  /** Notes that a copy of a call ended at its destination. */
   copyEnded(call: EndedCall): void;
 };
 
-/** Workers of one proxy find out the same: of what they say, the most counts. */
+/**
+ * Registers the gauge of unreachable instances. A proxy's workers find out the same, so the largest of their numbers
+ * counts.
+ */
 export function reportUnreached(registers: Registry[], read: () => ReadonlyMap<string, number>): void {
   new Gauge({
     name: "ashlar_endpoints_unreached",

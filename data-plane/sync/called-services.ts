@@ -1,13 +1,13 @@
 /** The services that this proxy called in the last 24 hours: their units belong to its prepare set. Pure. */
 
-/** Services with the Unix milliseconds of their last call. */
+/** Services with the time of their last call, in Unix milliseconds. */
 export type CalledServices = ReadonlyMap<string, number>;
 
 const keptMs = 24 * 3600 * 1000;
 const grainMs = 60 * 1000;
 const servicesMax = 1000;
 
-/** Notes a call. Returns the same map if the last note is less than a minute old. */
+/** Notes a call. Returns the same map if the service was noted less than a minute ago. */
 export function noteCalled(called: CalledServices, service: string, nowMs: number): CalledServices {
   const lastMs = called.get(service);
   if (lastMs !== undefined && Math.abs(nowMs - lastMs) < grainMs) return called;
@@ -18,7 +18,7 @@ export function noteCalled(called: CalledServices, service: string, nowMs: numbe
   return new Map(recent.slice(-servicesMax));
 }
 
-/** The services called within 24 hours before `nowMs`. */
+/** Returns the services called within the 24 hours before `nowMs`. */
 export function calledWithin(called: CalledServices, nowMs: number): readonly string[] {
   return [...called].filter(([, atMs]) => Math.abs(nowMs - atMs) < keptMs).map(([service]) => service);
 }

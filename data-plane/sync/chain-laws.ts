@@ -1,4 +1,4 @@
-/** The laws of the two logs whose records a reader walks link by link (I2). */
+/** How the records of the two linked logs name each other (I2). */
 import { mayActivate } from "../../core/activation.js";
 import type { Activation, Trust } from "../../core/model.js";
 import { mayTrust } from "../../core/trust.js";

@@ -1,22 +1,21 @@
 /**
- * A reader's place in a log whose records name the one before them (activations, trust): pure.
- * The chain is walked link by link and never back (I2). Two valid records of one key are
- * equivocation: both are kept as heads, neither is followed, and a higher record whose
- * `previous` names either of them cures it.
+ * A reader's place in a log whose records each name the previous one (activations, trust). Pure. The chain is walked
+ * link by link and never back (I2). Two valid records with one key are equivocation: both are kept as heads, neither is
+ * followed, and a higher record whose `previous` names either of them resolves it.
  */
 import type { Digest } from "../../core/digest.js";
 import type { Signed } from "../../core/model.js";
 
-/** The fields that link one record to another. `previous` is undefined for the first record of a log. */
+/** How records of a log are linked. `previous` is undefined for the first record. */
 export interface ChainLaw<Body> {
   keyOf(body: Body): number;
   mayFollow(head: Signed<Body> | undefined, next: Signed<Body>): boolean;
 }
 
 export interface Chain<Body> {
-  /** The valid records of the highest key reached: none, one, or several in case of equivocation. */
+  /** The valid records with the highest key reached: none, one, or several after equivocation. */
   readonly heads: readonly Signed<Body>[];
-  /** Valid records further on whose link to the heads is not known yet, lowest key first. */
+  /** Valid later records whose link to the heads is not known yet, the lowest key first. */
   readonly waiting: readonly Signed<Body>[];
 }
 
@@ -31,13 +30,13 @@ const rangeMax = 32;
 
 export const emptyChain: Chain<never> = { heads: [], waiting: [] };
 
-/** The highest key that was reached; 0: nothing yet. */
+/** Returns the highest key reached. 0: no record was read. */
 export function keyOfChain<Body>(chain: Chain<Body>, law: ChainLaw<Body>): number {
   const [head] = chain.heads;
   return head === undefined ? 0 : law.keyOf(head.body);
 }
 
-/** The record to follow: the head, unless there is none or more than one. */
+/** Returns the record to follow, which is the only head. undefined: there is none, or more than one. */
 export function headOf<Body>(chain: Chain<Body>): Signed<Body> | undefined {
   return chain.heads.length === 1 ? chain.heads[0] : undefined;
 }
@@ -48,8 +47,8 @@ export function startChain<Body>(base: readonly Signed<Body>[]): Chain<Body> {
 }
 
 /**
- * Takes a record whose signature held. Returns the chain after it and the records that became head
- * on the way, in order; a record that is older, known, or cannot be linked yet adopts nothing.
+ * Takes a record whose signature is valid. Returns the new chain, and the records that became head on the way, in
+ * order. A record that is older, known, or cannot be linked yet changes no head.
  */
 export function offer<Body>(
   chain: Chain<Body>,
@@ -82,7 +81,7 @@ export function missingFrom<Body>(chain: Chain<Body>, law: ChainLaw<Body>): KeyR
   return { from: reached, to: reached }; // the record names a head that is not known, so the rival record is read
 }
 
-/** Drops the records next in line that name no head, once the log was read at `key`: a jump without its chain. */
+/** Drops the next waiting records if they name no head although the log was read at `key`: they jump over the chain. */
 export function refuseUnlinked<Body>(
   chain: Chain<Body>,
   key: number,
@@ -94,7 +93,7 @@ export function refuseUnlinked<Body>(
   return { chain: { heads: chain.heads, waiting: chain.waiting.filter((one) => !refused.includes(one)) }, refused };
 }
 
-/** Digests of all heads, in an order that does not depend on their arrival. */
+/** Returns the digests of all heads, in an order that does not depend on their arrival. */
 export function headDigests<Body>(chain: Chain<Body>): readonly Digest[] {
   return chain.heads.map((head) => head.digest).sort();
 }

@@ -1,7 +1,7 @@
 /**
- * What a proxy keeps on disk to start from without NATS and control plane: the floor (I2), the last good
- * activation, the revisions it holds prepared, and the services it calls. Everything is verified again on
- * load; what is damaged, of another mesh or not signed is said in one line and ignored.
+ * What a proxy keeps on disk to start without NATS and control plane: the floor (I2), the last good activation, the
+ * revisions that it holds prepared, and the services that it calls. Everything is verified again on load. Content that
+ * is damaged, unsigned or of another mesh is logged in one line and ignored.
  */
 import type { Digest } from "../../core/digest.js";
 import { digestOf, parseDigest } from "../../core/digest.js";
@@ -19,17 +19,17 @@ import { slotContentBytesMax } from "./slots.js";
 import { encodeStateFile, parseObject, parseStateFile, stringsOf } from "./state-file.js";
 import type { StateFolder } from "./state-folder.js";
 
-/** The state that was on disk and verified. */
+/** The state that was read from disk and verified. */
 export interface LoadedState {
   readonly activations: readonly Signed<Activation>[];
   readonly trust: readonly Signed<Trust>[];
-  /** The keys that verify what is on disk: those of the newest trust record, and those that were dropped lately. */
+  /** The keys that verify what is on disk: those of the newest trust record, and those that it dropped lately. */
   readonly keys: KeySet;
-  /** True if these heads are the saved floor; otherwise it must be saved again. */
+  /** Whether these heads are the saved floor. Otherwise the floor must be saved again. */
   readonly floorWhole: boolean;
   readonly lastGood: Signed<Activation> | undefined;
   readonly lagMs: number;
-  /** Revisions that were held prepared, the last active ones first. */
+  /** The revisions that were held prepared, the last active ones first. */
   readonly revisions: readonly PreparedRevision[];
   readonly called: CalledServices;
 }
@@ -43,7 +43,7 @@ export interface LastGood {
 const headsMax = 4;
 const revisionsMax = 16;
 const calledMax = 1000;
-/** Trust records that are kept because a later record dropped a key that they name. */
+/** How many older trust records are kept because a later record dropped a key that they name. */
 const earlierMax = 4;
 const blobName = (digest: Digest): string => `blob-${digest}`;
 
@@ -54,9 +54,9 @@ export class DiskCache {
   /** The newest trust record that is on disk. */
   #trust: Signed<Trust> | undefined;
   #earlier: readonly Signed<Trust>[] = [];
-  /** The heads of the activations, newer than in the floor's file or as old; undefined: not to be had. */
+  /** The file with the heads of the activations; no older than the floor's file. undefined: it cannot be opened. */
   #slots: SlotFile | undefined;
-  /** The trust records in the floor's file. */
+  /** The trust records that the floor's file contains. */
   #trustOnDisk = "";
 
   constructor(deps: { readonly folder: StateFolder; readonly log: Logger }, mesh: string) {
@@ -66,8 +66,9 @@ export class DiskCache {
   }
 
   /**
-   * Puts the heads on disk; they are safe when it resolves. One at a time. Fails with `unavailable`. What changes with
-   * every activation has a file that is written in place, and the highest of both files counts (decision 0019).
+   * Writes the heads to disk; they are safe when it resolves. Only one call at a time. Fails with `unavailable`. What
+   * changes with every activation has a file that is written in place, and the higher content of the two files counts
+   * (decision 0019).
    */
   async saveFloor(activations: readonly Signed<Activation>[], trust: readonly Signed<Trust>[]): Promise<void> {
     await this.#keepDropped(trust);
@@ -91,8 +92,8 @@ export class DiskCache {
   }
 
   /**
-   * What is on disk may be signed by a key that the new trust record drops, until what its successor signed has come:
-   * the record that names that key is kept, so that a restart in between loses neither floor nor policy.
+   * Keeps trust records that name a key which the new record drops. What is on disk may still be signed by that key
+   * until its successor has signed new records; a restart in between must lose neither floor nor policy.
    */
   async #keepDropped([next, ...rivals]: readonly Signed<Trust>[]): Promise<void> {
     if (next === undefined || rivals.length > 0 || next.digest === this.#trust?.digest) return;
@@ -106,7 +107,7 @@ export class DiskCache {
     this.#trust = next;
   }
 
-  /** Puts the parts of a held revision on disk. Fails with `unavailable`. */
+  /** Writes the parts of a held revision to disk. Fails with `unavailable`. */
   async saveBlobs(blobs: Iterable<readonly [Digest, Uint8Array]>): Promise<void> {
     const present = new Set(await this.#folder.list());
     for (const [digest, bytes] of blobs) {
@@ -114,7 +115,7 @@ export class DiskCache {
     }
   }
 
-  /** Writes what the next start begins with. Fails with `unavailable`. */
+  /** Writes the state that the next start begins with. Fails with `unavailable`. */
   async saveLastGood(lastGood: LastGood): Promise<void> {
     const { activation, lagMs, revisions } = lastGood;
     const refs = revisions.slice(0, revisionsMax).map(({ number, digest }) => ({ number, digest }));
@@ -137,7 +138,7 @@ export class DiskCache {
     }
   }
 
-  /** Reads and verifies what is there. `known`: trust that was given at join, in case there is none on disk. */
+  /** Reads and verifies the state on disk. `known`: the trust record given at join, in case the disk has none. */
   async load(rootKeys: KeySet, known: Signed<Trust> | undefined): Promise<LoadedState> {
     const floor = await this.#read("floor");
     const trustTexts = stringsOf(floor.trust, headsMax);
@@ -174,7 +175,7 @@ export class DiskCache {
     };
   }
 
-  /** Reads parts of revisions from disk; what is damaged there counts as not there. */
+  /** Returns a reader of revision parts on disk. Damaged parts count as missing. */
   reader(keys: KeySet): RevisionReader {
     const blob = async (digest: Digest): Promise<Uint8Array | undefined> => {
       const bytes = await this.#folder.read(blobName(digest));

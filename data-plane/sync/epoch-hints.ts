@@ -1,14 +1,14 @@
 /**
- * Hints of authenticated peers that the log has gone on (docs/ARCHITECTURE.md): a reason
- * to look, never to choose. One read of the log is shared by all who wait; nobody waits longer than the
- * bound; a hint that the log does not bear out costs its peer the right to make anyone wait until the
- * log is heard from again, and every peer may cause only so many reads.
+ * Handles hints of authenticated peers that the log has a newer epoch (docs/ARCHITECTURE.md). A hint is a reason to
+ * read the log, never to choose a policy. All who wait share one read, and nobody waits longer than the bound. A peer
+ * with a false hint can make nobody wait until the log is heard from again, and every peer may cause only a limited
+ * number of reads.
  */
 import type { Clock } from "../../runtime/clock.js";
 
 export interface EpochHintsDeps {
   readonly clock: Clock;
-  /** The highest epoch that is known and acted on. */
+  /** Returns the highest epoch that is known and acted on. */
   known(): number;
   /** Reads the head of the log; never rejects. */
   read(): Promise<void>;
@@ -38,7 +38,7 @@ export class EpochHints {
     this.#deps = deps;
   }
 
-  /** Resolves when `epoch` is known or after 250 ms; at once if the peer has given too many false hints. */
+  /** Resolves when `epoch` is known or after 250 ms. Resolves at once if the peer has given too many false hints. */
   hear(epoch: number, peer: string): Promise<void> {
     if (!Number.isSafeInteger(epoch) || epoch <= this.#deps.known()) return Promise.resolve();
     const key = `${peer} ${epoch}`;
@@ -53,7 +53,7 @@ export class EpochHints {
     return waiting;
   }
 
-  /** The log was heard from: everybody is believed again. */
+  /** Notes that the log was heard from: every peer is believed again. */
   heard(): void {
     this.#doubted.clear();
   }

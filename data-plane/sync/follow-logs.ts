@@ -1,5 +1,5 @@
 /**
- * Follows the logs: new records as they are committed, the heads after each reconnect, and a look every ten seconds.
+ * Follows the logs: new records as they are committed, the heads after each reconnect, and a check every ten seconds.
  */
 
 import { messageOf } from "../../core/errors.js";

@@ -28,7 +28,7 @@ export interface HeldRevision extends EvaluableRevision {
   readonly units: Map<string, HeldUnit>;
 }
 
-/** The digest of a unit in the list, which is sorted by name; undefined: the revision has no such unit. */
+/** Returns the digest of a unit in the list, which is sorted by name. undefined: the revision has no such unit. */
 export function findUnitDigest(list: Pick<SnapshotList, "units">, name: string): Digest | undefined {
   let [low, high] = [0, list.units.length - 1];
   while (low <= high) {
@@ -44,7 +44,7 @@ export function findUnitDigest(list: Pick<SnapshotList, "units">, name: string):
 
 const noIssuers: readonly JwtIssuer[] = [];
 
-/** The policy that calls are judged by after a switch. */
+/** The policy of a held revision, in the form by which calls are judged. */
 export class HeldPolicy<Held extends EvaluableRevision = HeldRevision> implements EvaluatedPolicy {
   readonly epoch: number;
   readonly revision: number;

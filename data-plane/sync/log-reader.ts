@@ -11,9 +11,9 @@ export interface LogReaderDeps {
   readonly source: RevisionSource;
   readonly judge: RecordJudge;
   readonly clock: Clock;
-  /** The lowest key of a valid record of this log that waits for those before it; undefined: none waits. */
+  /** Returns the lowest key of this log's valid records that wait for earlier ones. undefined: none waits. */
   waitingAt(log: ChainName): number | undefined;
-  /** Judges a record. Returns whether it is valid. */
+  /** Verifies a record and takes it. Returns whether it is valid. */
   receive(origin: RecordOrigin, bytes: Uint8Array): boolean;
   readonly signal: AbortSignal;
 }
@@ -60,7 +60,7 @@ export class LogReader {
     });
   }
 
-  /** Reads every record of a range, until a key has none that is valid. False: the log is out of reach, and nothing follows. */
+  /** Reads the records of a range in order and stops at a key without a valid one. False: the log cannot be reached. */
   async readRange(name: ChainName, { from, to }: KeyRange): Promise<boolean> {
     const { receive, signal } = this.#deps;
     const take = (bytes: Uint8Array): boolean => receive(name, bytes);
@@ -77,8 +77,8 @@ export class LogReader {
   }
 
   /**
-   * Links whose key was dropped while nobody listened are authentic all the same, each because the one after it
-   * names it: so they are judged from the record that waits for them down to `to`. Says whether that one holds.
+   * Reads backwards from the record that waits to `to`. A link whose signing key was dropped while nobody listened is
+   * still authentic, because the record after it names it. Returns whether the record at `to` is valid.
    */
   async #walkBack(name: ChainName, to: number): Promise<boolean> {
     const from = this.#deps.waitingAt(name) ?? 0;
@@ -90,7 +90,7 @@ export class LogReader {
     return true;
   }
 
-  /** Whether any record of this key is valid. */
+  /** Returns whether any record with this key is valid. */
   async #readAt(name: ChainName, key: number, take: (bytes: Uint8Array) => boolean): Promise<boolean> {
     const records = await this.#deps.source.readAt(name, key);
     return records.filter(take).length > 0;

@@ -1,7 +1,4 @@
-/**
- * Keeps the digests that verified records name. A named record is authentic as long as the record that names it is.
- * Pure.
- */
+/** Keeps the digests that verified records name. A named record is as authentic as the record that names it. Pure. */
 import { BoundedMap } from "../../core/bounded-map.js";
 import type { Digest } from "../../core/digest.js";
 import type { Signed } from "../../core/model.js";
@@ -10,7 +7,7 @@ import type { KeySet } from "../../core/signature.js";
 const namedMax = 16_384;
 
 export class NamedDigests {
-  /** Which record named a digest last. */
+  /** The record that last named each digest. */
   readonly #namers = new BoundedMap<Digest, Pick<Signed<unknown>, "digest" | "kid">>(namedMax);
 
   has(digest: Digest): boolean {
@@ -23,7 +20,7 @@ export class NamedDigests {
   }
 
   /**
-   * Forgets digests that no record of these keys leads to, because the holder of a dropped key may have named anything.
+   * Forgets digests that no record signed by these keys leads to: the holder of a dropped key may have named anything.
    */
   keepUnder(keys: KeySet): void {
     const holds = new Map<Digest, boolean>();

@@ -1,6 +1,4 @@
-/**
- * Opens a proxy's state of the logs: from its disk, or at the first start from the heads that it got when it joined.
- */
+/** Opens a proxy's state of the logs: from its disk, or at the first start from the heads that it got at join. */
 import { isAshlarError, messageOf } from "../../core/errors.js";
 import type { Activation, Freshness, PreparedRevision, Signed, Trust } from "../../core/model.js";
 import { rootKeySet, verifyFreshness, verifyTrust } from "../../core/wire/records.js";
@@ -23,7 +21,7 @@ import { SyncLoop } from "./sync-loop.js";
 import { historyMax } from "./sync-plan.js";
 import { createTrustView } from "./trust-view.js";
 
-/** Signed records that came with a certificate, at join or renewal; empty bytes: there is none. */
+/** Signed records that came with a certificate, at join or renewal. Empty bytes: the control plane sent none. */
 export interface IssuedHeads {
   readonly trust: Uint8Array;
   readonly activation: Uint8Array;
@@ -40,22 +38,22 @@ export interface SyncOptions {
   readonly service: string;
   /** The services of `--upstream`. */
   readonly upstreams: readonly string[];
-  /** The mesh's root key, pinned at join; 32 bytes. */
+  /** The mesh's root key, pinned at join, 32 bytes. */
   readonly rootPublicKey: Uint8Array;
-  /** The heads that came with the stored identity, where the chains begin if the disk has none. */
+  /** The heads that came with the stored identity. The chains begin there if the disk has none. */
   readonly issued: IssuedHeads | undefined;
-  /** How often a freshness statement is expected at the latest; three times that without one is a problem. Default 5000. */
+  /** The longest time between two freshness statements (default 5000 ms). Three times as long without one is a problem. */
   readonly freshnessIntervalMs?: number;
 }
 
 export interface SyncDeps {
   readonly bus: Bus;
-  /** DATA/state. */
+  /** The folder DATA/state. */
   readonly folder: StateFolder;
   readonly clock: Clock;
   readonly log: Logger;
   readonly random?: () => number;
-  /** False while another process writes the folder: nothing that is written is waited for. Left out: this one does. */
+  /** Says whether this process owns the folder. If not, nothing waits for writes to it. Left out: it does. */
   readonly tenure?: Pick<Tenure, "isOwner"> | undefined;
   /** The worker processes; undefined if this process alone judges calls. */
   readonly spread?: RevisionSpread | undefined;
@@ -64,38 +62,38 @@ export interface SyncDeps {
 export interface Sync {
   readonly policy: PolicyView;
   readonly trust: TrustView;
-  /** The trust record in force, as it was signed. */
+  /** The trust record in force, as a signed record. */
   readonly trusting: Signed<Trust> | undefined;
-  /** The revisions that are held, whole. */
+  /** Returns the revisions that are completely held. */
   held(): Iterable<HeldRevision>;
   /** The signed records that were verified, for a control plane that lost them. */
   readonly kept: KeptRecords;
   /** Returns the heads that were seen, as they are on disk. */
   readonly heads: SeenHeads;
-  /** Calls `listener` with every statement about the heads of the logs that verified. */
+  /** Calls `listener` with every verified statement about the heads of the logs. Returns a function that removes it. */
   onFreshness(listener: (statement: Signed<Freshness>) => void): () => void;
   /** Returns the present problems, one line each: equivocation, a rejected revision, staleness, disk errors. */
   problems(): readonly string[];
-  /** How far this machine's clock is ahead of the control plane's; undefined: not known yet. */
+  /** How far this machine's clock is ahead of the control plane's, in milliseconds. undefined: not known yet. */
   readonly clockAheadMs: number | undefined;
   /** True if statements arrive and do not count because a clock is wrong, so that a control plane must be asked. */
   readonly clocksDisagree: boolean;
   /** How many records were refused since the start. */
   readonly refusedRecords: number;
-  /** Calls `listener` when the fleet view should learn something: prepared, rejected, switched, trust changed. */
+  /** Calls `listener` when the fleet view should be told: prepared, rejected, switched, trust changed. */
   onChange(listener: () => void): () => void;
-  /** Takes in the heads that came with a renewal. */
+  /** Takes the heads that came with a renewal. */
   receive(issued: IssuedHeads): void;
   /** Begins to follow the logs over NATS. */
   start(): void;
-  /** Stops and writes what is not on disk yet. */
+  /** Stops, and writes what is not on disk yet. */
   stop(): Promise<void>;
 }
 
 /**
- * Loads and verifies the state on disk, so that `policy.current` is the last good one when this resolves,
- * with NATS and control plane there or not. Fails with `unavailable` if the folder cannot be read, and with
- * `invalid_record` if neither the disk nor the identity has a trust record that the root key signed.
+ * Loads and verifies the state on disk. When it resolves, `policy.current` is the last good policy, whether or not NATS
+ * and the control plane are there. Fails with `unavailable` if the folder cannot be read, and with `invalid_record` if
+ * neither the disk nor the identity has a trust record that the root key signed.
  */
 export async function openSync(deps: SyncDeps, options: SyncOptions): Promise<Sync> {
   const { clock, log, spread, random = Math.random } = deps;
@@ -156,8 +154,8 @@ export async function openSync(deps: SyncDeps, options: SyncOptions): Promise<Sy
 }
 
 /**
- * Tells the judge which records the activations on disk name: those hold whatever became of the key that signed them.
- * Newest first, since the newest alone is signed by a key of today for certain.
+ * Tells the judge which records the activations on disk name. Those are valid even if their signing key was dropped.
+ * Newest first, since only the newest activation is certainly signed by a present key.
  */
 function nameLoaded(judge: RecordJudge, { activations, lastGood }: LoadedState): void {
   const loaded = [...activations, ...(lastGood === undefined ? [] : [lastGood])];
@@ -168,7 +166,7 @@ function nameLoaded(judge: RecordJudge, { activations, lastGood }: LoadedState):
   }
 }
 
-/** A stored answer may be older than the key of its statement, which is over by now: no news, and nothing to warn of. */
+/** Removes a freshness statement that is older than the end of its key, as stored answers may have. No warning is needed. */
 function withoutOldStatement(issued: IssuedHeads, mesh: string, judge: RecordJudge): IssuedHeads {
   try {
     verifyFreshness(issued.freshness, mesh, judge.keys);
@@ -178,7 +176,7 @@ function withoutOldStatement(issued: IssuedHeads, mesh: string, judge: RecordJud
   }
 }
 
-/** Milliseconds after which two statements of the control planes have been missed. */
+/** How long without a statement means that two statements of the control planes were missed, in milliseconds. */
 const statementsMissedMs = 6000;
 
 interface SyncParts {
@@ -237,7 +235,7 @@ function hearVerified(kept: KeptRecords, listeners: ReadonlySet<(statement: Sign
   };
 }
 
-/** Reads what earlier versions kept in other files. */
+/** Takes over what earlier versions kept in other files. */
 function noteLoaded(
   kept: KeptRecords,
   held: readonly HeldRevision[],
@@ -249,7 +247,7 @@ function noteLoaded(
   for (const record of trust) kept.note("trust", record.body.sequence, record);
 }
 
-/** The revisions that are whole on disk; one that is not is said and left out. */
+/** Returns the revisions that are complete on disk. An incomplete one is logged and left out. */
 async function loadHeld(
   cache: DiskCache,
   disk: LoadedState,

@@ -6,7 +6,7 @@ import { HeldPolicy } from "./held-revision.js";
 import type { SyncLoop } from "./sync-loop.js";
 import { currentRejection } from "./sync-problems.js";
 
-/** The running loop as the rest of the proxy asks it. */
+/** Returns the running loop's state as the rest of the proxy reads it. */
 export function createPolicyView(loop: SyncLoop): PolicyView {
   const findShadow = shadowFinder(loop);
   return {
@@ -50,7 +50,9 @@ export function createPolicyView(loop: SyncLoop): PolicyView {
   };
 }
 
-/** The same object as long as nothing about it has changed: calls ask for it. */
+/**
+ * Returns the shadow candidate. The object stays the same until the candidate changes, because every call asks for it.
+ */
 function shadowFinder({ shelf }: Pick<SyncLoop, "shelf">) {
   let last: { readonly policy: HeldPolicy; readonly share: number } | undefined;
   return (epoch: number, { digest, shareBasisPoints }: ShadowOrder): ShadowPolicy | undefined => {
@@ -62,7 +64,7 @@ function shadowFinder({ shelf }: Pick<SyncLoop, "shelf">) {
   };
 }
 
-/** Adds a listener; returns the way to remove it. */
+/** Adds a listener. Returns a function that removes it. */
 export function listen<Listener>(listeners: Set<Listener>, listener: Listener): () => void {
   listeners.add(listener);
   return () => listeners.delete(listener);

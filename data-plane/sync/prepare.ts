@@ -1,6 +1,6 @@
 /**
- * Makes a revision ready to be evaluated: the record, its list (the parent's with the changes applied,
- * else fetched), the units of this proxy; each checked by digest before it is parsed (I3), all or nothing (I6).
+ * Prepares a revision for evaluation: the record, its list (the parent's list with the changes, or a fetched one), and
+ * this proxy's units. Each part is checked by its digest before it is parsed (I3). All parts succeed or none (I6).
  */
 import { type Digest, digestOf, zeroDigest } from "../../core/digest.js";
 import { AshlarError, messageOf } from "../../core/errors.js";
@@ -17,13 +17,13 @@ import { unitBytesMax } from "../../core/snapshot/grammar.js";
 import { applyChanges, encodeSnapshotList, parseSnapshotList, parseUnit } from "../../core/wire/units.js";
 import { findUnitDigest, type HeldRevision, type HeldUnit } from "./held-revision.js";
 
-/** Where a revision's parts come from: the logs, or this proxy's disk. */
+/** Reads the parts of a revision: from the logs, or from this proxy's disk. */
 export interface RevisionReader {
-  /** The verified record with this digest. Fails with `unavailable`, `not_found`, or as verification does. */
+  /** Returns the verified record with this digest. Fails with `unavailable`, `not_found`, or as verification does. */
   revision(ref: PreparedRevision): Promise<Signed<Revision>>;
   /**
-   * The bytes stored under this digest, at most `bytesMax`; they may be damaged. undefined: nobody has
-   * them. Fails with `unavailable` or `limit`.
+   * Returns the bytes stored under this digest, at most `bytesMax`. They may be damaged. undefined: nobody has them.
+   * Fails with `unavailable` or `limit`.
    */
   blob(digest: Digest, bytesMax: number): Promise<Uint8Array | undefined>;
 }
@@ -37,11 +37,11 @@ export interface PrepareDeps {
   isOptional(service: string): boolean;
   findHeld(revision: Digest): HeldRevision | undefined;
   findUnit(digest: Digest): HeldUnit | undefined;
-  /** Yields to calls between steps. */
+  /** Lets calls run between two steps. */
   yieldTurn(): Promise<void>;
 }
 
-/** A revision that is held now, with the blobs that came in on the way. */
+/** A prepared revision, and the blobs that were fetched for it. */
 export interface Prepared {
   readonly held: HeldRevision;
   readonly blobs: ReadonlyMap<Digest, Uint8Array>;
@@ -50,7 +50,10 @@ export interface Prepared {
 const listBytesMax = 8 * 1024 * 1024;
 const emptyList = encodeSnapshotList([]);
 
-/** Prepares `ref`. Fails with `unavailable` or `not_found` if something cannot be had now, else because it is not acceptable. */
+/**
+ * Prepares `ref`. Fails with `unavailable` or `not_found` if a part cannot be fetched now, else because the revision is
+ * not acceptable.
+ */
 export async function prepareRevision(ref: PreparedRevision, deps: PrepareDeps): Promise<Prepared> {
   const revision = await deps.reader.revision(ref);
   if (revision.body.number !== ref.number)
@@ -76,7 +79,10 @@ export async function prepareRevision(ref: PreparedRevision, deps: PrepareDeps):
   return { held, blobs };
 }
 
-/** A unit, compiled, that keeps what is asserted of it; with its bytes if it had to be fetched. Fails as `prepareRevision` does. */
+/**
+ * Compiles a unit after checking what is asserted of it. Returns it with its bytes if they had to be fetched. Fails as
+ * `prepareRevision` does.
+ */
 export async function prepareUnit(
   name: string,
   digest: Digest,
@@ -111,8 +117,8 @@ async function findList(revision: Signed<Revision>, deps: PrepareDeps): Promise<
 }
 
 /**
- * Fails with `unauthenticated` if bytes do not have the expected digest, because another source may have the right
- * ones.
+ * Reads a blob. Fails with `unauthenticated` if the bytes do not have the expected digest, because another source may
+ * have the right ones.
  */
 async function readBlob(reader: RevisionReader, digest: Digest, bytesMax: number, what: string): Promise<Uint8Array> {
   const bytes = await reader.blob(digest, bytesMax);

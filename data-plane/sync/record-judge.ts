@@ -1,9 +1,9 @@
 /**
- * Turns received bytes into events of the sync machine: verification first (I3), with the keys of the
- * trust record in force. What a record that holds names by digest is authentic too: revisions and earlier links
- * of a key that was dropped since. Records of a key that is not known are kept and judged again when trust changes.
- * The plans of rollouts share the stream of activations; what a proxy does is said by the activations alone,
- * so a plan that holds is no event.
+ * Turns received bytes into events of the sync machine. Verification comes first (I3), with the keys of the trust
+ * record in force. A record that a valid record names by its digest is authentic too: a revision, or an earlier link
+ * whose key was dropped since. Records signed by an unknown key are kept and judged again when trust changes. Rollout
+ * plans are in the stream of activations too, but only activations tell a proxy what to do, so a valid plan is no
+ * event.
  */
 import type { Digest } from "../../core/digest.js";
 import { AshlarError, isAshlarError, messageOf } from "../../core/errors.js";
@@ -26,7 +26,7 @@ export interface Skipped {
   readonly bytes: Uint8Array;
 }
 
-/** A verified record. */
+/** A verified record of any kind. */
 export type Verified =
   | { readonly log: OfferedLog; readonly key: number; readonly record: Signed<unknown> }
   | { readonly log: "freshness"; readonly record: Signed<Freshness> };
@@ -34,7 +34,7 @@ export type Verified =
 const skippedMax = 64;
 const saidMax = 256;
 const sayAgainMs = 60_000;
-/** By how much an order may be older or younger than it says, since clocks differ. */
+/** How far an order's stated age may be wrong, in milliseconds, since clocks differ. */
 const orderSkewMs = 10_000;
 
 export class RecordJudge {
@@ -48,7 +48,7 @@ export class RecordJudge {
   readonly #named = new NamedDigests();
   readonly #clocks = new SignerClocks();
   readonly #openedMs: number;
-  /** The time on the monotonic clock at which the newest counting statement was signed. */
+  /** The monotonic time at which the newest valid freshness statement was signed. */
   #freshAtMs: number | undefined;
   #clockProblem: string | undefined;
   #said = new Map<string, number>();
@@ -68,29 +68,31 @@ export class RecordJudge {
     this.#rootKeys = rootKeys;
   }
 
-  /** The keys that sign everything but trust. */
+  /** The keys that sign all records except trust records. */
   get keys(): KeySet {
     return this.#keys;
   }
 
-  /** Milliseconds since the newest statement that counts was signed; Infinity before the first. */
+  /** Milliseconds since the newest valid freshness statement was signed. Infinity: there was none yet. */
   get freshnessAgeMs(): number {
     return this.#freshAtMs === undefined ? Number.POSITIVE_INFINITY : this.#clock.monotonicMs() - this.#freshAtMs;
   }
 
-  /** Returns why the last statement did not count, or undefined if it did. */
+  /** Why the last freshness statement was not accepted. undefined: it was. */
   get clockProblem(): string | undefined {
     return this.#clockProblem;
   }
 
-  /** How far this machine's clock is ahead of that of the control plane heard last; undefined: none was heard. */
+  /**
+   * How far this machine's clock is ahead of the control plane heard last, in milliseconds. undefined: none was heard.
+   */
   get clockAheadMs(): number | undefined {
     return this.#clocks.aheadMs(this.#clock.nowMs(), this.#clock.monotonicMs());
   }
 
   /**
-   * Milliseconds since an activation, by the control plane's clock. Not more than this proxy has run: one that joined an
-   * hour after an activation was not an hour late with it.
+   * Returns the milliseconds since an activation by the control plane's clock, at most as long as this proxy has run: a
+   * proxy that joined an hour after an activation was not an hour late.
    */
   lagOf({ timeMs }: Pick<Activation, "timeMs">): number {
     const monotonicMs = this.#clock.monotonicMs();
@@ -103,7 +105,7 @@ export class RecordJudge {
     return this.#refused;
   }
 
-  /** Trusts the keys of `trust` from now on; returns what was skipped before and has to be judged again. */
+  /** Trusts the keys of `trust` from now on. Returns the skipped records, which have to be judged again. */
   trust(trust: Signed<Trust>): readonly Skipped[] {
     this.#keys = keySetOf(trust.body);
     this.#named.keepUnder(this.#keys);
@@ -113,7 +115,7 @@ export class RecordJudge {
     return again;
   }
 
-  /** The activation, verified. Fails as `verifyActivation` does. */
+  /** Returns the verified activation. Fails as `verifyActivation` does. */
   activation(bytes: Uint8Array): Signed<Activation> {
     const record = verifyActivation(bytes, this.#mesh, this.#keys, this.#isNamed);
     const { previous, shadow } = record.body;
@@ -121,7 +123,7 @@ export class RecordJudge {
     return record;
   }
 
-  /** The revision, verified. Fails as `verifyRevision` does. */
+  /** Returns the verified revision. Fails as `verifyRevision` does. */
   revision(bytes: Uint8Array): Signed<Revision> {
     const record = verifyRevision(bytes, this.#mesh, this.#keys, this.#isNamed);
     this.#named.add(record, [record.body.parent]);
@@ -131,8 +133,9 @@ export class RecordJudge {
   readonly #isNamed = (digest: Digest): boolean => this.#named.has(digest);
 
   /**
-   * The event for the machine; "unknown-key": kept until trust changes; undefined: no news, or refused, and said so.
-   * `answeredAtMs`: it came at this time of the monotonic clock, as the answer of a verified control plane.
+   * Returns the event for the machine. "unknown-key": the record is kept until trust changes. undefined: the record is
+   * no news, or was refused and logged. `answeredAtMs`: the monotonic time at which the record came in a verified
+   * control plane's answer.
    */
   judge(origin: RecordOrigin, bytes: Uint8Array, answeredAtMs?: number): SyncEvent | "unknown-key" | undefined {
     try {
@@ -189,7 +192,10 @@ export class RecordJudge {
     return { kind: "activation", record };
   }
 
-  /** The revision of an order is authentic by it, as by an activation: its own key may have been dropped since. */
+  /**
+   * Verifies an order to prepare a revision. The order authenticates its revision as an activation does, because the
+   * revision's own key may have been dropped.
+   */
   #verifyOrder(bytes: Uint8Array): SyncEvent {
     const order = verifyPrepareOrder(bytes, this.#mesh, this.#keys);
     const { issuedMs, expiresMs, revision } = order.body;
@@ -200,7 +206,10 @@ export class RecordJudge {
     return { kind: "ordered", revision };
   }
 
-  /** A statement counts from when it was signed: one that is played again is no news, one that was kept back is old. */
+  /**
+   * Verifies a freshness statement. It counts from when it was signed: a replayed one is no news, and a delayed one is
+   * old.
+   */
   #verifyFreshness(bytes: Uint8Array, answeredAtMs: number | undefined): SyncEvent | undefined {
     const record = verifyFreshness(bytes, this.#mesh, this.#keys);
     const monotonicMs = answeredAtMs ?? this.#clock.monotonicMs();

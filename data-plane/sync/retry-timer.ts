@@ -1,4 +1,4 @@
-/** Keeps at most one pending retry, with growing delays until something succeeds. */
+/** Schedules at most one retry at a time. The delays grow until something succeeds. */
 import { Backoff } from "../../runtime/backoff.js";
 import type { Clock } from "../../runtime/clock.js";
 

@@ -1,4 +1,4 @@
-/** The revisions that are held prepared, the records that were verified, and how to come by more of both. */
+/** Holds the prepared revisions and the verified records, and gets further ones. */
 import { BoundedMap } from "../../core/bounded-map.js";
 import type { Digest } from "../../core/digest.js";
 import { AshlarError } from "../../core/errors.js";
@@ -13,11 +13,11 @@ import type { RevisionSpread } from "./revision-spread.js";
 export interface RevisionShelfDeps {
   readonly source: RevisionSource;
   readonly judge: RecordJudge;
-  /** The worker processes; undefined if this process alone judges calls. */
+  /** Passes revisions to worker processes. undefined: this process alone judges calls. */
   readonly spread: RevisionSpread | undefined;
-  /** The services whose units belong to the prepare set now. */
+  /** Returns the services whose units are needed now. */
   services(): readonly string[];
-  /** A record was signed by a key that is not known. */
+  /** Called when a record was signed by an unknown key. */
   unknownKey(): void;
 }
 
@@ -56,12 +56,15 @@ export class RevisionShelf {
     this.#deps.spread?.dropped(revision);
   }
 
-  /** Keeps a verified record for when its revision is prepared; the last 64. */
+  /** Keeps a verified record for preparing its revision. The last 64 are kept. */
   keepRecord(record: Signed<Revision>): void {
     this.#records.set(record.digest, record);
   }
 
-  /** Fetches, verifies and compiles, here and wherever else it is judged; does not hold it yet. Fails as `prepareRevision` does. */
+  /**
+   * Fetches, verifies and compiles a revision, here and in the workers. It is not held yet. Fails as `prepareRevision`
+   * does.
+   */
   async prepare(ref: PreparedRevision): Promise<Prepared> {
     const prepared = await prepareRevision(ref, this.#prepareDeps());
     await this.#deps.spread?.prepare(prepared.held);
@@ -74,7 +77,7 @@ export class RevisionShelf {
     this.#deps.spread?.added(revision.digest, name, unit);
   }
 
-  /** A unit, compiled. Fails as `prepareUnit` does. */
+  /** Returns a compiled unit. Fails as `prepareUnit` does. */
   prepareUnit(
     name: string,
     digest: Digest,
@@ -114,7 +117,7 @@ export class RevisionShelf {
   }
 }
 
-/** The unit with this digest, if a held revision has it: a unit that did not change is compiled once. */
+/** Returns the unit with this digest if a held revision has it, so that an unchanged unit is compiled only once. */
 export function findUnit(held: Iterable<Pick<HeldRevision, "units">>, digest: Digest): HeldUnit | undefined {
   for (const { units } of held) for (const unit of units.values()) if (unit.digest === digest) return unit;
   return undefined;

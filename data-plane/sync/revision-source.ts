@@ -1,6 +1,6 @@
 /**
- * The logs and blobs as a proxy reads them: committed records by their republished subjects, the rest by
- * direct get. No consumer is ever created. What comes out of here is bytes that nobody has verified.
+ * The logs and blobs as a proxy reads them: committed records by their republished subjects, the rest by direct get. No
+ * consumer is ever created. The bytes that it returns are not verified.
  */
 
 import { type Digest, digestOf } from "../../core/digest.js";
@@ -27,20 +27,28 @@ export interface RevisionSource {
   readonly connected: boolean;
   onStatus(listener: (connected: boolean) => void): () => void;
   /**
-   * Calls `receive` for everything that is committed from now on, in the order it comes, and `missed`
-   * when something was dropped because it came too fast: the heads have to be read then. Ends when
-   * `signal` aborts.
+   * Calls `receive` for every record committed from now on, in order. Calls `missed` when records were dropped because
+   * they came too fast; the heads must be read then. Ends when `signal` aborts.
    */
   follow(
     receive: (origin: RecordOrigin, bytes: Uint8Array) => void,
     missed: () => void,
     signal: AbortSignal,
   ): Promise<void>;
-  /** The last record of the log that `accept` takes, walking back at most 64; undefined: none. Fails with `unavailable`. */
+  /**
+   * Returns the log's last record that `accept` takes, looking at the last 64 at most. undefined: there is none. Fails
+   * with `unavailable`.
+   */
   readHead(log: LogName, accept: (bytes: Uint8Array) => boolean): Promise<Uint8Array | undefined>;
-  /** Every record that was stored under this number, epoch or sequence, oldest first, at most 16. Fails with `unavailable`. */
+  /**
+   * Returns the records stored under this number, epoch or sequence, oldest first, at most 16. Fails with
+   * `unavailable`.
+   */
   readAt(log: LogName, key: number): Promise<readonly Uint8Array[]>;
-  /** The bytes stored under a digest, joined from their chunks; the size is bounded before it is read. Fails with `unavailable`, `limit`. */
+  /**
+   * Returns the bytes stored under a digest, joined from their chunks. Their size is checked before they are read.
+   * Fails with `unavailable` or `limit`.
+   */
   readBlob(digest: Digest, bytesMax: number): Promise<Uint8Array | undefined>;
 }
 

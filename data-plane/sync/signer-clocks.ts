@@ -10,13 +10,15 @@
  * TLS (nobody can have kept that answer for later), and before the first such answer this machine's own clock.
  */
 
-/** A signer's clock may be this far ahead of the anchor; what is further ahead does not count. */
+/**
+ * How far a signer's clock may be ahead of the anchor, in milliseconds. Statements that are further ahead do not count.
+ */
 const signerAheadMsMax = 60_000;
-/** The longest that a statement may state to be valid. */
+/** The longest validity that a statement may state, in milliseconds. */
 const validMsMax = 60_000;
 /**
- * The rate at which an offset is lowered with time, so that a slower signer does not look late. Real clocks drift apart
- * by less.
+ * The rate at which an offset is lowered over time, so that a signer with a slower clock does not look late. Real
+ * clocks drift apart by less.
  */
 const driftShare = 0.0005;
 
@@ -26,7 +28,7 @@ export interface StatedTime {
   readonly expiresMs: number;
 }
 
-/** The clocks of this process when the statement arrived. */
+/** The readings of this process's clocks when the statement arrived. */
 export interface Arrival {
   readonly wallMs: number;
   readonly monotonicMs: number;
@@ -35,7 +37,7 @@ export interface Arrival {
 }
 
 export type StatementAge =
-  /** The statement counts. It was signed at this time of the monotonic clock. */
+  /** The statement counts. It was signed at `atMs` of the monotonic clock. */
   | { readonly kind: "signed"; readonly atMs: number }
   /** The signer's clock is too far ahead of the anchor, by this many milliseconds. */
   | { readonly kind: "ahead"; readonly byMs: number }
@@ -52,7 +54,7 @@ export class SignerClocks {
   readonly #offsets = new Map<string, Offset>();
   /** The offset of the last control plane that answered. */
   #anchor: Offset | undefined;
-  /** The offset of the statement that counted last. */
+  /** The offset by the last statement that counted. */
   #last: Offset | undefined;
 
   judge({ kid, issuedMs, expiresMs }: StatedTime, arrival: Arrival): StatementAge {
@@ -74,18 +76,18 @@ export class SignerClocks {
     return this.#count(kid, observedMs + ageMs, monotonicMs, ageMs);
   }
 
-  /** What the clock of the control plane heard last says now; this machine's own while none was heard. */
+  /** Returns the present time of the control plane heard last. Without one: this machine's own time. */
   meshMs(wallMs: number, monotonicMs: number): number {
     const offset = this.#last ?? this.#anchor;
     return offset === undefined ? wallMs : offset.ms + monotonicMs;
   }
 
-  /** How far this machine's clock is ahead of the control plane's; undefined: none was heard. */
+  /** Returns how far this machine's clock is ahead of the control plane's. undefined: no control plane was heard. */
   aheadMs(wallMs: number, monotonicMs: number): number | undefined {
     return this.#last === undefined ? undefined : wallMs - (this.#last.ms + monotonicMs);
   }
 
-  /** Forgets signers that are not trusted any more. */
+  /** Forgets the signers that are not trusted any more. */
   keepOnly(isTrusted: (kid: string) => boolean): void {
     for (const kid of this.#offsets.keys()) if (!isTrusted(kid)) this.#offsets.delete(kid);
   }

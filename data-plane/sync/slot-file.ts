@@ -1,6 +1,7 @@
 /**
- * A file of two slots on disk, kept open and written in place: one write that reaches the disk. Replacing a file costs an
- * open, a write, an fsync, a rename and the fsync of the folder; this is for what stands between news and acting on it.
+ * A file with two slots on disk, kept open and written in place, which takes one write that reaches the disk. Replacing
+ * a file would take an open, a write, an fsync, a rename and the fsync of the folder. It is for state that must be on
+ * disk before a proxy acts on news.
  */
 import { constants, fstatSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
@@ -11,11 +12,12 @@ import { syncFolder } from "../../runtime/durable-file.js";
 import { encodeSlot, newestSlot, slotContentBytesMax, slotFileBytes, slotOffset } from "./slots.js";
 
 export interface SlotFile {
-  /** The content that was written last and is complete; undefined if there is none. */
+  /** The content of the last complete write. undefined: there is none. */
   readonly newest: Uint8Array | undefined;
   /**
-   * Writes `content`: it is on disk when this resolves, and a crash before that leaves it or what was there before.
-   * One at a time. Fails with `limit` if it does not fit and with `unavailable`; what was there before then stays.
+   * Writes `content`, which is on disk when this resolves. A crash before that leaves either the new or the former
+   * content. One call at a time. Fails with `limit` if the content does not fit, and with `unavailable`; the former
+   * content then stays.
    */
   write(content: Uint8Array): Promise<void>;
   close(): Promise<void>;
@@ -24,7 +26,7 @@ export interface SlotFile {
 /** O_DSYNC makes a write include its fdatasync, which saves one trip to the thread pool. It is used on Linux only. */
 const writeThrough = process.platform === "linux" ? constants.O_DSYNC : 0;
 
-/** Opens the file, or makes it with room for both slots. Fails with `unavailable`. */
+/** Opens the file, or creates it with room for both slots. Fails with `unavailable`. */
 export async function openSlotFile(path: string): Promise<SlotFile> {
   let handle: FileHandle | undefined;
   try {
@@ -47,7 +49,7 @@ async function readWhole(handle: FileHandle): Promise<Uint8Array> {
   }
 }
 
-/** Zeros on disk, so that a later write changes nothing but content: its fdatasync has no metadata to write. */
+/** Writes zeros, so that later writes change only content and their fdatasync writes no metadata. */
 async function makeRoom(handle: FileHandle, from: number, path: string): Promise<void> {
   await writeAll(handle, Buffer.alloc(slotFileBytes - from), from);
   await handle.sync();

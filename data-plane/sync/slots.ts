@@ -1,17 +1,17 @@
 /**
- * The form of a file of two slots, for a small state that changes often: each new content goes into the slot that does
- * not hold the last one, so a write that is torn leaves that one whole. A slot is a line with its serial, the length of
- * its content and the checksum of both, then the content. Pure; `slot-file.ts` keeps it on disk.
+ * The format of a file with two slots, for a small state that changes often. Each new content goes into the slot that
+ * does not hold the last one, so a torn write leaves the last one intact. A slot is a line with its serial, the length
+ * of its content and the checksum of both, followed by the content. Pure; `slot-file.ts` writes it to disk.
  */
 import { digestOf } from "../../core/digest.js";
 
 export interface Slot {
-  /** Increases by one with each content. Its parity is the number of the slot. */
+  /** The serial increases by one with each content. Its parity is the number of the slot. */
   readonly serial: number;
   readonly content: Uint8Array;
 }
 
-/** Bytes of a slot: more than the sector or page that a torn write may damage. */
+/** The size of a slot in bytes: more than the sector or page that a torn write may damage. */
 export const slotBytes = 8192;
 const headBytesMax = 128;
 /** The most bytes of content in a slot. */
@@ -25,7 +25,7 @@ export function slotOffset(serial: number): number {
   return (serial % 2) * slotBytes;
 }
 
-/** The bytes of a slot; `content` is at most `slotContentBytesMax` long. */
+/** Returns the bytes of a slot. `content` is at most `slotContentBytesMax` long. */
 export function encodeSlot(slot: Slot): Uint8Array {
   const { serial, content } = slot;
   return Buffer.concat([
@@ -34,12 +34,14 @@ export function encodeSlot(slot: Slot): Uint8Array {
   ]);
 }
 
-/** The checksum covers the serial too, so that a new serial before old content is not taken for new content. */
+/**
+ * Returns the checksum. It covers the serial too, so that a new serial before old content is not taken for new content.
+ */
 function checksum({ serial, content }: Slot): string {
   return digestOf(Buffer.concat([Buffer.from(`${serial}\n`), content]));
 }
 
-/** The newest content of a file that is whole; undefined: it has none. */
+/** Returns the newest intact content of a file. undefined: it has none. */
 export function newestSlot(file: Uint8Array): Slot | undefined {
   const [even, odd] = [parseSlot(file, 0), parseSlot(file, 1)];
   if (even === undefined || odd === undefined) return even ?? odd;

@@ -1,16 +1,19 @@
-/** The form of a file of the proxy's state: a line with a checksum, then JSON. Damage is told from absence. */
+/**
+ * The format of a file with proxy state: a line with a checksum, then JSON. A damaged file is told apart from a missing
+ * one.
+ */
 import { digestOf } from "../../core/digest.js";
 import { AshlarError } from "../../core/errors.js";
 
 const magic = "ashlar-state-1";
 
-/** The bytes of a state file. */
+/** Returns the bytes of a state file. */
 export function encodeStateFile(content: object): Uint8Array {
   const body = Buffer.from(JSON.stringify(content));
   return new Uint8Array(Buffer.concat([Buffer.from(`${magic} ${digestOf(body)}\n`), body]));
 }
 
-/** The content of a state file, not checked any further; fails with `invalid_record` on any damage. */
+/** Returns the content of a state file, whose fields are not checked. Fails with `invalid_record` on any damage. */
 export function parseStateFile(bytes: Uint8Array): Readonly<Record<string, unknown>> {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   const end = buffer.indexOf(0x0a);
@@ -20,7 +23,7 @@ export function parseStateFile(bytes: Uint8Array): Readonly<Record<string, unkno
   return parseObject(body);
 }
 
-/** The object that some JSON is; fails with `invalid_record`. */
+/** Returns the object that a JSON text contains. Fails with `invalid_record`. */
 export function parseObject(bytes: Uint8Array): Readonly<Record<string, unknown>> {
   const content: unknown = JSON.parse(Buffer.from(bytes).toString("utf8"));
   if (typeof content !== "object" || content === null)
@@ -28,7 +31,7 @@ export function parseObject(bytes: Uint8Array): Readonly<Record<string, unknown>
   return content as Readonly<Record<string, unknown>>;
 }
 
-/** The strings of a list; anything else in it is left out. */
+/** Returns the strings of a list. Other items are left out. */
 export function stringsOf(value: unknown, countMax: number): readonly string[] {
   if (!Array.isArray(value)) return [];
   return value.filter((item): item is string => typeof item === "string").slice(0, countMax);

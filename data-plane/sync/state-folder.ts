@@ -1,4 +1,7 @@
-/** Files that a proxy finds again after a crash: each is replaced as a whole, or has two slots; on disk when `write` resolves. */
+/**
+ * Files that a proxy finds again after a crash. Each is replaced as a whole, or has two slots. It is on disk when
+ * `write` resolves.
+ */
 import { mkdir, open, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { AshlarError, messageOf } from "../../core/errors.js";
@@ -7,17 +10,19 @@ import { replaceDurably, temporarySuffix } from "../../runtime/durable-file.js";
 import { openSlotFile, type SlotFile } from "./slot-file.js";
 
 export interface StateFolder {
-  /** The file's bytes, or undefined if there is none. Fails with `unavailable`, or `limit` above 16 MiB. */
+  /**
+   * Returns the file's bytes, or undefined if there is none. Fails with `unavailable`, or with `limit` above 16 MiB.
+   */
   read(name: string): Promise<Uint8Array | undefined>;
   /**
-   * Replaces the file: afterwards it holds either the old or the new bytes, whatever crashes. Fails with
-   * `unavailable`. `urgent` writes may use the room that is held back for them when the disk is full.
+   * Replaces the file: after any crash it holds either the old or the new bytes. Fails with `unavailable`. `urgent`
+   * writes may use the space that is reserved for a full disk.
    */
   write(name: string, bytes: Uint8Array, urgent?: boolean): Promise<void>;
-  /** Opens a file of two slots, made if it is not there. Fails with `unavailable`. */
+  /** Opens a file with two slots, and creates it if it is missing. Fails with `unavailable`. */
   openSlots(name: string): Promise<SlotFile>;
   list(): Promise<readonly string[]>;
-  /** Removes a file; it is no failure if there is none. */
+  /** Removes a file. A missing file is no failure. */
   remove(name: string): Promise<void>;
 }
 
@@ -25,7 +30,7 @@ const fileBytesMax = 16 * 1024 * 1024;
 const reserveName = "reserve";
 const reserveBytes = 512 * 1024;
 
-/** A folder at `path`, made with mode 0700 if it is not there. Fails with `unavailable`. */
+/** Opens the folder at `path`, and creates it with mode 0700 if it is missing. Fails with `unavailable`. */
 export async function openStateFolder(path: string): Promise<StateFolder> {
   try {
     await mkdir(path, { recursive: true, mode: 0o700 });
@@ -53,8 +58,8 @@ class DiskFolder implements StateFolder {
   }
 
   /**
-   * Writes a file that reserves space for a floor when the disk is full, because I2 must be on disk before it is acted
-   * on.
+   * Writes a file that reserves space for a floor on a full disk, because I2 requires the floor on disk before it is
+   * acted on.
    */
   async #keepReserve(): Promise<void> {
     try {

@@ -15,15 +15,15 @@ export interface StateWriterDeps {
   readonly random: () => number;
   /** After this aborts, nothing is written unless `write` is called. */
   readonly signal: AbortSignal;
-  // these are called when the state is written
+  // The following functions are called when the state is written.
   held(): Iterable<HeldRevision>;
   lastGood(): LastGood | undefined;
   called(): CalledServices;
 }
 
 /**
- * Milliseconds after a switch at which the evaluated state is written. The floor is on disk already, and a start from
- * it catches up.
+ * How long after a switch the evaluated state is written, in milliseconds. The floor is on disk already, and a start
+ * from the floor catches up.
  */
 const afterSwitchMs = 500;
 
@@ -48,37 +48,39 @@ export class StateWriter {
     return this.#trouble;
   }
 
-  /** Blobs of a revision that is held now. */
+  /** Adds the blobs of a revision that is held now. */
   add(blobs: Iterable<readonly [Digest, Uint8Array]>): void {
     for (const [digest, bytes] of blobs) this.#blobs.set(digest, bytes);
     this.#partsChanged = true;
   }
 
-  /** A unit of a revision that is held; written at once. */
+  /** Adds a unit of a held revision. It is written at once. */
   fetched(digest: Digest, bytes: Uint8Array): void {
     this.add([[digest, bytes]]);
     void this.write();
   }
 
-  /** A revision is held no more. */
+  /** Notes that a revision is no longer held. */
   dropped(): void {
     this.#partsChanged = true;
   }
 
-  /** What is evaluated has changed: written soon, and at once if a start would find nothing to evaluate. */
+  /**
+   * Notes that the evaluated policy changed. It is written soon, or at once if a start would find nothing to evaluate.
+   */
   switched(): void {
     this.#lastGoodChanged = true;
     if (this.#lastGoodWritten) void this.#writeSoon();
     else void this.write();
   }
 
-  /** The services that are called; a new one is written at once. */
+  /** Notes that the called services changed. A new service is written at once. */
   calledChanged(isNew: boolean): void {
     this.#calledChanged = true;
     if (isNew) void this.write();
   }
 
-  /** Writes what changed; resolves when it was tried. Never rejects. */
+  /** Writes what changed. Resolves when the write was tried. Never rejects. */
   async write(): Promise<void> {
     if (this.#running !== undefined) {
       this.#again = true;
@@ -91,7 +93,7 @@ export class StateWriter {
   }
 
   /**
-   * Several switches lead to one write. The delay is random, so that proxies on one disk do not write at the same time.
+   * Schedules one write for several switches. The delay is random, so that proxies on one disk do not write together.
    */
   async #writeSoon(): Promise<void> {
     if (this.#soon) return;

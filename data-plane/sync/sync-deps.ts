@@ -33,6 +33,6 @@ export interface SyncLoopOptions {
   readonly mesh: string;
   readonly service: string;
   readonly upstreams: readonly string[];
-  /** A freshness statement is expected this often. */
+  /** How often a freshness statement is expected, in milliseconds. */
   readonly freshnessIntervalMs: number;
 }

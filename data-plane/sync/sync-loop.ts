@@ -1,7 +1,7 @@
 /**
- * Drives the sync machine: follows the logs, saves floors before they are acted on, prepares, switches
- * one pointer, and keeps the last good state on disk. Nothing here is awaited by a call that is judged,
- * but `useService` (first use of a service) and `hearOfEpoch`, which are bounded.
+ * Runs the sync machine: follows the logs, saves floors before they are acted on, prepares revisions, switches one
+ * pointer, and keeps the last good state on disk. A call that is judged waits for nothing here except `useService` (the
+ * first use of a service) and `hearOfEpoch`, which are bounded.
  */
 import { AshlarError, messageOf } from "../../core/errors.js";
 import type { Activation, PreparedRevision, Signed, Trust } from "../../core/model.js";
@@ -110,12 +110,12 @@ export class SyncLoop {
     return seenEpochOf(this.#state);
   }
 
-  /** Resolves when the floor that is being written is on disk, or could not be written. */
+  /** Resolves when the floor that is being written is on disk, or its write failed. */
   whenSaved(): Promise<void> {
     return this.#saving;
   }
 
-  /** Milliseconds since the newest freshness statement that counts was signed; Infinity before the first. */
+  /** Milliseconds since the newest valid freshness statement was signed. Infinity: there was none yet. */
   get freshnessAgeMs(): number {
     return this.#deps.judge.freshnessAgeMs;
   }
@@ -140,7 +140,7 @@ export class SyncLoop {
     followLogs({ ...this.#deps, receive, catchUp, lookAgain }, this.#stop.signal);
   }
 
-  /** Stops and writes what is not on disk yet. */
+  /** Stops, and writes what is not on disk yet. */
   async stop(): Promise<void> {
     this.#stop.abort();
     await this.#writer.write();
@@ -148,7 +148,7 @@ export class SyncLoop {
     await this.#deps.cache.close();
   }
 
-  /** Judges a record wherever it came from (`answeredAtMs` as for `RecordJudge.judge`); says whether it is valid. */
+  /** Judges a record from any source (`answeredAtMs` as for `RecordJudge.judge`). Returns whether it is valid. */
   receive(origin: RecordOrigin, bytes: Uint8Array, answeredAtMs?: number): boolean {
     const event = this.#deps.judge.judge(origin, bytes, answeredAtMs);
     if (event === "unknown-key" && origin !== "trust") this.#reader.unknownKey();
@@ -159,7 +159,7 @@ export class SyncLoop {
     return true;
   }
 
-  /** Reads the heads of all logs, trust first, and tries again what failed. */
+  /** Reads the heads of all logs, trust first, and retries what failed. */
   async catchUp(): Promise<void> {
     this.hints.heard();
     await this.#reader.readHeads();
@@ -275,7 +275,7 @@ export class SyncLoop {
     for (const { origin, bytes } of again) this.receive(origin, bytes);
   }
 
-  /** A listener's fault is its own. */
+  /** Calls a listener and logs what it throws, so that its fault affects nothing else. */
   #tell(listener: () => void): void {
     try {
       listener();

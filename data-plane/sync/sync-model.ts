@@ -8,34 +8,39 @@ import type { Chain, KeyRange } from "./chain-state.js";
 export type ChainName = Exclude<LogName, "revisions">;
 
 export interface SyncState {
-  /** The proxy's id, which decides what it evaluates while a rollout runs. */
+  /** The proxy's id. It decides what the proxy evaluates while a rollout runs. */
   readonly proxyId: string;
   readonly activations: Chain<Activation>;
   readonly trust: Chain<Trust>;
-  /** The floor on disk. Nothing above it is acted on. */
+  /** The floor on disk. The proxy acts on nothing above it. */
   readonly saved: Floor;
   readonly saving: boolean;
   /** The trust record in force. */
   readonly trusting: Signed<Trust> | undefined;
   readonly evaluating: Signed<Activation> | undefined;
   readonly prepared: readonly PreparedRevision[];
-  /** Requests without an answer: one urgent and one other. */
+  /** The revisions that were requested and not answered: one urgent and one other. */
   readonly preparing: readonly Digest[];
-  /** Revisions that could not be fetched. They are requested again at the next `retry`. */
+  /** The revisions that could not be fetched. They are requested again at the next `retry`. */
   readonly failed: readonly Digest[];
   readonly rejected: readonly Refusal[];
-  /** Revisions that were active last, newest first. */
+  /** The revisions that were active last, newest first. */
   readonly history: readonly PreparedRevision[];
-  /** Revisions that a control plane ordered to be prepared, since they are about to be activated; the last first. */
+  /**
+   * The revisions that a control plane ordered to be prepared because they are about to be activated, the latest first.
+   */
   readonly ordered: readonly PreparedRevision[];
   /** The newest published revisions, newest first. */
   readonly published: readonly PreparedRevision[];
-  /** Ranges being read, or read without finding the link; asked for again at the next `retry`. */
+  /**
+   * The ranges that are being read, or were read without finding the link. They are requested again at the next
+   * `retry`.
+   */
   readonly reading: Readonly<Partial<Record<ChainName, KeyRange>>>;
   readonly freshness: Freshness | undefined;
 }
 
-/** A rejection; not final: the bytes were wrong rather than what they say, so they are fetched again. */
+/** A rejection. Not `final`: the bytes were damaged, not their content wrong, so they are fetched again. */
 export interface Refusal extends Rejection {
   readonly final: boolean;
 }
@@ -44,7 +49,7 @@ export interface Refusal extends Rejection {
 export interface Floor {
   readonly epoch: number;
   readonly sequence: number;
-  /** Digests of the heads, sorted. */
+  /** The digests of the heads, sorted. */
   readonly digests: readonly Digest[];
 }
 
@@ -75,9 +80,9 @@ export type SyncEffect =
       readonly trust: readonly Signed<Trust>[];
     }
   | { readonly kind: "read-head"; readonly log: LogName }
-  /** Answered by the records, then `range-read`. */
+  /** Reads a range. The records follow as events, then `range-read`. */
   | { readonly kind: "read-range"; readonly log: ChainName; readonly range: KeyRange }
-  /** Answered by `prepared`, `rejected` or `prepare-failed`. */
+  /** Prepares a revision. The answer is the event `prepared`, `rejected` or `prepare-failed`. */
   | { readonly kind: "prepare"; readonly revision: PreparedRevision }
   | { readonly kind: "drop"; readonly digest: Digest }
   | { readonly kind: "switch"; readonly activation: Signed<Activation> }
@@ -91,7 +96,7 @@ export interface SyncStep {
   readonly effects: readonly SyncEffect[];
 }
 
-/** The verified state at start: from disk, or at first contact from joining. */
+/** The verified state at the start: from disk, or from joining at the first start. */
 export interface SyncStart {
   readonly proxyId: string;
   readonly activations: readonly Signed<Activation>[];

@@ -4,21 +4,21 @@ import type { Activation, PreparedRevision } from "../../core/model.js";
 import { revisionsOf } from "../../core/rollout/cohort.js";
 import { keptOfEachMax } from "../../core/rollout/kept-revisions.js";
 
-/** The number of last active revisions that stay prepared, so that a rollback to one of them needs no fetch. */
+/** How many last active revisions stay prepared, so that a rollback to one of them needs no fetch. */
 export const historyMax = keptOfEachMax;
-/** The number of revisions that are prepared because they are about to be activated; two operators may be at work. */
+/** How many revisions are prepared because they are about to be activated. Two operators may be at work. */
 const orderedMax = 2;
-/** The number of revisions that stay prepared in all: the last active, the ordered and the newest published ones. */
+/** How many revisions stay prepared in all: the last active, the ordered and the newest published ones. */
 export const preparedMax = 16;
 
-/** Puts what was activated first (base and candidate of a rollout both); each revision stands once. */
+/** Puts the activated revision first, during a rollout both base and candidate. Each revision is listed once. */
 export function noteActive(history: readonly PreparedRevision[], activation: Activation): PreparedRevision[] {
   const active = revisionsOf(activation);
   const others = history.filter((one) => !active.some((other) => other.digest === one.digest));
   return [...active, ...others].slice(0, historyMax);
 }
 
-/** Puts first what was ordered last; each revision stands once. */
+/** Puts the revision that was ordered last first. Each revision is listed once. */
 export function noteOrdered(ordered: readonly PreparedRevision[], revision: PreparedRevision): PreparedRevision[] {
   return [revision, ...ordered.filter((one) => one.digest !== revision.digest)].slice(0, orderedMax);
 }
@@ -33,9 +33,9 @@ export function notePublished(
 }
 
 /**
- * The revisions to hold, most urgent first: what is to be evaluated, what is evaluated, what others evaluate
- * while a rollout runs, the newest published one, those ordered, the last that were active, then older published ones; at
- * most `preparedMax`.
+ * Returns the revisions to hold, the most urgent first: the one to be evaluated, the evaluated one, the one that others
+ * evaluate during a rollout, the newest published one, the ordered ones, the last active ones, then older published
+ * ones. Returns at most `preparedMax`.
  */
 export function wantedRevisions(parts: {
   readonly target: PreparedRevision | undefined;

@@ -1,10 +1,10 @@
-/** Turns the state of the sync machine into lines for operators and for heartbeats. Pure. */
+/** Describes the state of the sync machine in lines for operators and heartbeats. Pure. */
 import { revisionFor } from "../../core/rollout/cohort.js";
 import { activationLaw, trustLaw } from "./chain-laws.js";
 import { headOf, keyOfChain } from "./chain-state.js";
 import type { Refusal, SyncState } from "./sync-model.js";
 
-/** Returns what is wrong with the logs or with this proxy's place in them, one line each. */
+/** Returns the problems with the logs, or with this proxy's place in them, one line each. */
 export function syncProblems(state: SyncState): readonly string[] {
   const problems: string[] = [];
   const epoch = keyOfChain(state.activations, activationLaw);
@@ -19,8 +19,8 @@ export function syncProblems(state: SyncState): readonly string[] {
 }
 
 /**
- * The rejection to report: of the revision that should be evaluated, of one that is about to be activated, or of one newer
- * than all that are prepared.
+ * Returns the rejection to report: of the revision that should be evaluated, of one about to be activated, or of one
+ * newer than all prepared ones.
  */
 export function currentRejection(state: SyncState): Refusal | undefined {
   const head = headOf(state.activations);
@@ -34,12 +34,12 @@ export function currentRejection(state: SyncState): Refusal | undefined {
   );
 }
 
-/** One line about two records of one key. */
+/** Returns one line about two records with one key. */
 export function equivocationMessage(what: string, key: string, value: number): string {
   return `two ${what} records of ${key} ${value} (equivocation): neither is followed, a higher ${key} cures it`;
 }
 
-/** A clock that differs by more milliseconds is reported, long before anything fails because of it. */
+/** A clock difference above this is reported, in milliseconds. Nothing fails yet at this difference. */
 const clockSkewMsMax = 5000;
 
 /** Returns problems with clocks: statements that do not count, and by how much this machine's clock differs. */

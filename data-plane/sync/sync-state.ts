@@ -1,8 +1,8 @@
 /**
- * What a proxy knows of the logs and what it does about it: a pure machine (docs/ARCHITECTURE.md,
- * "The flow", 5 to 7). Every record that comes in has been verified. `seenEpoch` and the trust sequence
- * are on disk before they are acted on and never go back (I2); what is evaluated is always a prepared
- * revision, and status speaks of what is evaluated (I7).
+ * What a proxy knows of the logs and how it reacts: a pure state machine (docs/ARCHITECTURE.md, "The flow", 5 to 7).
+ * Every record that it gets has been verified. `seenEpoch` and the trust sequence are on disk before the proxy acts on
+ * them, and they never decrease (I2). The evaluated policy is always a prepared revision, and status reports that one
+ * (I7).
  */
 import type { Digest } from "../../core/digest.js";
 import { unreachable } from "../../core/errors.js";
@@ -27,7 +27,7 @@ import { equivocationMessage } from "./sync-problems.js";
 
 const nothingSaved: Floor = { epoch: 0, sequence: 0, digests: [] };
 
-/** The first step: takes what is known at start, evaluating the last good revision until the head's is prepared. */
+/** Makes the first step. The last good revision is evaluated until the head's revision is prepared. */
 export function startSync(start: SyncStart): SyncStep {
   const { proxyId } = start;
   const state: SyncState = {
@@ -52,7 +52,7 @@ export function startSync(start: SyncStart): SyncStep {
   return settle(start.onDisk ? { ...state, saved: floorOf(state) } : state, []);
 }
 
-/** The highest epoch that was verified (I2). */
+/** Returns the highest epoch that was verified (I2). */
 export function seenEpochOf(state: SyncState): number {
   return keyOfChain(state.activations, activationLaw);
 }
@@ -61,7 +61,7 @@ export function trustSequenceOf(state: SyncState): number {
   return keyOfChain(state.trust, trustLaw);
 }
 
-/** The lowest key of the records of a log that wait for those before them; undefined: none waits. */
+/** Returns the lowest key of a log's records that wait for earlier ones. undefined: none waits. */
 export function waitingAt(state: SyncState, log: ChainName): number | undefined {
   return log === "trust" ? state.trust.waiting[0]?.body.sequence : state.activations.waiting[0]?.body.epoch;
 }
@@ -193,7 +193,7 @@ function takeRejection(state: SyncState, refusal: Refusal): SyncStep {
   return settle({ ...failedToPrepare(state, refusal.digest), rejected }, news);
 }
 
-/** Not asked for again before the next retry. */
+/** Notes that preparing failed. The revision is not requested again before the next retry. */
 function failedToPrepare(state: SyncState, digest: Digest): SyncState {
   const preparing = state.preparing.filter((one) => one !== digest);
   return { ...state, preparing, failed: [...state.failed, digest] };
@@ -201,7 +201,7 @@ function failedToPrepare(state: SyncState, digest: Digest): SyncState {
 
 // === What follows from the state ===
 
-/** Performs everything that the state allows now, in the required order. */
+/** Performs everything that the state now allows, in the required order. */
 function settle(state: SyncState, before: readonly SyncEffect[]): SyncStep {
   const effects: SyncEffect[] = [...before];
   let next = settleFloor(state, effects);
@@ -228,7 +228,7 @@ function settleTrust(state: SyncState, effects: SyncEffect[]): SyncState {
   return { ...state, trusting: head, activations: { ...state.activations, waiting } };
 }
 
-/** Switches if the head is on disk and the revision it has for this proxy prepared; else what is evaluated stays. */
+/** Switches if the head is on disk and this proxy's revision is prepared. Otherwise the evaluated policy stays. */
 function settleSwitch(state: SyncState, effects: SyncEffect[]): SyncState {
   const head = headOf(state.activations);
   if (head === undefined || head.digest === state.evaluating?.digest || !isSaved(state, head.digest)) return state;
@@ -280,7 +280,7 @@ function settlePrepared(state: SyncState, effects: SyncEffect[]): SyncState {
   return { ...state, prepared: kept, preparing, failed };
 }
 
-/** The candidate that is evaluated beside them, if there is one. */
+/** Returns the candidate that is evaluated beside the activation, if there is one. */
 function shadowsOf({ shadow }: Activation): readonly PreparedRevision[] {
   return shadow === undefined ? [] : [{ number: shadow.number, digest: shadow.digest }];
 }

@@ -1,4 +1,4 @@
-/** The trust record in force, as TLS asks for it. */
+/** The trust record in force, in the form that TLS needs. */
 import type { TrustedEgress } from "../../core/egress/trusted-egress.js";
 import type { Signed, Trust } from "../../core/model.js";
 import type { TrustedIssuer } from "../../core/token/token-model.js";
@@ -17,11 +17,11 @@ const nothing: Compiled = { record: undefined, rootsPem: [], revoked: new Set(),
 /** The source of the trust record. */
 export interface TrustSource {
   trusting(): Signed<Trust> | undefined;
-  /** Calls `listener` when there is a new trust record. */
+  /** Calls `listener` when there is a new trust record. Returns a function that removes the listener. */
   onChange(listener: () => void): () => void;
 }
 
-/** Roots and revocations of `mesh`; without a trust record there are no roots, so nobody is trusted. */
+/** Returns the roots and revocations of `mesh`. Without a trust record there are no roots, so nobody is trusted. */
 export function createTrustView(source: TrustSource, mesh: string): TrustView {
   let compiled = nothing;
   const now = (): Compiled => {
@@ -63,7 +63,7 @@ function sameOr<Value>(before: Value, now: Value): Value {
   return JSON.stringify(before) === JSON.stringify(now) ? before : now;
 }
 
-/** RFC 7468. */
+/** Returns a certificate in PEM (RFC 7468). */
 function renderPem(der: Uint8Array): string {
   const lines =
     Buffer.from(der)

@@ -1,4 +1,4 @@
-/** Units of services outside the prepare set, fetched at their first use and within a bound. */
+/** Fetches units of services outside the prepare set at their first use, within a bound. */
 import type { Digest } from "../../core/digest.js";
 import { AshlarError, messageOf } from "../../core/errors.js";
 import type { Clock } from "../../runtime/clock.js";
@@ -12,9 +12,9 @@ export interface UnitFetcherDeps {
   readonly clock: Clock;
   policy(): HeldPolicy | undefined;
   connected(): boolean;
-  /** A unit came in. */
+  /** Called when a unit was fetched. */
   fetched(digest: Digest, bytes: Uint8Array): void;
-  /** A call was noted; `isNew`: of a service that was not in the prepare set by its calls. */
+  /** Called when a call was noted. `isNew`: its service was not among the called services before. */
   calledChanged(isNew: boolean): void;
 }
 
@@ -39,12 +39,12 @@ export class UnitFetcher {
     return this.#called;
   }
 
-  /** The prepare set, without the mesh's own unit. */
+  /** Returns the prepare set without the mesh's own unit. */
   prepareSet(): readonly string[] {
     return [...this.#always, ...calledWithin(this.#called, this.#deps.clock.nowMs())];
   }
 
-  /** Notes a call, and makes sure that the evaluated policy holds the unit; see PolicyView.useService. */
+  /** Notes a call, and makes sure that the evaluated policy holds the unit. See PolicyView.useService. */
   async use(service: string): Promise<boolean> {
     const policy = this.#deps.policy();
     if (policy === undefined) throw new AshlarError("unavailable", "no revision is evaluated yet");
@@ -77,7 +77,7 @@ export class UnitFetcher {
     }
   }
 
-  /** Adds the unit to every held revision, so that a switch or rollback needs no fetch for it either. */
+  /** Adds the unit to every held revision, so that a switch or a rollback needs no fetch for it. */
   #spread(service: string): void {
     for (const held of this.#deps.shelf.all()) this.#fetch(held, service).catch(() => {}); // fetched at its first use
   }

@@ -1,4 +1,6 @@
-/** Where a proxy listens, by name, so that a successor can take the sockets over and this process remove what it leaves. */
+/**
+ * The listening sockets of a proxy, by name. A successor can take them over, and this process removes what it leaves.
+ */
 import { lstatSync, rmSync } from "node:fs";
 import type { Server } from "node:net";
 import type { HostPort, SocketAddress } from "../../runtime/config.js";
@@ -14,31 +16,31 @@ export class Doors {
   readonly #predecessor: Predecessor | undefined;
   readonly #doors = new Map<string, Door>();
   readonly #later: (() => void)[] = [];
-  /** The inodes of the Unix sockets that this process put at their paths. */
+  /** The inodes of the Unix sockets that this process created, by path. */
   readonly #placed = new Map<string, number>();
 
-  /** `predecessor`: the process whose sockets are taken over; undefined: there is none. */
+  /** `predecessor`: the process whose sockets are taken over. undefined: there is none. */
   constructor(predecessor: Predecessor | undefined) {
     this.#predecessor = predecessor;
   }
 
-  /** True: what listens at a Unix socket's path now is the predecessor, which is replaced. */
+  /** Whether the predecessor listens at a Unix socket's path, so that its socket is to be replaced. */
   get replaces(): boolean {
     return this.#predecessor !== undefined;
   }
 
-  /** Returns `address` with what its listener needs to be taken over now or later. `name` is the same in each life. */
+  /** Returns `address` with what its listener needs to be taken over now or later. `name` is the same in each run. */
   async at<Address extends SocketAddress>(name: string, address: Address): Promise<HandedAddress<Address>> {
     const handle = "path" in address ? undefined : await this.#predecessor?.socketOf(name, address);
     return { ...address, handover: this.#handover(name, address, handle) };
   }
 
-  /** Puts the new Unix sockets in the place of the predecessor's. */
+  /** Moves the new Unix sockets to the paths of the predecessor's sockets. */
   replace(): void {
     for (const step of this.#later.splice(0)) step();
   }
 
-  /** Returns the TCP listener of a name if a successor that wants `wanted` may have it. */
+  /** Returns the TCP listener with this name if a successor that wants `wanted` may have it. */
   find(name: string, wanted: HostPort): Server | undefined {
     const door = this.#doors.get(name);
     if (door === undefined || "path" in door.address || door.address.host !== wanted.host) return undefined;

@@ -1,6 +1,6 @@
 /**
- * What a proxy and its successor on the same data folder say to each other, a line of JSON each. The successor asks, and
- * asks nothing further before the answer has come.
+ * The messages between a proxy and its successor on the same data folder, one line of JSON each. The successor sends a
+ * request and waits for the answer before it sends the next.
  */
 import { AshlarError } from "../../core/errors.js";
 import { type HostPort, parseSocketAddress } from "../../runtime/config.js";
@@ -23,7 +23,7 @@ export type Request =
 export type Reply =
   | { readonly kind: "refused"; readonly why: string }
   | { readonly kind: "held"; readonly counter: number; readonly app: AppRegistration | undefined }
-  /** A socket comes with it if `passed`. */
+  /** The answer to a request for a socket. If `passed`, the socket comes with it. */
   | { readonly kind: "socket"; readonly passed: boolean }
   | { readonly kind: "yours" }
   | { readonly kind: "draining" };
@@ -34,7 +34,7 @@ export function encodeMessage(message: Request | Reply): string {
   return JSON.stringify({ ...message, app: { instance, target: render(target) } });
 }
 
-/** Fails with `invalid_record`. */
+/** Parses a request. Fails with `invalid_record`. */
 export function parseRequest(line: string): Request {
   const { kind, version, service, name, address } = parseObject(line);
   switch (kind) {
@@ -53,7 +53,7 @@ export function parseRequest(line: string): Request {
   throw unknownMessage(line);
 }
 
-/** Fails with `invalid_record`. */
+/** Parses a reply. Fails with `invalid_record`. */
 export function parseReply(line: string): Reply {
   const { kind, why, counter, app, passed } = parseObject(line);
   switch (kind) {

@@ -3,8 +3,8 @@ import type { StateFolder } from "../sync/state-folder.js";
 import type { Tenure } from "./tenure.js";
 
 /**
- * A folder that is written only while this process may. Writes wait while a successor starts. Once another process owns
- * the folder they are left out: that one follows the same logs and writes their floors itself.
+ * Returns a folder that is written only while this process may. Writes wait while a successor starts. Once another
+ * process owns the folder, writes are dropped: that process follows the same logs and writes their floors itself.
  */
 export function ownedFolder(folder: StateFolder, tenure: Tenure): StateFolder {
   return {

@@ -1,4 +1,4 @@
-/** The proxy that runs on this data folder already, as the process that takes over from it sees it. */
+/** The proxy that already runs on this data folder, as seen by the process that takes over from it. */
 import { dirname } from "node:path";
 import { AshlarError, isAshlarError, messageOf } from "../../core/errors.js";
 import type { HostPort } from "../../runtime/config.js";
@@ -14,9 +14,9 @@ export class Predecessor {
   readonly #pipe: HandlePipe;
   #answer: ((reply: Reply | AshlarError, handle: object | undefined) => void) | undefined;
   #ended = false;
-  /** No counter that it signed with, or will, is above. */
+  /** The highest counter that the predecessor has signed or will sign with. */
   counter = 0;
-  /** The application that was registered with it by an SDK; undefined: none was. */
+  /** The application that an SDK registered with the predecessor. undefined: none did. */
   app: AppRegistration | undefined;
 
   private constructor(pipe: HandlePipe) {
@@ -31,9 +31,9 @@ export class Predecessor {
   }
 
   /**
-   * Asks the proxy that runs on `dataDir` to hold still while this process starts. Fails with `exists` if that proxy
-   * refuses, and with `unavailable` if it does not answer or others could have put a socket in the place of its own:
-   * the answer says where the application is. Returns undefined if it hands nothing over.
+   * Asks the proxy that runs on `dataDir` to hold still while this process starts. Returns undefined if no proxy hands
+   * over. Fails with `exists` if the proxy refuses, and with `unavailable` if it does not answer, or if others could
+   * have replaced its socket: its answer says where the application is.
    */
   static async hold(dataDir: string, service: string): Promise<Predecessor | undefined> {
     const path = takeoverPath(dataDir);
@@ -56,26 +56,29 @@ export class Predecessor {
     }
   }
 
-  /** Returns the socket at which it listens as `name`, or undefined if it has none at that address. */
+  /** Returns the predecessor's listening socket `name`, or undefined if it has none at that address. */
   async socketOf(name: string, { host, port }: HostPort): Promise<object | undefined> {
     const { reply, handle } = await this.#ask({ kind: "socket", name, address: { host, port } });
     if (reply.kind !== "socket") throw unexpected(reply);
     return reply.passed ? handle : undefined;
   }
 
-  /** Takes the folder and the proxy's name. Fails with `unavailable` if it is gone or goes on by itself. */
+  /**
+   * Takes over the folder and the proxy's name. Fails with `unavailable` if the predecessor is gone or has gone on by
+   * itself.
+   */
   async take(): Promise<void> {
     const { reply } = await this.#ask({ kind: "take" });
     if (reply.kind !== "yours") throw unexpected(reply);
   }
 
-  /** Tells it to drain. It may be gone. */
+  /** Tells the predecessor to drain. It may be gone already. */
   async drain(): Promise<void> {
     await this.#ask({ kind: "drain" }).catch(() => {});
     this.close();
   }
 
-  /** Before `take`: it goes on as if nothing had been asked. */
+  /** Ends the takeover. Before `take`, the predecessor goes on as if nothing had been asked. */
   close(): void {
     this.#pipe.close();
   }

@@ -1,4 +1,4 @@
-/** The two sides of a takeover, by a proxy's parts: what a successor does until it serves, and what hands over to it. */
+/** The two sides of a takeover: what a successor does until it serves, and what the predecessor hands over. */
 
 import { inheritFolder } from "../../runtime/folder-lock.js";
 import { agentDefaults } from "../agent/agent-service.js";
@@ -10,13 +10,13 @@ import type { Doors } from "./doors.js";
 import type { Predecessor } from "./predecessor.js";
 import { openTakeover, type TakeoverServer } from "./takeover-server.js";
 
-/** What a predecessor knew is fetched anew for so long at most. */
+/** How long a successor waits at most until it knows what its predecessor knew, in milliseconds. */
 const fetchMsMax = 3000;
 const lookMs = 25;
-/** A statement about the heads of the logs that is younger is as good as the predecessor's. */
+/** A statement about the heads of the logs younger than this is as good as the predecessor's, in milliseconds. */
 const freshMsMax = 10_000;
 
-/** Follows the logs until this process knows what its predecessor knows, but for 3 s at most: NATS may be away. */
+/** Follows the logs until this process knows what its predecessor knows, but at most 3 s, since NATS may be away. */
 export async function catchUpWithPredecessor(
   { sync, policy, endpoints, clock, registry }: Parts,
   { service, app }: Pick<ProxyConfig, "service" | "app">,
@@ -30,8 +30,8 @@ export async function catchUpWithPredecessor(
 }
 
 /**
- * Registers the application that an SDK registered with the predecessor, until it registers here: that takes a moment,
- * and calls come meanwhile. One that does not is out after its lease.
+ * Registers the application that an SDK registered with the predecessor. Calls arrive before the SDK registers here,
+ * which takes a moment. An application that does not register is removed after its lease.
  */
 export function inheritApplication(
   { registry, clock, log }: Pick<Parts, "registry" | "clock" | "log">,
@@ -54,7 +54,10 @@ export function inheritApplication(
   });
 }
 
-/** Takes the name and the sockets over from the predecessor, which then drains. Fails with `unavailable`; see `Predecessor.take`. */
+/**
+ * Takes name and sockets over from the predecessor, which then drains. Fails with `unavailable`; see
+ * `Predecessor.take`.
+ */
 export async function takeOver(
   predecessor: Predecessor,
   { tenure, log }: Pick<Parts, "tenure" | "log">,

@@ -1,4 +1,6 @@
-/** Hands this proxy over to a successor on the same data folder: listening sockets, name, application (decision 0041). */
+/**
+ * Hands this proxy over to a successor on the same data folder: listening sockets, name, application (decision 0041).
+ */
 import { createServer, type Server } from "node:net";
 import { dirname } from "node:path";
 import { messageOf } from "../../core/errors.js";
@@ -19,28 +21,31 @@ export interface TakeoverDeps {
   readonly log: Logger;
   readonly dataDir: string;
   readonly service: string;
-  /** Holds still: nothing is written or said of this proxy from when it resolves. Returns the highest counter of its statements. */
+  /**
+   * Holds still: once it resolves, nothing is written or stated for this proxy. Returns the highest counter of its
+   * statements.
+   */
   hold(): Promise<number>;
-  /** Goes on after `hold`, since the successor did not come. */
+  /** Goes on after `hold` because the successor gave up. */
   goOn(): void;
-  /** The application that an SDK registered and that takes calls. */
+  /** Returns the application that an SDK registered and that takes calls. */
   app(): AppRegistration | undefined;
   /** Writes and says nothing of this proxy any more: another process does. */
   yield(): void;
 }
 
 export interface TakeoverServer {
-  /** Resolves when a successor has taken over, so that this process drains. */
+  /** Resolves when a successor has taken over. This process then drains. */
   readonly handedOver: Promise<void>;
-  /** Resolves at once, or when the takeover that runs has ended: with true if a successor has taken over. */
+  /** Resolves when no takeover is running, with true if a successor has taken over. */
   settled(): Promise<boolean>;
   close(): void;
 }
 
-/** A successor that has not taken over by then is not waited for any more. */
+/** How long a successor may take until it has taken over, in milliseconds. Then this process goes on. */
 const holdMsMax = 30_000;
 
-/** Listens for a successor. A proxy that cannot be taken over, which the log says, serves all the same. */
+/** Listens for a successor. If that fails, it is logged, and the proxy serves without being able to hand over. */
 export async function openTakeover(deps: TakeoverDeps): Promise<TakeoverServer> {
   const takeover = new Takeover(deps);
   await takeover.listen();
@@ -158,7 +163,7 @@ class Takeover implements TakeoverServer {
     return undefined;
   }
 
-  /** The connection is over: the successor drains this process by that, or it did not come so far. */
+  /** Handles the end of the connection: this process drains if the successor has taken over, and goes on otherwise. */
   #ended(pipe: HandlePipe): void {
     if (this.#held?.pipe !== pipe) return;
     const { end } = this.#held;

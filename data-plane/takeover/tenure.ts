@@ -1,8 +1,10 @@
-/** Whether this process may write the proxy's data folder and speak for the proxy: one process at a time may. */
+/**
+ * Says whether this process may write the proxy's data folder and speak for the proxy. Only one process at a time may.
+ */
 
 /**
- * `waiting`: it will, once its predecessor has handed over. `held`: a successor is starting, and this process goes on if
- * that fails. `over`: the successor does.
+ * `waiting`: it may once its predecessor has handed over. `held`: a successor is starting, and this process goes on if
+ * that fails. `over`: the successor has taken over.
  */
 export type TenureState = "waiting" | "owner" | "held" | "over";
 
@@ -25,7 +27,9 @@ export class Tenure {
     return this.#state === "over";
   }
 
-  /** Does `write` as soon as this process may, or, once another process writes, returns `otherwise` without doing it. */
+  /**
+   * Runs `write` as soon as this process may write. Returns `otherwise` without running it if another process writes.
+   */
   async run<Result>(write: () => Promise<Result>, otherwise: Result): Promise<Result> {
     if (!(await this.isMine())) return otherwise;
     this.#busy += 1;
@@ -37,7 +41,7 @@ export class Tenure {
     }
   }
 
-  /** Resolves to true as soon as this process may write, or to false once it may not any more. */
+  /** Resolves to true as soon as this process may write, or to false once it may never again. */
   async isMine(): Promise<boolean> {
     while (this.#state === "waiting" || this.#state === "held") {
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
@@ -45,18 +49,18 @@ export class Tenure {
     return this.#state === "owner";
   }
 
-  /** Begins no further write. Resolves when those that run have ended. */
+  /** Begins no further write. Resolves when the running ones have ended. */
   async hold(): Promise<void> {
     this.#state = "held";
     if (this.#busy > 0) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
   }
 
-  /** This process writes from now on. */
+  /** Notes that this process writes from now on. */
   begin(): void {
     this.#move("owner");
   }
 
-  /** Another process writes from now on. */
+  /** Notes that another process writes from now on. */
   end(): void {
     this.#move("over");
   }

@@ -1,4 +1,6 @@
-/** The access log: one JSON line a call. Writing never waits; lines that find no room are counted. */
+/**
+ * Writes the access log: one line of JSON per call. Writing never delays a call. Lines that find no room are counted.
+ */
 import { messageOf } from "../../core/errors.js";
 import type { CompiledAccessLog } from "../../core/policy/compiled-telemetry.js";
 import { type LineLog, openLineLog } from "../../runtime/line-log.js";
@@ -40,12 +42,12 @@ export class AccessLog {
     if (this.#log.write(line)) this.#written++;
   }
 
-  /** Resolves when what was taken is written, or cannot be. */
+  /** Resolves when the accepted lines are written or cannot be. */
   async close(): Promise<void> {
     await this.#log?.close();
   }
 
-  /** The file is opened with its first line: most proxies write none. */
+  /** Opens the file with the first line, because most proxies write none. */
   #open(): LineLog {
     return openLineLog(this.#path, (error) => {
       this.#errors.error("the access log cannot be written", { path: this.#path, error: messageOf(error) });

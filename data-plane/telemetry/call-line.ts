@@ -1,23 +1,23 @@
-/** What a line of the access log and of tap says about a call. */
+/** The content of a line of the access log and of tap. */
 import { status } from "@grpc/grpc-js";
 import type { AnswerReason } from "../proxy/answer.js";
 import type { CallFacts } from "../proxy/forward/call-facts.js";
 import type { Direction } from "../proxy/proxy-metrics.js";
 import { callerName } from "../status/call-table.js";
 
-/** A call that is over. What it does not have is left out. */
+/** A call that is over. Values that it does not have are left out. */
 export interface CallLine {
-  /** When it ended, as ISO 8601. */
+  /** When the call ended, in ISO 8601. */
   readonly time: string;
   readonly direction: Direction;
   readonly caller: string;
   readonly service: string;
   readonly method: string;
-  /** The version of the instance that was called last; "" if none was called. */
+  /** The version of the instance that was called last. "": no instance was called. */
   readonly version: string;
   /** The name of the gRPC status. */
   readonly code: string;
-  /** Why the proxy answered itself. */
+  /** Why the proxy itself answered. Left out: the upstream answered. */
   readonly reason?: AnswerReason;
   readonly tookMs: number;
   readonly revision: number;
@@ -25,15 +25,15 @@ export interface CallLine {
   readonly attempts: number;
   readonly requestBytes: number;
   readonly responseBytes: number;
-  /** The instance's address. */
+  /** The address of the called instance. */
   readonly endpoint?: string;
   readonly traceId?: string;
 }
 
-/** The longest text of a line, since callers choose methods. */
+/** The longest text in a line, since callers choose method names. */
 const textMax = 512;
 
-/** `traceId`: "" if it is not known. */
+/** Returns the line of a call. `traceId`: "" if it is not known. */
 export function callLine(call: CallFacts, nowMs: number, traceId: string): CallLine {
   const {
     direction,

@@ -1,4 +1,4 @@
-/** Decides which calls are traced and logged, by policy and by what their parents decided, and does it when they end. */
+/** Decides which calls are traced and logged, by policy and by their parents' decision, and does so when they end. */
 import { status } from "@grpc/grpc-js";
 import type { CompiledTelemetry, CompiledTraces } from "../../core/policy/compiled-telemetry.js";
 import type { Clock } from "../../runtime/clock.js";
@@ -20,7 +20,7 @@ export interface CallTelemetryDeps {
   /** Returns random numbers, uniform in [0, 1). */
   readonly draw: () => number;
   readonly random: (bytes: number) => Buffer;
-  /** undefined: there is no receiver of spans. */
+  /** Sends spans. undefined: there is no receiver. */
   readonly spans: SpanExport | undefined;
   readonly log: AccessLog;
   readonly table: Pick<CallTable, "exemplify">;
@@ -28,9 +28,9 @@ export interface CallTelemetryDeps {
   readonly productVersion: string;
 }
 
-/** Calls that failed or were refused are traced and logged whatever their share, up to so many a second. */
+/** How many failed or refused calls are traced and logged per second regardless of the share. */
 const badPerSecond = 100;
-/** Clients outside can have their calls traced, where policy lets them, up to so many a second. */
+/** How many outside clients' calls are traced per second because the client asks for it and policy allows it. */
 const clientMarksPerSecond = 100;
 const randomBytesKept = 4096;
 const flagsAt = 54;
@@ -42,21 +42,21 @@ export class CallTelemetry implements CallWatch {
   readonly #badLines = new Rate(badPerSecond);
   readonly #clientMarks = new Rate(clientMarksPerSecond);
   #linesDropped = 0;
-  /** What the policy says about the service that was called last: most calls are to few services. */
+  /** The settings of the service that was called last, cached because most calls go to few services. */
   #of: EvaluatedPolicy | undefined;
   #service = "";
   #plan: CompiledTelemetry = none;
   #bytes: Buffer = Buffer.alloc(0);
   #at = 0;
 
-  /** Shows calls to those who asked; null: nobody did. */
+  /** Shows calls to operators who asked for them. null: nobody did. */
   tap: Pick<CallTap, "offer"> | null = null;
 
   constructor(deps: CallTelemetryDeps) {
     this.#deps = deps;
   }
 
-  /** Lines of refusals that were more than the bound. */
+  /** How many lines about refusals were dropped because they exceeded the bound. */
   get linesDropped(): number {
     return this.#linesDropped;
   }
@@ -112,7 +112,7 @@ export class CallTelemetry implements CallWatch {
     else log.write(call, accessLog, nowMs, isSpanned || parent !== undefined ? ids.traceId : (seen?.traceId ?? ""));
   }
 
-  /** Whether the mark of a client outside counts now. */
+  /** Whether an outside client's request to trace its call is followed now. */
   #takesMark(traces: CompiledTraces | undefined): boolean {
     return traces?.takesClientsMark === true && this.#clientMarks.take(this.#deps.clock.monotonicMs());
   }
@@ -127,7 +127,7 @@ export class CallTelemetry implements CallWatch {
     return isAdmitted;
   }
 
-  /** The ids of a span that nobody was told of while its call was open. */
+  /** Creates the ids of a span for a call whose trace was not decided while it was open. */
   #idsUnder(parent: string | undefined) {
     const spanId = this.#id(8);
     if (parent === undefined) return { traceId: this.#id(16), spanId, parentId: "" };

@@ -10,11 +10,11 @@ import { AccessLog } from "./access-log.js";
 import { CallTelemetry } from "./call-telemetry.js";
 import { openExporter, SpanExport } from "./span-export.js";
 
-/** Plain data, since a worker process receives it in a message. */
+/** The settings of telemetry. They are plain data, because a worker process receives them in a message. */
 export interface TelemetryOptions {
-  /** The receiver of spans; undefined: there is none. */
+  /** The address of the receiver of spans. undefined: there is none. */
   readonly otlp: string | undefined;
-  /** The file of the access log; "-": standard output. */
+  /** The path of the access log. "-": standard output. */
   readonly accessLog: string;
 }
 
@@ -30,7 +30,7 @@ export interface OpenTelemetryDeps {
 
 export interface OpenedTelemetry {
   readonly watch: CallWatch;
-  /** Shows calls that are over to `tap` from now on; null: to nobody. */
+  /** Shows ended calls to `tap` from now on. null: to nobody. */
   show(tap: CallTap | null): void;
   /** Writes and sends what waits, within bounds. */
   close(): Promise<void>;

@@ -1,4 +1,4 @@
-/** So many a second, and a few at once after a silence. */
+/** Allows a number of events per second, and a few more at once after a quiet time. */
 export class Rate {
   readonly #perSecond: number;
   #left: number;

@@ -6,16 +6,16 @@ const attemptsKept = 16;
 
 export interface SeenAttempt {
   readonly endpoint: string;
-  /** Milliseconds since the call began. */
+  /** When the event happened, in milliseconds since the call began. */
   readonly atMs: number;
   outcome: AttemptOutcome | undefined;
 }
 
-/** What is noted about a call that is traced or logged. */
+/** The notes about a call that is traced or logged. */
 export class SeenCall extends CallObserver {
   /** The trace of the call, or undefined if it has none; 32 hexadecimal digits. */
   readonly traceId: string;
-  /** The span of this proxy's part, 16 hexadecimal digits; "": no span is made. */
+  /** The span of this proxy's part of the call, 16 hexadecimal digits. "": no span is created. */
   readonly spanId: string;
   /** The span that the call came from; "" if the trace begins here. */
   readonly parentId: string;

@@ -1,11 +1,13 @@
-/** Hands spans to an OTLP receiver in batches. Nobody waits for it: what finds no room is dropped and counted. */
+/**
+ * Sends spans to an OTLP receiver in batches. No call waits for it: a span that finds no room is dropped and counted.
+ */
 import { createRequire } from "node:module";
 import { messageOf } from "../../core/errors.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Logger } from "../../runtime/log.js";
 import type { ExportedSpan } from "./span.js";
 
-/** OpenTelemetry's SpanExporter, as far as it is used. */
+/** The part of OpenTelemetry's SpanExporter that is used. */
 export interface SpanExporter {
   export(
     spans: readonly ExportedSpan[],
@@ -14,7 +16,7 @@ export interface SpanExporter {
   shutdown(): Promise<void>;
 }
 
-/** Each span was handed over, or refused (or not taken in time) by the receiver, or found no room. */
+/** The number of spans that the receiver took, that it refused or did not take in time, and that found no room. */
 export interface SpanTotals {
   readonly exported: number;
   readonly failed: number;
@@ -25,15 +27,15 @@ const heldMax = 4096;
 const batchMax = 512;
 const everyMs = 1000;
 const timeoutMs = 5000;
-/** While a receiver refuses, one warning in this time. */
+/** The time between two warnings while a receiver refuses, in milliseconds. */
 const warnEveryMs = 60_000;
 
 // The packages are read when a receiver is named, and not at the start of each proxy.
 const require = createRequire(import.meta.url);
 
 /**
- * The exporter for `grpc://HOST:PORT` and `grpcs://…` (OTLP/gRPC), or `http://…` and `https://…` (OTLP/HTTP, protobuf);
- * an HTTP address without a path gets `/v1/traces`.
+ * Returns the exporter for `grpc://HOST:PORT` and `grpcs://…` (OTLP/gRPC), or `http://…` and `https://…` (OTLP/HTTP,
+ * protobuf). An HTTP address without a path gets `/v1/traces`.
  */
 export function openExporter(url: string): SpanExporter {
   const { protocol, pathname } = new URL(url);
@@ -50,7 +52,7 @@ export interface SpanExportDeps {
   readonly exporter: SpanExporter;
   readonly clock: Pick<Clock, "sleep" | "monotonicMs">;
   readonly log: Logger;
-  /** The receiver, for the log. */
+  /** The receiver's URL, for the log. */
   readonly url: string;
 }
 
@@ -82,7 +84,7 @@ export class SpanExport {
     this.#dropped++;
   }
 
-  /** Sends what waits, once, within the exporter's bound. */
+  /** Sends what waits once, within the exporter's time limit. */
   async close(): Promise<void> {
     this.#stop.abort();
     await this.#send();
@@ -97,7 +99,7 @@ export class SpanExport {
     }
   }
 
-  /** One batch at a time: a receiver that hangs holds one. */
+  /** Sends one batch at a time, so that a hanging receiver holds only one. */
   async #send(): Promise<void> {
     if (this.#isSending || this.#waiting.length === 0) return;
     this.#isSending = true;

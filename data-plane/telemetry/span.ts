@@ -1,4 +1,4 @@
-/** A call as a span, in the form that OpenTelemetry's exporters take. */
+/** A call as a span, in the form that OpenTelemetry's exporters read. */
 import { status } from "@grpc/grpc-js";
 import type { CallFacts } from "../proxy/forward/call-facts.js";
 import type { SeenAttempt } from "./seen-call.js";
@@ -35,7 +35,7 @@ export interface ExportedSpan {
   readonly droppedLinksCount: number;
 }
 
-/** What all spans of a process share; one object, by which exporters group spans. */
+/** What all spans of a process share. It is one object, by which exporters group spans. */
 export interface SpanResource {
   readonly attributes: Attributes;
   readonly asyncAttributesPending: false;
@@ -44,7 +44,7 @@ export interface SpanResource {
 export interface SpanIds {
   readonly traceId: string;
   readonly spanId: string;
-  /** "": the trace begins here. */
+  /** The parent span's id. "": the trace begins here. */
   readonly parentId: string;
 }
 
@@ -53,7 +53,10 @@ const spanStatus = { unset: 0, error: 2 } as const;
 const sampled = 1;
 const methodMax = 256;
 
-/** Codes that are a server's fault (OpenTelemetry, "gRPC: span status"). A client's span has failed with any code but OK. */
+/**
+ * The codes that are a server's fault (OpenTelemetry, "gRPC: span status"). A client's span has failed with any code
+ * but OK.
+ */
 const serverErrors: ReadonlySet<number> = new Set([
   status.UNKNOWN,
   status.DEADLINE_EXCEEDED,
@@ -67,7 +70,7 @@ export function isServerError(code: number): boolean {
   return serverErrors.has(code);
 }
 
-/** `endedMs`: wall-clock time. `state`: the call's tracestate, or undefined. */
+/** Returns the span of a call. `endedMs`: wall-clock time. `state`: the call's tracestate, or undefined. */
 export function spanOf(
   call: CallFacts,
   ids: SpanIds,

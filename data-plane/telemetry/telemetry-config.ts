@@ -1,9 +1,9 @@
-/** Where a proxy tells of calls: the settings of traces and of the access log. */
+/** The settings of a proxy's traces and access log. */
 import { resolve } from "node:path";
 import type { ConfigReader } from "../../runtime/config.js";
 import type { TelemetryOptions } from "./open-telemetry.js";
 
-/** Reads the settings; what is wrong is reported to `read`. */
+/** Reads the settings and reports errors in them to `read`. */
 export function readTelemetry(read: ConfigReader, cwd: string): TelemetryOptions {
   return { otlp: readOtlp(read), accessLog: readAccessLog(read, cwd) };
 }

@@ -3,7 +3,9 @@ import type { Socket } from "node:net";
 
 const bufferBytes = 16_384;
 
-/** The part of a socket that the engine uses, in memory: what one end writes, the other end receives in the next turn. */
+/**
+ * The part of a socket that the engine uses, in memory: what one end writes, the other end receives in the next turn.
+ */
 export class MemorySocket extends EventEmitter {
   readonly alpnProtocol = "h2";
   readonly remoteAddress = "127.0.0.1";
@@ -71,7 +73,7 @@ export class MemorySocket extends EventEmitter {
     return this;
   }
 
-  /** Hands over what has arrived; the bytes are valid during the call. */
+  /** Delivers bytes that have arrived. They are valid only during the call. */
   protected take(bytes: Buffer): void {
     this.emit("data", bytes);
   }

@@ -1,4 +1,4 @@
-/** The application of the world in memory: sends every message back. */
+/** The application in the in-memory world. It sends every message back. */
 import type { Socket } from "node:net";
 import { applicationLimits } from "../http2/limits.js";
 import { PreparedField } from "../http2/prepared-field.js";
@@ -32,7 +32,7 @@ class Answer implements StreamSink {
   onReset(): void {}
 }
 
-/** Serves a connection. */
+/** Serves one connection. */
 export function serveInMemory(socket: Socket, deps: SocketConnectionDeps): void {
   const owner = {
     onRequest(stream: Stream): void {

@@ -1,4 +1,4 @@
-/** A client of the world in memory, which keeps calls open on one connection. */
+/** A client in the in-memory world, which keeps calls open on one connection. */
 import type { Socket } from "node:net";
 import type { FieldBlock } from "../http2/field-block.js";
 import { fieldName } from "../http2/field-names.js";
@@ -11,37 +11,37 @@ import {
   type SocketConnectionDeps,
 } from "../http2-sockets/socket-connection.js";
 
-/** Before a message: whether it is compressed, and its length. */
+/** The bytes before a message: whether it is compressed, and its length. */
 const messageHead = 5;
 
-/** What a call looks like. */
+/** Describes a call. */
 export interface CallShape {
   readonly method: string;
-  /** Beside what every client of gRPC sends. */
+  /** The header fields besides those that every gRPC client sends. */
   readonly fields: readonly (readonly [name: string, value: string])[];
-  /** The length of its message. */
+  /** The length of the call's message in bytes. */
   readonly bytes: number;
-  /** Whether policy denies it. Left out: no. */
+  /** Whether policy denies the call. Left out: it does not. */
   readonly isDenied?: boolean;
 }
 
-/** What several callers have to do together. */
+/** The number of calls that several callers have to make together. */
 export interface CallBudget {
   /** The number of calls that are still to be made. */
   left: number;
-  /** Called at the end of each call. */
+  /** Called at the end of each call. `isExpected`: it ended as its shape says. */
   ended(isExpected: boolean): void;
 }
 
 export interface WarmCallerOptions {
-  /** Calls take these shapes in turn. */
+  /** The shapes, which calls take in turn. */
   readonly shapes: readonly CallShape[];
   readonly authority: string;
   /** The number of calls that are open at once. */
   readonly streams: number;
 }
 
-/** A shape as it is sent. */
+/** The request that a shape is sent as. */
 class Request {
   readonly head: readonly PreparedField[];
   readonly body: Uint8Array;
@@ -96,7 +96,7 @@ class OpenCall implements StreamSink {
   }
 }
 
-/** Keeps calls open on one connection while there are calls to be made. */
+/** Keeps calls open on one connection until the budget is used up. */
 export class WarmCaller implements ConnectionOwner {
   readonly #wire: SocketConnection;
   readonly #requests: readonly Request[];
@@ -127,7 +127,7 @@ export class WarmCaller implements ConnectionOwner {
     }
   }
 
-  /** Fields that differ in each call, as those of real callers do. */
+  /** Returns fields that differ in each call, as those of real callers do. */
   #changing(): readonly PreparedField[] {
     const id = (0x1000_0000 + this.#made * 7919).toString(16);
     return [

@@ -1,4 +1,6 @@
-/** The policy of the world in memory: one service with what most services have, compiled as every policy is. */
+/**
+ * The policy of the in-memory world: one service with the settings that most services have, compiled like any policy.
+ */
 import type { Digest } from "../../core/digest.js";
 import { meshUnitName, unitWith } from "../../core/kinds/unit.js";
 import type { Unit } from "../../core/model.js";
@@ -9,9 +11,9 @@ import { HeldPolicy } from "../sync/held-revision.js";
 export const warmMesh = "warm";
 export const warmService = "warm-service";
 export const warmCallerService = "warm-caller";
-/** Allowed to the caller. */
+/** The methods that the caller may call. */
 export const warmMethods = ["warm.Calls/One", "warm.Calls/Other"] as const;
-/** Denied to everybody. */
+/** The method that is denied to everybody. */
 export const deniedMethod = "warm.Calls/Denied";
 
 const digest = "0".repeat(64) as Digest;
@@ -44,7 +46,7 @@ function unitOfService(): Unit {
   });
 }
 
-/** The policy in force there, which never changes. */
+/** Returns the policy, which never changes. */
 export function openWarmPolicy(): CallPolicy {
   const units = [unitOfService(), unitWith(meshUnitName)];
   const current = new HeldPolicy(1, {

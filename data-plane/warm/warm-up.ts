@@ -1,34 +1,36 @@
-/** Makes the code that carries calls ready before the first call comes, by carrying some in memory (decision 0075). */
+/**
+ * Makes the code that carries calls fast before the first call arrives, by carrying calls in memory (decision 0075).
+ */
 import { messageOf } from "../../core/errors.js";
 import { onAbort } from "../../runtime/abort.js";
 import { type CallShape, WarmCaller } from "./warm-caller.js";
 import { deniedMethod, warmMethods, warmService } from "./warm-policy.js";
 import { openWarmWorld, type WarmWorld } from "./warm-world.js";
 
-/** What warming up may take at most. It ends at the first of them. */
+/** What warming up may use at most. It ends when the first bound is reached. */
 export interface WarmBounds {
   readonly calls: number;
   readonly wallMs: number;
-  /** Milliseconds of CPU of all threads, since V8 compiles beside the calls. */
+  /** The CPU time of all threads in milliseconds, since V8 compiles in other threads. */
   readonly cpuMs: number;
 }
 
-/** What came of warming up. */
+/** The result of warming up. */
 export interface Warmed {
   /** The number of calls that were carried. */
   readonly calls: number;
   readonly tookMs: number;
-  /** Why it ended early; undefined if it did not, or only a bound ended it. */
+  /** Why warming up ended early. undefined: it did not, or a bound ended it. */
   readonly problem: string | undefined;
 }
 
 export const warmBounds: WarmBounds = { calls: 4000, wallMs: 1500, cpuMs: 1200 };
 
-/** Calls between two looks at the bounds. */
+/** How many calls pass between two checks of the bounds. */
 const looksEach = 64;
-/** Calls that are open at once on each of the client's connections. */
+/** How many calls are open at once, for each of the client's connections. */
 const lanes = [32, 8, 1, 1];
-/** One call in so many is denied. */
+/** One call in this many is denied. */
 const deniedEach = 50;
 const common = [
   ["user-agent", "grpc-node-js/1.14.0"],
@@ -40,7 +42,7 @@ const shapes: readonly CallShape[] = [
   { method: warmMethods[0], fields: [["user-agent", "grpc-go/1.70.0"]], bytes: 16 },
 ];
 
-/** Carries calls until a bound is met or `signal` aborts. Never fails: the result says why it ended early. */
+/** Carries calls until a bound is reached or `signal` aborts. Never fails: the result says why it ended early. */
 export async function warmUp(signal: AbortSignal, bounds: WarmBounds = warmBounds): Promise<Warmed> {
   const startMs = performance.now();
   const tookMs = (): number => Math.round(performance.now() - startMs);

@@ -1,6 +1,6 @@
 /**
- * Two proxies in memory, between a client and an application, from the parts that real proxies are made of. They have an
- * identity, a policy, metrics and an engine of their own, and no listener: what they do is seen nowhere else.
+ * Two in-memory proxies between a client and an application, built from the parts of real proxies. They have an
+ * identity, a policy, metrics and an engine of their own and no listener, so nothing outside sees what they do.
  */
 import { randomBytes } from "node:crypto";
 import type { Socket } from "node:net";
@@ -23,12 +23,15 @@ import { openWarmPolicy, warmCallerService, warmMesh, warmService } from "./warm
 
 export interface WarmWorld {
   readonly engine: ProxyEngine;
-  /** Connects a client to the proxy of the calling service. */
+  /** Connects a client to the calling service's proxy. */
   connect(): Socket;
   close(): void;
 }
 
-/** More decisions than usual are recorded, so that their code is used as often as in a minute of calls. */
+/**
+ * The recorded share of decisions. It is higher than usual, so that the recording code runs as often as in a minute of
+ * calls.
+ */
 const recordShare = 0.05;
 const dayMs = 86_400_000;
 const never = () => () => {};
@@ -41,7 +44,7 @@ const trust: TrustView = {
   onChange: never,
 };
 
-/** Takes the caller's service for the other end of every connection. */
+/** Treats the other end of every connection as the caller's service. */
 class MemoryTls extends TlsState {
   override verify(): Svid {
     return {
@@ -59,7 +62,7 @@ function identityOf(service: string): CallIdentity {
   };
 }
 
-/** `onFault`: an error of our own, which ends the connection that it happened on. */
+/** `onFault` gets an internal error, which ended the connection that it occurred on. */
 export function openWarmWorld(onFault: (error: unknown) => void): WarmWorld {
   const nowMs = () => systemClock.monotonicMs();
   const engine = createProxyEngine(nowMs, onFault);
@@ -83,7 +86,7 @@ export function openWarmWorld(onFault: (error: unknown) => void): WarmWorld {
   };
 }
 
-/** Puts a proxy together as `app-carrying.ts` does. */
+/** Builds a proxy the way `app-carrying.ts` does. */
 function openProxy(
   service: string,
   { engine, dial }: { readonly engine: ProxyEngine; readonly dial: () => Socket },

@@ -4,8 +4,7 @@ import type { Logger } from "../../runtime/log.js";
 import { listenForCalls } from "../proxy/forward/listen-for-calls.js";
 
 /**
- * Accepts connections and hands each to a worker before anything is read, because the kernel would distribute them
- * unevenly.
+ * Accepts connections and hands each to a worker before anything is read. The kernel would distribute them unevenly.
  */
 export class Acceptor {
   readonly #server: Server;

@@ -1,4 +1,4 @@
-/** Tells workers which application there is, and what it has applied of its service's journal. */
+/** Tells workers which application is registered, and what it has applied of its service's journal. */
 import { type AppliedReport, reportedSequencesMax } from "../agent/applied-writes.js";
 import type { AppliedView, AppView } from "../ports.js";
 import type { Crew } from "./crew.js";
@@ -6,7 +6,7 @@ import type { Crew } from "./crew.js";
 export class CrewApp {
   readonly #crew: Pick<Crew, "say" | "briefed">;
   readonly #view: AppView & AppliedView;
-  /** What is told at the end of this turn; undefined: nothing. */
+  /** The report that is sent at the end of this turn. undefined: none is. */
   #pending: { position: number; readonly sequences: number[] } | undefined;
   readonly #stops: readonly (() => void)[];
 
@@ -30,7 +30,7 @@ export class CrewApp {
     this.#tellAll(worker);
   }
 
-  /** A worker says that the application's socket refused; it has removed the application already. */
+  /** A worker reports that the application's socket refused. That worker has removed the application already. */
   refused(worker: number, instance: string): void {
     const { current } = this.#view;
     if (current?.instance === instance) this.#view.reportRefused(current);
@@ -41,7 +41,7 @@ export class CrewApp {
     this.#crew.say(worker, { kind: "applied", report: this.#view.applied?.report(), isNew: true });
   }
 
-  /** Several reports of one turn are told as one. */
+  /** Collects the reports of one turn and sends them as one. */
   #heard(report: AppliedReport | undefined): void {
     if (report === undefined) {
       this.#pending = undefined;

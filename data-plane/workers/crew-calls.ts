@@ -1,4 +1,4 @@
-/** Sums the tables of calls of all workers, those that have ended among them. */
+/** Sums the call tables of all workers, including those that have ended. */
 import { types } from "node:util";
 import type { Direction } from "../proxy/proxy-metrics.js";
 import { type Exemplar, numbersCount } from "../status/call-kind.js";
@@ -6,7 +6,7 @@ import { CallTable, type KindCounts, kindsMax } from "../status/call-table.js";
 
 type PerDirection = Readonly<Record<Direction, number>>;
 
-/** What one worker counted: plain data. */
+/** The counts of one worker, as plain data. */
 export interface TableCounts {
   readonly kinds: readonly KindCounts[];
   readonly open: PerDirection;
@@ -30,7 +30,7 @@ export function tableCounts(table: CallTable): TableCounts {
 
 export class CrewCalls {
   readonly #last = new Map<number, TableCounts>();
-  /** What workers counted that have ended, and kinds that living ones dropped. */
+  /** The counts of workers that have ended, and of kinds that living workers dropped. */
   #ended = new CallTable();
 
   take(worker: number, counts: TableCounts): void {
@@ -39,7 +39,7 @@ export class CrewCalls {
     this.#last.set(worker, counts);
   }
 
-  /** A worker ended: what it counted stays counted, but nothing of it is open. */
+  /** Notes that a worker ended. Its counts stay, but none of its calls is open any more. */
   gone(worker: number): void {
     const last = this.#last.get(worker);
     this.#last.delete(worker);
@@ -48,7 +48,7 @@ export class CrewCalls {
     for (const direction of directions) this.#ended.addFolded(direction, last.folded[direction]);
   }
 
-  /** How many calls ended in this worker. */
+  /** Returns how many calls ended in this worker. */
   of(worker: number): number {
     let calls = 0;
     for (const { numbers } of this.#last.get(worker)?.kinds ?? [])
@@ -74,7 +74,7 @@ function keyOf({ direction, by, service, method, version }: KindCounts): string 
   return `${direction} ${by} ${service} ${method} ${version}`;
 }
 
-/** Returns whether it is what a worker may have counted: workers read what strangers send, and are not believed blindly. */
+/** Returns whether the value is a valid table of a worker. Workers read strangers' data and are not trusted blindly. */
 export function isTable(value: unknown): value is TableCounts {
   if (typeof value !== "object" || value === null) return false;
   const { kinds, open, folded } = value as Partial<TableCounts>;

@@ -1,18 +1,21 @@
-/** The outside clients whose connections a gateway's first process counts: where they are, and when they leave. */
+/**
+ * The outside clients whose connections a gateway's first process counts: at which workers they are, and when they
+ * leave.
+ */
 import type { FromWorker, ListenerName, ToWorker } from "./messages.js";
 import { NetworkSpread, type Spread } from "./network-spread.js";
 
 export class CrewClients {
   readonly #say: (worker: number, message: ToWorker) => void;
   readonly #spread = new NetworkSpread();
-  /** Called when a connection that was counted has ended. */
+  /** Called when a counted connection has ended. */
   onLeft: ((listener: number, address: string) => void) | undefined;
 
   constructor(say: (worker: number, message: ToWorker) => void) {
     this.#say = say;
   }
 
-  /** `address` undefined: of somebody whose connections are not counted here. */
+  /** Notes a connection that was handed to a worker. `address` undefined: its client is not counted here. */
   handed(worker: number, listener: ListenerName, address: string | undefined): void {
     if (address !== undefined && listener !== "inbound") this.#tell(this.#spread.opened(listener, address, worker));
   }
@@ -23,7 +26,7 @@ export class CrewClients {
     this.onLeft?.(listener, address);
   }
 
-  /** The worker has ended, and all of its connections with it. */
+  /** Notes that the worker has ended, and with it all of its connections. */
   gone(worker: number): void {
     const { tell, ended } = this.#spread.gone(worker);
     this.#tell(tell);

@@ -1,6 +1,6 @@
 /**
  * Exchanges the demand for shared limits between workers and with other proxies. A worker hears of every other worker
- * and proxy; other proxies hear the sum of the workers.
+ * and proxy. Other proxies hear the sum of the workers.
  */
 import type { Limit } from "../../core/kinds/rate-limit/rate-limit.js";
 import type { LimitReport } from "../../core/limit/limit-report.js";
@@ -11,7 +11,7 @@ import { PeerPace } from "../limits/peer-pace.js";
 import { reportIntervalMs } from "../limits/share-loop.js";
 import type { ToWorker } from "./messages.js";
 
-/** The workers that are told. */
+/** The workers, to which messages are sent. */
 export interface ToldWorkers {
   readonly briefed: readonly number[];
   say(worker: number, message: ToWorker): void;
@@ -26,7 +26,7 @@ export class CrewLimits {
   #members = 1;
   #connected = false;
 
-  /** `exchange`: with other proxies. */
+  /** `exchange`: the exchange with other proxies. */
   constructor(workers: ToldWorkers, exchange: LimitExchange, clock: Clock) {
     this.#workers = workers;
     this.#exchange = exchange;
@@ -47,13 +47,13 @@ export class CrewLimits {
     stop();
   }
 
-  /** Tells a starting worker who shares. */
+  /** Tells a starting worker who shares limits. */
   brief(worker: number): void {
     const { members, connected } = this.#exchange;
     this.#workers.say(worker, { kind: "sharing", members, connected });
   }
 
-  /** A worker has told its demands. */
+  /** Takes a worker's report of its demand. */
   hear(worker: number, report: LimitReport, scope: Limit["scope"]): void {
     const peer = nameOf(worker);
     if (scope === "mesh") this.#demands.hear(peer, report, this.#clock.monotonicMs());
@@ -77,7 +77,7 @@ export class CrewLimits {
   }
 }
 
-/** A name with a space, which no proxy can have. */
+/** Returns the name of a worker among the peers. It contains a space, so no proxy can have the same name. */
 function nameOf(worker: number): string {
   return `worker ${worker}`;
 }

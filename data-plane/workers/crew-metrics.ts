@@ -24,9 +24,9 @@ import { CrewTally, isTally } from "./crew-tally.js";
 import { CrewWindow, type WorkerWindow } from "./crew-window.js";
 import { openOf } from "./worker-slot.js";
 
-/** Milliseconds between measures. The counts of a killed worker since its last measure are lost. */
+/** How often workers are measured, in milliseconds. What a killed worker counted since its last measure is lost. */
 const measureEveryMs = 2000;
-/** A worker that is slower stands with what it said last. */
+/** How long a worker may take to answer, in milliseconds. Beyond that, its last answer counts. */
 const measureMsMax = 1000;
 const metricsMax = 1000;
 const seriesMax = 100_000;
@@ -46,7 +46,7 @@ export class CrewMetrics {
   readonly #last = new Map<number, MetricsSnapshot>();
   #ended: Promise<MetricsSnapshot> = Promise.resolve([]);
 
-  /** `own`: of the first process. */
+  /** `own`: the metrics of the first process. */
   constructor(crew: CountedCrew, clock: Clock, own: Metrics) {
     this.#crew = crew;
     this.#clock = clock;
@@ -55,7 +55,7 @@ export class CrewMetrics {
     this.#countWorkers();
   }
 
-  /** A worker ended: what it counted stays counted. */
+  /** Notes that a worker ended. Its counts stay. */
   gone(worker: number): void {
     this.window.gone(worker);
     this.tally.gone(worker);
@@ -82,7 +82,7 @@ export class CrewMetrics {
     return writeInTurns(format, [lines, callLines(format, this.#calls.sum())]);
   }
 
-  /** What all workers counted of calls by kind. */
+  /** Returns the calls of all workers, by kind. */
   async countCalls(): Promise<readonly KindCounts[]> {
     await this.#measure();
     return this.#calls.sum().kinds();
@@ -157,15 +157,15 @@ export class CrewMetrics {
   }
 }
 
-/** A worker's answer to `measure`. */
+/** A worker's answer to the task `measure`. */
 export interface Measure extends WorkerWindow {
   readonly metrics: MetricsSnapshot;
   readonly table: TableCounts;
-  /** The counts of the candidate that the worker asks; undefined: none. */
+  /** The counts of the shadow candidate that the worker evaluates. undefined: it evaluates none. */
   readonly shadow: ShadowCounts | undefined;
   /** Which instances of other services the worker could connect to. */
   readonly reach: readonly ReachFact[];
-  /** Which of them it has ejected. */
+  /** Which instances of other services the worker has ejected. */
   readonly ejected: readonly EjectedFact[];
 }
 
@@ -207,8 +207,7 @@ function isPlainCounts(value: unknown): value is CallCounts {
 }
 
 /**
- * Returns whether it is what a worker may have measured: workers read what strangers send, and are not believed
- * blindly.
+ * Returns whether the value is a valid measure of a worker. Workers read strangers' data and are not trusted blindly.
  */
 function isSnapshot(measured: unknown): measured is MetricsSnapshot {
   if (!Array.isArray(measured) || measured.length > metricsMax) return false;
@@ -225,7 +224,8 @@ function isName(name: unknown): boolean {
 }
 
 /**
- * Returns whether a series can be summed and written. A malformed one would end the first process or fail every scrape.
+ * Returns whether a series can be summed and written. A malformed one would end the first process or break every
+ * scrape.
  */
 function isSeries(series: unknown): boolean {
   if (typeof series !== "object" || series === null) return false;

@@ -1,4 +1,7 @@
-/** What the workers found out about other services' instances by connecting to them and by their answers, as of their last measures. */
+/**
+ * What the workers found out about other services' instances, by connecting to them and by their answers. As of the
+ * workers' last measures.
+ */
 import {
   type EjectedFact,
   ejectedToldMax,
@@ -19,24 +22,26 @@ export class CrewReaches {
     this.#ejected.set(worker, ejected);
   }
 
-  /** A worker ended, and its connections with it. */
+  /** Notes that a worker ended, and with it its connections. */
   gone(worker: number): void {
     this.#last.delete(worker);
     this.#ejected.delete(worker);
   }
 
-  /** Each worker connects for itself: of what they say about an instance, the newest counts. */
+  /** Returns what is known of each instance. Each worker connects on its own, so the newest of their reports counts. */
   read(): readonly ReachFact[] {
     return mergeReach([...this.#last.values()]);
   }
 
-  /** Each worker ejects for itself: one of them is enough to be told. */
+  /** Returns the ejected instances. Each worker ejects on its own, and one worker is enough for a report. */
   ejections(): readonly EjectedFact[] {
     return mergeEjected([...this.#ejected.values()]);
   }
 }
 
-/** Returns whether a worker may have found that out: workers read what strangers send, and are not believed blindly. */
+/**
+ * Returns whether the value is a valid report of a worker. Workers read strangers' data and are not trusted blindly.
+ */
 export function isReach(value: unknown): value is readonly ReachFact[] {
   return Array.isArray(value) && value.length <= unreachedToldMax + reachedToldMax && value.every(isFact);
 }

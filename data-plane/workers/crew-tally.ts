@@ -9,17 +9,17 @@ export class CrewTally {
   readonly #last = new Map<number, ShadowCounts | undefined>();
   #ended: ShadowCounts | undefined;
 
-  /** `serving`: the workers that carry calls. */
+  /** `serving` returns the workers that carry calls. */
   constructor(serving: () => readonly number[]) {
     this.#serving = serving;
   }
 
-  /** undefined if the worker evaluates no candidate. */
+  /** Takes a worker's counts. undefined: the worker evaluates no candidate. */
   take(worker: number, counts: ShadowCounts | undefined): void {
     this.#last.set(worker, counts);
   }
 
-  /** A worker ended: what it counted stays counted. */
+  /** Notes that a worker ended. Its counts stay. */
   gone(worker: number): void {
     const last = this.#last.get(worker);
     this.#last.delete(worker);
@@ -27,7 +27,10 @@ export class CrewTally {
     this.#ended = sumOf(this.#ended !== undefined && isSame(this.#ended, last) ? [this.#ended, last] : [last]);
   }
 
-  /** Returns the counts of this candidate since its epoch; undefined: not every worker has said that it asks it. */
+  /**
+   * Returns this candidate's counts since its epoch began. undefined: not every worker has confirmed that it evaluates
+   * it.
+   */
   read({ epoch, revisionDigest: digest }: EvaluatedPolicy): ShadowCounts | undefined {
     const counts: ShadowCounts[] = [];
     for (const worker of this.#serving()) {
@@ -70,9 +73,7 @@ function add(a: ShadowCounts, b: ShadowCounts): ShadowCounts {
   };
 }
 
-/**
- * Returns whether it is what a worker may have counted: workers read what strangers send, and are not believed blindly.
- */
+/** Returns whether the value is a valid tally of a worker. Workers read strangers' data and are not trusted blindly. */
 export function isTally(value: unknown): value is ShadowCounts {
   if (typeof value !== "object" || value === null) return false;
   const { epoch, digest, same, wouldDeny, wouldAllow, errors, flips } = value as Partial<ShadowCounts>;

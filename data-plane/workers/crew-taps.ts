@@ -1,4 +1,7 @@
-/** Taps of calls that workers carry: all of them look, and the first process tells, within one proxy's bound. */
+/**
+ * Taps of calls that workers carry. All workers look for such calls, and the first process reports them, within the
+ * bound for one proxy.
+ */
 import { type TapReport, tappedCallsMax } from "../../core/look/look-model.js";
 import type { FleetWriter } from "../../core/wire/fleet.js";
 import { parseTapReport } from "../../core/wire/look.js";
@@ -31,7 +34,7 @@ export class CrewTaps {
     if (this.#taps.length > 0) this.#crew.say(worker, { kind: "taps", taps: this.#taps });
   }
 
-  /** A worker's report. Fails with `invalid_record` or `limit` if it is none. */
+  /** Takes a worker's report. Fails with `invalid_record` or `limit` if the bytes are no valid report. */
   hear(bytes: Uint8Array, writer: FleetWriter): void {
     const { order, calls, dropped } = parseTapReport(bytes, writer);
     const rate = this.#rates.get(order);

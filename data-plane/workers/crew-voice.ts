@@ -5,19 +5,19 @@ import type { LimitReport } from "../../core/limit/limit-report.js";
 import type { JournalAnswer } from "./journal-questions.js";
 import type { Answered, Question } from "./messages.js";
 
-/** Tells workers what they must know and handles what they report. */
+/** Tells workers what they must know, and handles their reports. */
 export interface CrewVoice {
-  /** A worker runs and knows nothing. */
+  /** Called when a worker runs and has no state yet. */
   brief(worker: number): void;
   asked(worker: number, what: Question): Promise<boolean | JournalAnswer>;
   refused(worker: number, instance: string): void;
-  /** A worker shows calls, as a report is encoded; fails if it is none. */
+  /** Called with an encoded report of calls that a worker shows. Fails if the bytes are no report. */
   tapped(report: Uint8Array): void;
-  /** A worker tells what is asked of limits that are shared. */
+  /** Called with a worker's demand for shared limits. */
   limits(worker: number, report: LimitReport, scope: Limit["scope"]): void;
-  /** Called when all workers that carry calls judge by this epoch; 0: none does. */
+  /** Called when all workers that carry calls judge by this epoch. 0: no worker carries calls. */
   evaluating(epoch: number): void;
-  /** Called when no worker needs to compile the revision any more. */
+  /** Called when no worker needs to compile the revision any more. `problem`: why one failed. */
   prepared(digest: Digest, problem: string | undefined): void;
   gone(worker: number): void;
   /** Called every half second. */

@@ -9,7 +9,7 @@ export interface WorkerWindow {
 
 const nothing: CallCounts = { calls: 0, refused: 0, failed: 0, took: [], methods: [] };
 
-/** Calls since the last switch over all workers, those that have ended included, as of the last measures. */
+/** The calls of all workers since the last switch, including workers that have ended. As of the last measures. */
 export class CrewWindow {
   readonly #last = new Map<number, WorkerWindow>();
   #ended: WorkerWindow | undefined;
@@ -33,7 +33,7 @@ export class CrewWindow {
     return this.#sum()?.before;
   }
 
-  /** Sums the newest epoch; workers that are behind have counted nothing in it yet. */
+  /** Sums the counts of the newest epoch. Workers that are behind have counted nothing in it yet. */
   #sum(): WorkerWindow | undefined {
     const all = [...this.#last.values(), ...(this.#ended === undefined ? [] : [this.#ended])];
     const epoch = Math.max(...all.map((one) => one.epoch));
@@ -53,7 +53,7 @@ function sumOf(windows: readonly WorkerWindow[]): WorkerWindow | undefined {
   }, undefined);
 }
 
-/** The counts of two, but for their methods. */
+/** Adds two counts, except their methods. */
 function addPlain(a: CallCounts, b: CallCounts): CallCounts {
   const [longer, shorter] = a.took.length >= b.took.length ? [a.took, b.took] : [b.took, a.took];
   return {
@@ -68,7 +68,7 @@ function add(a: CallCounts, b: CallCounts): CallCounts {
   return { ...addPlain(a, b), methods: addMethods([...(a.methods ?? []), ...(b.methods ?? [])]) };
 }
 
-/** The same methods and callers together, and of too many those with the most calls. */
+/** Adds counts of the same method and caller. Returns those with the most calls if there are too many. */
 function addMethods(all: readonly MethodCounts[]): readonly MethodCounts[] {
   const sums = new Map<string, MethodCounts>();
   for (const one of all) {

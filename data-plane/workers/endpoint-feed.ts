@@ -4,7 +4,7 @@ import type { Crew } from "./crew.js";
 
 const followingMax = 1000;
 
-/** Tells each worker the endpoints of the services that it follows. */
+/** Tells each worker the endpoints of the services that the worker follows. */
 export class EndpointFeed {
   readonly #crew: Pick<Crew, "briefed" | "say">;
   readonly #following = new Map<number, Set<string>>();
@@ -14,7 +14,7 @@ export class EndpointFeed {
     this.#crew = crew;
   }
 
-  /** A worker runs, and follows nothing. */
+  /** Notes that a worker runs and follows no service yet. */
   brief(worker: number): void {
     this.#following.set(worker, new Set());
   }
@@ -23,7 +23,7 @@ export class EndpointFeed {
     this.#following.delete(worker);
   }
 
-  /** Resolves when the first list was told; later ones follow. Fails with `limit` at a worker's thousandth service. */
+  /** Resolves when the first list was sent; later lists follow. Fails with `limit` at a worker's thousandth service. */
   async follow(worker: number, service: string, endpoints: FollowedEndpoints): Promise<void> {
     const before = this.#following.get(worker);
     await endpoints.ready(service);

@@ -12,8 +12,9 @@ interface Switched {
 const switchesMax = 64;
 
 /**
- * The policy that every worker judges by (I7): what the first process knows of the logs, but a switch counts when the
- * last worker that carries calls has acknowledged it, and trust likewise. While none carries calls nothing is evaluated.
+ * The policy that every worker judges by (I7). It is what the first process knows of the logs, except that a switch
+ * counts when the last worker that carries calls has acknowledged it, and so does trust. While no worker carries calls,
+ * nothing is evaluated.
  */
 export class EvaluatedByAll implements PolicyView {
   readonly #base: PolicyView;
@@ -24,7 +25,7 @@ export class EvaluatedByAll implements PolicyView {
   current: EvaluatedPolicy | undefined;
   lagMs: number;
 
-  /** `trust` is the record that all workers use; undefined if there are no workers. */
+  /** `trust` returns the number of the record that all workers use. undefined: there are no workers. */
   constructor(base: PolicyView, clock: Clock, trust: () => number | undefined) {
     this.#base = base;
     this.#clock = clock;
@@ -32,12 +33,12 @@ export class EvaluatedByAll implements PolicyView {
     this.lagMs = base.lagMs;
   }
 
-  /** The first process switched; workers are being told. */
+  /** Notes that the first process switched. The workers are being told. */
   switched(policy: EvaluatedPolicy): void {
     this.#switched.set(policy.epoch, { policy, lagMs: this.#base.lagMs, atMs: this.#clock.monotonicMs() });
   }
 
-  /** Notes that all workers judge by `epoch`; 0: there are no workers. */
+  /** Notes that all workers judge by `epoch`. 0: there are no workers. */
   reached(epoch: number): void {
     const reached = this.#switched.get(epoch);
     const before = this.current;
@@ -52,7 +53,7 @@ export class EvaluatedByAll implements PolicyView {
     return listen(this.#listeners, listener);
   }
 
-  /** The candidate of the epoch that all judge by. What each counted says whether it asks the candidate. */
+  /** The shadow candidate of the epoch that all workers judge by. The workers' counts say whether they evaluate it. */
   get shadow(): ShadowPolicy | undefined {
     const { shadow } = this.#base;
     return shadow?.policy.epoch === this.current?.epoch ? shadow : undefined;

@@ -1,4 +1,7 @@
-/** What a worker asks the first process of the journal, since it has no NATS: to append a record that it signed, and to read. */
+/**
+ * The questions about the journal that a worker, which has no NATS, asks the first process: to append a record that the
+ * worker signed, and to read.
+ */
 import { AshlarError } from "../../core/errors.js";
 import { importedHeader } from "../../core/wire/journal/imported.js";
 import { statementHeader } from "../../core/wire/statement.js";
@@ -12,7 +15,7 @@ export type JournalQuestion =
       readonly data: Uint8Array;
       readonly headers: Readonly<Record<string, string>>;
     }
-  /** `ofKeys`: of the stream of data keys, else of the journal. */
+  /** Reads from the journal. `ofKeys`: reads from the stream of data keys instead. */
   | { readonly kind: "journal-read"; readonly query: StoredQuery; readonly ofKeys?: boolean };
 
 export interface JournalAppended {
@@ -20,7 +23,7 @@ export interface JournalAppended {
   readonly isDuplicate: boolean;
 }
 
-/** A message of the journal; of its headers two alone go over. */
+/** A message of the journal. Only two of its headers are passed on. */
 export interface SentMessage {
   readonly sequence: number;
   readonly subject: string;
@@ -28,20 +31,23 @@ export interface SentMessage {
   readonly data: Uint8Array;
   readonly storedMs: number;
   readonly statement: string | undefined;
-  /** A control plane's word about an imported message. */
+  /** A control plane's confirmation of an imported message. undefined: the message was not imported. */
   readonly imported: string | undefined;
 }
 
-/** `found`: undefined if there is none. */
+/** The answer. `found` is undefined if there is no such message. */
 export type JournalAnswer = JournalAppended | { readonly found: SentMessage | undefined };
 
-/** What the journal takes of the bus. */
+/** The part of the bus that the journal uses. */
 export type JournalBus = Pick<Bus, "append" | "directGet">;
 
-/** A worker has at most so many of these questions open: fewer than in all, so that it can go on asking about policy. */
+/**
+ * How many of these questions a worker may have open. It is fewer than in all, so that questions about policy have
+ * room.
+ */
 export const journalQuestionsMax = 2048;
 
-/** A worker's way to the journal. */
+/** A worker's access to the journal, by questions to the first process. */
 export class WorkerJournalBus implements JournalBus {
   readonly #ask: (what: JournalQuestion) => Promise<JournalAnswer>;
   #open = 0;
@@ -84,7 +90,10 @@ export class WorkerJournalBus implements JournalBus {
   }
 }
 
-/** Answers a worker out of the journal of this service, and of no other. Fails as the bus does, and with `denied`. */
+/**
+ * Answers a worker's question about this service's journal. Fails as the bus does, and with `denied` for another
+ * service.
+ */
 export async function answerJournal(bus: JournalBus, service: string, what: JournalQuestion): Promise<JournalAnswer> {
   if (what.kind === "journal-read") {
     const stream = what.ofKeys ? journalKeysStream(service) : journalStream(service);
@@ -116,7 +125,7 @@ function sent(message: StoredMessage): SentMessage {
   };
 }
 
-/** What `messages.ts` reads fields with. */
+/** The readers of fields that `messages.ts` passes in. */
 interface Readers {
   text(value: unknown): string;
   bytes(value: unknown): Uint8Array;
@@ -126,7 +135,10 @@ interface Readers {
 const headersMax = 8;
 const headerBytesMax = 16 * 1024;
 
-/** Fails with `invalid_record`, as `readFromWorker`; undefined: it is another question. */
+/**
+ * Reads a question about the journal. undefined: it is another question. Fails with `invalid_record`, like
+ * `readFromWorker`.
+ */
 export function readJournalQuestion(
   question: Readonly<Record<string, unknown>>,
   { text, bytes, integer }: Readers,

@@ -1,4 +1,4 @@
-/** Readers of what workers say: each fails with `invalid_record` on what is not acceptable. */
+/** Readers for the content of workers' messages. Each fails with `invalid_record` if the content is not acceptable. */
 import { AshlarError } from "../../core/errors.js";
 import { isLabel, isWorkload } from "../../core/identity.js";
 
@@ -6,13 +6,13 @@ import { isLabel, isWorkload } from "../../core/identity.js";
 export const recordsMax = 2000;
 const textMax = 4096;
 
-/** Fails with `invalid_record` if a message is no object. */
+/** Returns the message's fields. Fails with `invalid_record` if the message is not an object. */
 export function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {
   if (typeof value !== "object" || value === null) throw invalid("its form");
   return value as Readonly<Record<string, unknown>>;
 }
 
-/** Fails with `invalid_record` if it is no count. */
+/** Returns a count. Fails with `invalid_record` if the value is not a count. */
 export function integer(value: unknown): number {
   if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0) throw invalid("a number");
   return value;
@@ -55,7 +55,7 @@ export function workload(value: unknown): string {
   return name;
 }
 
-/** Says what of a message is not acceptable. */
+/** Returns the error that names the unacceptable part of a message. */
 export function invalid(what: string): AshlarError {
   return new AshlarError("invalid_record", `a message of a worker: ${what} is not acceptable`);
 }

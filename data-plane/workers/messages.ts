@@ -1,7 +1,7 @@
 /**
- * What a proxy's first process and its workers say to each other. State goes one way, to the workers; back come
- * questions, and that something was done. To add a message: a member here, its reader below where it comes from a
- * worker, and its case in `worker-ports.ts` or `crew.ts`, which do not compile until they have one.
+ * The messages between a proxy's first process and its workers. State goes one way, to the workers. Workers send
+ * questions, and confirm tasks. A new message needs a member here, a reader below if a worker sends it, and its case in
+ * `worker-ports.ts` or `crew.ts`, which do not compile without one.
  */
 import type { Socket } from "node:net";
 import type { RefusalCount, Verdict } from "../../core/decision/decision-record.js";
@@ -36,34 +36,34 @@ export interface WorkerSetup {
   readonly log: { readonly level: LogLevel; readonly format: LogFormat; readonly name: string };
   /** The number of workers of the proxy, which share its rate limits. */
   readonly workers: number;
-  /** 8 random bytes of the first process, in hexadecimal: workers are of the same life as long as these are the same. */
+  /** Eight random bytes of the first process, in hexadecimal. Workers with the same value belong to the same run. */
   readonly journalLife: string;
-  /** The first process took over from another one of the same proxy, which may still carry writes. */
+  /** Whether the first process took over from another process of the same proxy, which may still carry writes. */
   readonly tookOver: boolean;
-  /** The listeners for outside clients; undefined: it is no gateway. */
+  /** The listeners for outside clients. undefined: the proxy is no gateway. */
   readonly edge?: EdgeConfig | undefined;
 }
 
-/** A unit of a revision; without `bytes` where the worker has them from another revision. */
+/** A unit of a revision. `bytes` is left out where the worker has them from another revision. */
 export interface SentUnit {
   readonly name: string;
   readonly digest: Digest;
   readonly bytes: Uint8Array | undefined;
 }
 
-/** A candidate that is asked about calls while they are judged by `epoch`. */
+/** A candidate that also judges calls while they are judged by `epoch`. */
 export interface SentShadow {
   readonly epoch: number;
   readonly revision: Digest;
-  /** The share of calls, above 0 and up to 1. */
+  /** The share of calls that the candidate judges, above 0 and up to 1. */
   readonly share: number;
 }
 
-/** A task, which the worker answers with `done` and the same `task`. */
+/** A task. The worker answers it with `done` and the same `task`. */
 export type WorkerTask =
-  /** The trust record in force, as it was signed. */
+  /** Uses this signed trust record. */
   | { readonly kind: "trust"; readonly record: Uint8Array }
-  /** A revision to hold compiled. */
+  /** Compiles this revision and holds it. */
   | {
       readonly kind: "prepare";
       readonly number: number;
@@ -71,14 +71,14 @@ export type WorkerTask =
       readonly list: { readonly digest: Digest; readonly bytes: Uint8Array };
       readonly units: readonly SentUnit[];
     }
-  /** Calls are judged by this revision from now on. */
+  /** Judges calls by this revision from now on. */
   | { readonly kind: "switch"; readonly epoch: number; readonly revision: Digest }
   | { readonly kind: "ping" }
-  /** Done when no call is open at the application. */
+  /** Confirms when no call is open at the application. */
   | { readonly kind: "idle" }
-  /** The answer's `value` has the counts. */
+  /** Measures. The answer's `value` has the counts. */
   | { readonly kind: "measure" }
-  /** No new calls; done when the last one has ended. */
+  /** Takes no new calls, and confirms when the last one has ended. */
   | { readonly kind: "drain" };
 
 export type ToWorker =
@@ -88,27 +88,33 @@ export type ToWorker =
   | { readonly kind: "seen"; readonly epoch: number }
   /** Milliseconds since the last freshness statement; not sent before the first. */
   | { readonly kind: "fresh"; readonly ageMs: number }
-  /** A unit that came to a revision which is held. */
+  /** Adds a unit to a held revision. */
   | { readonly kind: "unit"; readonly revision: Digest; readonly unit: SentUnit }
   | { readonly kind: "drop"; readonly revision: Digest }
-  /** undefined if no candidate is evaluated. */
+  /** Sets the shadow candidate. undefined: none is evaluated. */
   | { readonly kind: "shadow"; readonly shadow: SentShadow | undefined }
   | { readonly kind: "app"; readonly app: AppRegistration | undefined }
-  /** What the application has applied of its service's journal. `isNew`: it says so for the first time; undefined: it says nothing. */
+  /**
+   * What the application has applied of its service's journal. `isNew`: this replaces earlier reports. undefined: it
+   * reports nothing.
+   */
   | { readonly kind: "applied"; readonly report: AppliedReport | undefined; readonly isNew: boolean }
   | { readonly kind: "endpoints"; readonly service: string; readonly endpoints: readonly Endpoint[] }
   /** The number of proxies that share limits, and whether they receive each other's reports. */
   | { readonly kind: "sharing"; readonly members: number; readonly connected: boolean }
-  /** The demand that another worker or proxy reports. */
+  /** The demand of another worker or proxy for shared limits. */
   | { readonly kind: "limits"; readonly peer: string; readonly origin: ReportOrigin; readonly report: LimitReport }
-  /** Sent with an accepted socket. `address`: the outside client whose connections are counted; it comes back in `closed`. */
+  /**
+   * Comes with an accepted socket. `address`: the outside client, if its connections are counted. It is sent back in
+   * `closed`.
+   */
   | { readonly kind: "connection"; readonly listener: ListenerName; readonly address?: string }
-  /** The ports of the mesh that the process has now, in place of those in the setup. */
+  /** Replaces the mesh's ports in the process, which the setup stated first. */
   | { readonly kind: "mesh-ports"; readonly ports: readonly MeshPort[] }
-  /** At so many workers the network of an outside client has connections to this listener. */
+  /** Says at how many workers the network of an outside client has connections to this listener. */
   | { readonly kind: "spread"; readonly listener: number; readonly address: string; readonly workers: number }
   | { readonly kind: "answer"; readonly question: number; readonly answer: Answered }
-  /** The calls that are to be shown from now on. */
+  /** Says which calls are to be shown from now on. */
   | { readonly kind: "taps"; readonly taps: readonly WantedTap[] }
   /** Tells the worker to end at once. */
   | { readonly kind: "close" };
@@ -119,9 +125,9 @@ export type ListenerName = "inbound" | number;
 export type Question =
   | { readonly kind: "use-service"; readonly service: string }
   | { readonly kind: "hear-of-epoch"; readonly epoch: number; readonly peer: string }
-  /** Answered when the first list of endpoints was sent; later ones follow. */
+  /** Asks for a service's endpoints. Answered when the first list was sent; later lists follow. */
   | { readonly kind: "follow-service"; readonly service: string }
-  /** Decisions to be recorded, as they are encoded; refusals that were only counted; and how many found no room. */
+  /** Encoded decisions to record, refusals that were only counted, and the number of decisions that found no room. */
   | {
       readonly kind: "record";
       readonly decisions: readonly Uint8Array[];
@@ -135,9 +141,9 @@ export type Answered =
   | { readonly ok: false; readonly code: ErrorCode; readonly message: string };
 
 export type FromWorker =
-  /** The worker's program runs. */
+  /** Says that the worker's program runs. */
   | { readonly kind: "hello" }
-  /** `problem` says why the task failed. */
+  /** Confirms a task. `problem` says why it failed. */
   | {
       readonly kind: "done";
       readonly task: number;
@@ -145,18 +151,21 @@ export type FromWorker =
       readonly value: unknown;
     }
   | { readonly kind: "question"; readonly question: number; readonly what: Question }
-  /** A connection that was handed over is closed. */
+  /** Says that a connection which was handed over has closed. */
   | { readonly kind: "closed"; readonly listener: ListenerName; readonly address?: string }
-  /** The socket of the application with this name refused. */
+  /** Says that the socket of the application with this name refused a connection. */
   | { readonly kind: "refused"; readonly instance: string }
-  /** Calls that were asked for, as a report is encoded. */
+  /** An encoded report of calls that were asked for. */
   | { readonly kind: "tapped"; readonly report: Uint8Array }
   /** The worker's demand for shared limits. */
   | { readonly kind: "limits"; readonly scope: Limit["scope"]; readonly report: LimitReport };
 
-/** One end of the line between the first process and a worker; messages arrive in the order they were sent. */
+/** One end of the line between the first process and a worker. Messages arrive in the order they were sent. */
 export interface Line<Sent, Received> {
-  /** Never fails: when the other end is gone, `onEnd` says so. A socket belongs to the other end from then on. */
+  /**
+   * Sends a message. Never fails: `onEnd` reports when the other end is gone. A socket that is sent belongs to the
+   * other end.
+   */
   send(message: Sent, socket?: Socket): void;
   onMessage(listener: (message: Received, socket: Socket | undefined) => void): void;
 }
@@ -166,7 +175,7 @@ export const questionsMax = 4096;
 const verdicts: readonly Verdict[] = ["allowed", "denied", "unauthenticated", "limited", "routed", "unrouted"];
 
 /**
- * Parses a worker's message. Fails with `invalid_record`: workers handle data of strangers, so their messages are
+ * Parses a worker's message. Fails with `invalid_record`: workers handle strangers' data, so their messages are
  * checked.
  */
 export function readFromWorker(value: unknown): FromWorker {
@@ -249,7 +258,7 @@ function readDemand(value: unknown): KeyDemand {
   return { key: digest(key), perSecond: amount(perSecond), released: amount(released) };
 }
 
-/** The error that a question was answered with, as it was thrown. */
+/** Returns the error that a question was answered with. */
 export function errorOf(answer: Answered & { readonly ok: false }): AshlarError {
   return new AshlarError(errorCodes.includes(answer.code) ? answer.code : "internal", answer.message);
 }

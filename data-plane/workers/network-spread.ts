@@ -1,7 +1,10 @@
-/** At how many workers the clients of one network have connections, by listener: each worker lets them make its part of the calls. */
+/**
+ * Counts at how many workers the clients of one network have connections, by listener. Each worker allows them its part
+ * of the calls.
+ */
 import { networkOf } from "../../runtime/connection-gate.js";
 
-/** What a worker has to be told: the network of `address` has connections at so many workers. */
+/** A message for workers: the network of `address` has connections at `workers` workers. */
 export interface Spread {
   readonly worker: number;
   readonly listener: number;
@@ -11,9 +14,9 @@ export interface Spread {
 
 interface Open {
   readonly listener: number;
-  /** One of the network. */
+  /** An address of the network. */
   readonly address: string;
-  /** Connections by worker. */
+  /** The number of connections, by worker. */
   readonly by: Map<number, number>;
 }
 
@@ -43,7 +46,9 @@ export class NetworkSpread {
     return [];
   }
 
-  /** A worker has ended. Returns what the others have to be told, and the addresses whose connections ended with it. */
+  /**
+   * Notes that a worker has ended. Returns what to tell the others, and the addresses whose connections ended with it.
+   */
   gone(worker: number): {
     readonly tell: readonly Spread[];
     readonly ended: readonly Omit<Spread, "worker" | "workers">[];

@@ -1,11 +1,13 @@
-/** What the first process and a worker process say to each other, around what each worker and its service say. */
+/**
+ * The messages between the first process and a worker process. They carry the messages of each worker and its service.
+ */
 import { fieldsOf, integer, invalid } from "./message-readers.js";
 import type { ToWorker } from "./messages.js";
 
-/** What a process that is to warm up is told on its command line. */
+/** The command-line argument that tells a process to warm up. */
 export const warmWord = "warm";
 
-/** What a process that has workers of several services is told: each of them has a seat, a number that is used once. */
+/** A message to a process that has workers of several services. Each worker has a seat, a number that is used once. */
 export type ToProcess =
   | { readonly kind: "open"; readonly seat: number }
   | { readonly kind: "tell"; readonly seat: number; readonly message: ToWorker }
@@ -14,10 +16,10 @@ export type ToProcess =
 
 export type FromProcess =
   | { readonly kind: "said"; readonly seat: number; readonly message: unknown }
-  /** The worker has ended as it was told to. */
+  /** Says that the worker has ended as it was told to. */
   | { readonly kind: "closed"; readonly seat: number };
 
-/** Parses a process's message but for what its worker says. Fails with `invalid_record`. */
+/** Parses a process's message, except what its worker says. Fails with `invalid_record`. */
 export function readFromProcess(value: unknown): FromProcess {
   const { kind, seat, message } = fieldsOf(value);
   if (kind === "said") return { kind, seat: integer(seat), message };

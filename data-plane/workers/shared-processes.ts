@@ -1,6 +1,7 @@
 /**
- * Worker processes that the services of one proxy process share: process N has the Nth worker of each service that has so
- * many, so twenty services with two workers take two processes. Each worker has a seat, and a line of its own through its process's.
+ * Worker processes that the services of one proxy process share. Process N has the Nth worker of each service that has
+ * so many workers, so twenty services with two workers need two processes. Each worker has a seat and its own line
+ * through the line of its process.
  */
 import type { Socket } from "node:net";
 import { AshlarError, messageOf } from "../../core/errors.js";
@@ -14,8 +15,9 @@ interface Seat {
 }
 
 /**
- * Returns what starts workers in processes that it forks when the first worker needs one and ends after the last. `warm`: they
- * warm up, save one that follows a process which ended before it had said anything, as if by warming up.
+ * Returns a function that starts workers in shared processes. A process is forked when its first worker starts and ends
+ * after its last. `warm`: processes warm up, except one that replaces a process which ended before it sent anything, as
+ * if warming up had ended it.
  */
 export function shareProcesses(fork: ForkProcess, warm: boolean): SpawnWorker {
   const processes = new Map<number, SharedProcess>();
@@ -33,9 +35,9 @@ class SharedProcess {
   readonly #child: ChildLine<ToProcess>;
   readonly #seats = new Map<number, Seat>();
   #lastSeat = 0;
-  /** Whether it takes no more workers: it was told to end, was killed or has ended. */
+  /** Whether the process takes no more workers: it was told to end, was killed, or has ended. */
   isEnding = false;
-  /** Whether it has said nothing yet. */
+  /** Whether the process has sent nothing yet. */
   isSilent = true;
 
   constructor(child: ChildLine<ToProcess>) {
@@ -83,7 +85,7 @@ class SharedProcess {
     }
   }
 
-  /** The last worker is told that it has ended when the process has, so that its last log lines are written. */
+  /** Tells the last worker of its end when the process has ended, so that the process's last log lines are written. */
   #end(): void {
     this.isEnding = true;
     this.#child.send({ kind: "end" });

@@ -53,12 +53,12 @@ export class WorkerCarrier implements Carrying {
   readonly #counted: CrewMetrics;
   readonly metrics: Carrying["metrics"];
   #closed: Promise<void> | undefined;
-  /** How many listeners there are for applications, before those of a gateway. */
+  /** The number of listeners for applications. A gateway's listeners come after them. */
   #outbounds = Number.POSITIVE_INFINITY;
   #admission: EdgeAdmission | undefined;
   readonly #turnedAway: (reason: TurnedAway) => void;
 
-  /** `count`: of workers, at least 1. None runs before `start`. */
+  /** `count`: the number of workers, at least 1. None runs before `start`. */
   constructor(deps: WorkerCarrierDeps, count: number) {
     this.#deps = deps;
     this.#crew = new Crew(deps, count);
@@ -69,7 +69,7 @@ export class WorkerCarrier implements Carrying {
     this.metrics = { watch: own.watch, render: (format) => this.#counted.render(format) };
   }
 
-  /** Calls since the last switch, for the fleet view. */
+  /** The calls since the last switch, for the fleet view. */
   get window(): CrewWindow {
     return this.#counted.window;
   }
@@ -101,8 +101,8 @@ export class WorkerCarrier implements Carrying {
   }
 
   /**
-   * Starts the workers. Resolves when all carry calls, or when `signal` aborts or it
-   * is closed first. Fails with `unavailable` if they end as soon as they are started.
+   * Starts the workers. Resolves when all carry calls, or when `signal` aborts or the carrier is closed first. Fails
+   * with `unavailable` if the workers end as soon as they are started.
    */
   async start(known: CarrierKnowledge, setup: WorkerSetup, signal: AbortSignal): Promise<void> {
     this.#outbounds = setup.options.outbounds.length;
@@ -133,13 +133,13 @@ export class WorkerCarrier implements Carrying {
     return this.#accept(index, connectionsMax + unprovenMax, address, edge);
   }
 
-  /** The connections of outside clients are counted by `admission`. Called before `start`. */
+  /** Lets `admission` count the connections of outside clients. Must be called before `start`. */
   admitClients(admission: EdgeAdmission): void {
     this.#admission = admission;
     this.#crew.clients.onLeft = (listener, address) => admission.closed(listener - this.#outbounds, address);
   }
 
-  /** Tells the workers when `ports` change: services may come to the process, and leave it, while they live. */
+  /** Tells the workers when `ports` change: services may be added to the process and removed while the workers live. */
   followPorts(ports: Pick<MeshPorts, "all" | "onChange">): void {
     const off = ports.onChange(() => {
       for (const worker of this.#crew.briefed) this.#crew.say(worker, { kind: "mesh-ports", ports: ports.all });
@@ -177,7 +177,10 @@ export class WorkerCarrier implements Carrying {
     this.#feed.taps.want(taps, tell);
   }
 
-  /** Each worker may have as many connections of a listener as a proxy without workers. `edge`: the place of a gateway's listener. */
+  /**
+   * Hands an accepted connection to a worker. Together the workers may have as many connections of a listener as one
+   * proxy. `edge`: the index of a gateway's listener.
+   */
   #accept(
     listener: ListenerName,
     connectionsMax: number,
@@ -201,7 +204,7 @@ export class WorkerCarrier implements Carrying {
     return acceptor.listen(address);
   }
 
-  /** How many connections of a listener all workers have. */
+  /** Returns how many connections of a listener all workers have. */
   #openAt(listener: ListenerName): number {
     return this.#crew.workers.reduce((open, { connections }) => open + (connections.get(listener) ?? 0), 0);
   }

@@ -40,7 +40,7 @@ export class WorkerDecisions implements DecisionSink {
     this.#begin();
   }
 
-  /** Sends what is there without waiting for a batch to fill: the process ends. */
+  /** Sends what waits without waiting for a full batch, because the process ends. */
   flush(): void {
     void this.#send();
   }
@@ -49,7 +49,7 @@ export class WorkerDecisions implements DecisionSink {
     if (!this.#running) void this.#run();
   }
 
-  /** The next batch goes when the first process has taken the one before. */
+  /** Sends batches. The next one goes when the first process has taken the one before. */
   async #run(): Promise<void> {
     this.#running = true;
     while (this.#decisions.length > 0 || this.#counts.length > 0 || this.#dropped > 0) {

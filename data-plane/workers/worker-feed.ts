@@ -39,7 +39,7 @@ export interface WorkerKnowledge {
   };
 }
 
-/** What one worker has been told. */
+/** The state that one worker has been told. */
 interface Told {
   /** The units of each revision, by digest. */
   readonly revisions: Map<Digest, Set<Digest>>;
@@ -53,7 +53,7 @@ export class WorkerFeed implements RevisionSpread, CrewVoice {
   #evaluated: EvaluatedByAll | undefined;
   readonly #told = new Map<number, Told>();
   readonly #preparing = new Map<Digest, { resolve(): void; reject(error: AshlarError): void }>();
-  /** Revisions that the present workers have compiled and that are about to be held. */
+  /** The revisions that the present workers have compiled and that are about to be held. */
   readonly #offered = new Map<Digest, HeldRevision>();
   readonly #stops: (() => void)[] = [];
   #whenGone: ((worker: number) => void) | undefined;
@@ -68,13 +68,13 @@ export class WorkerFeed implements RevisionSpread, CrewVoice {
     this.taps = new CrewTaps(crew, clock);
   }
 
-  /** What all workers judge by, where `policy` is what the first process knows. */
+  /** Returns the policy that all workers judge by, from `policy`, which the first process knows. */
   evaluatedByAll(policy: PolicyView, clock: Clock): PolicyView {
     this.#evaluated = new EvaluatedByAll(policy, clock, () => trustOf(this.#crew.state));
     return this.#evaluated;
   }
 
-  /** Starts the workers with what is known, and tells them whatever comes; resolves when all carry calls. */
+  /** Starts the workers with the known state, and tells them every change. Resolves when all carry calls. */
   start(known: WorkerKnowledge, setup: WorkerSetup, whenGone: (worker: number) => void): Promise<void> {
     this.#known = known;
     this.#whenGone = whenGone;
@@ -229,7 +229,7 @@ export class WorkerFeed implements RevisionSpread, CrewVoice {
     this.#crew.tell(worker, { kind: "trust", record: record.bytes }, duty);
   }
 
-  /** A unit that it has of another revision goes without its bytes. */
+  /** Tells a worker a revision. A unit that the worker has from another revision is sent without its bytes. */
   #tellRevision(worker: number, { revision, list, units }: HeldRevision): void {
     const told = this.#told.get(worker);
     if (told === undefined || told.revisions.has(revision.digest)) return;

@@ -1,4 +1,4 @@
-/** Shared limits of a worker: what other workers and other proxies ask comes by way of the first process. */
+/** Shared limits in a worker. The demand of other workers and proxies arrives through the first process. */
 import type { Limit } from "../../core/kinds/rate-limit/rate-limit.js";
 import type { LimitReport } from "../../core/limit/limit-report.js";
 import type { LimitExchange, ReportListener } from "../limits/limit-exchange.js";
@@ -12,7 +12,7 @@ export class WorkerLimits implements LimitExchange {
   members = 1;
   connected = true;
 
-  /** `workers`: of the proxy. */
+  /** `workers`: the number of the proxy's workers. */
   constructor(send: (message: FromWorker) => void, workers: number) {
     this.#send = send;
     this.workers = workers;
@@ -26,7 +26,7 @@ export class WorkerLimits implements LimitExchange {
     return listen(this.#listeners, listener);
   }
 
-  /** Takes in a message of the first process. */
+  /** Takes a message of the first process. */
   take(message: ToWorker & { readonly kind: "limits" | "sharing" }): void {
     if (message.kind === "sharing") {
       this.members = message.members;

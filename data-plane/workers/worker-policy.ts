@@ -1,4 +1,4 @@
-/** The policy that a worker judges by: what the first process sent, parsed and compiled here. */
+/** The policy that a worker judges by. The first process sends it, and the worker parses and compiles it. */
 import type { Digest } from "../../core/digest.js";
 import { AshlarError } from "../../core/errors.js";
 import { parseSnapshotList } from "../../core/wire/units.js";
@@ -12,14 +12,14 @@ import type { Question, SentShadow, SentUnit, WorkerTask } from "./messages.js";
 
 interface WorkerRevision extends EvaluableRevision {
   readonly units: Map<string, HeldUnit>;
-  /** Resolves when all units that came with it are compiled; rejects if one is not acceptable. */
+  /** Resolves when all units that came with the revision are compiled. Rejects if one is not acceptable. */
   readonly ready: Promise<void>;
 }
 
 export interface WorkerPolicyDeps {
   readonly mesh: string;
   readonly clock: Pick<Clock, "monotonicMs">;
-  /** Asks the first process. Fails with its error. */
+  /** Asks the first process a question. Fails with its error. */
   ask(question: Question): Promise<boolean>;
 }
 
@@ -41,14 +41,14 @@ export class WorkerPolicy implements CallPolicy {
   }
 
   /**
-   * Milliseconds since the last freshness statement. The first process sends it about every second; in between it
+   * Milliseconds since the last freshness statement. The first process sends it about every second, and in between it
    * grows.
    */
   get freshnessAgeMs(): number {
     return this.#freshMs === undefined ? Number.POSITIVE_INFINITY : this.#deps.clock.monotonicMs() - this.#freshMs;
   }
 
-  /** The candidate, evaluated only while calls are judged by the epoch that started the shadow. */
+  /** The shadow candidate. It is evaluated only while calls are judged by the epoch that started the shadow. */
   get shadow(): ShadowPolicy | undefined {
     return this.#shadow?.policy.epoch === this.current?.epoch ? this.#shadow : undefined;
   }
@@ -66,7 +66,7 @@ export class WorkerPolicy implements CallPolicy {
     return current?.has(service) ?? false;
   }
 
-  /** One question of a peer's epoch is shared by all calls that bring it. */
+  /** Asks the first process about a peer's epoch. All calls that bring the epoch share one question. */
   async hearOfEpoch(epoch: number, peer: string): Promise<void> {
     if (!Number.isSafeInteger(epoch) || epoch <= this.seenEpoch) return;
     const key = `${peer} ${epoch}`;
@@ -87,7 +87,7 @@ export class WorkerPolicy implements CallPolicy {
     this.#freshMs = this.#deps.clock.monotonicMs() - ageMs;
   }
 
-  /** Resolves when the revision is held compiled; fails if a part of it is not acceptable. */
+  /** Resolves when the revision is held compiled. Fails if a part of it is not acceptable. */
   prepare(sent: WorkerTask & { readonly kind: "prepare" }): Promise<void> {
     const known = this.#revisions.get(sent.digest);
     if (known !== undefined) return known.ready;
@@ -108,7 +108,7 @@ export class WorkerPolicy implements CallPolicy {
     this.#compiling = this.#compiling.then(() => void this.#revisions.delete(revision));
   }
 
-  /** Resolves when calls are judged by it, or by a later epoch. Fails if it is not held. */
+  /** Resolves when calls are judged by this revision, or by a later epoch. Fails if the revision is not held. */
   async switchTo(epoch: number, digest: Digest): Promise<void> {
     const revision = this.#revisions.get(digest);
     if (revision === undefined) throw new AshlarError("internal", `a switch to ${digest}, which is not held here`);
@@ -119,7 +119,7 @@ export class WorkerPolicy implements CallPolicy {
     for (const listener of this.#listeners) listener(policy);
   }
 
-  /** The candidate of the newest order is asked once it is held compiled; never fails. */
+  /** Sets the candidate of the newest order. It is evaluated once it is held compiled. Never fails. */
   async orderShadow(order: SentShadow | undefined): Promise<void> {
     this.#ordered = order;
     this.#shadow = undefined;

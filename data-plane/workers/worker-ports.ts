@@ -1,4 +1,4 @@
-/** Implements the ports that calls need in a worker, from the messages of the first process. */
+/** Implements the ports that calls need in a worker, from the first process's messages. */
 import { AshlarError, messageOf, unreachable } from "../../core/errors.js";
 import type { Signed, Trust } from "../../core/model.js";
 import { rootKeySet, verifyTrust } from "../../core/wire/records.js";
@@ -15,12 +15,12 @@ import { WorkerPolicy } from "./worker-policy.js";
 import { WorkerQuestions } from "./worker-questions.js";
 import { WorkerApp, WorkerApplied, WorkerEndpoints, WorkerIdentity } from "./worker-views.js";
 
-/** The messages that say what holds. */
+/** The messages that set a worker's state. */
 export type StateMessage = Exclude<
   ToWorker,
   { readonly kind: "setup" | "task" | "connection" | "spread" | "mesh-ports" | "taps" | "close" }
 >;
-/** The tasks that change what holds. */
+/** The tasks that change a worker's state. */
 export type StateTask = WorkerTask & { readonly kind: "trust" | "prepare" | "switch" };
 
 export interface WorkerPortsDeps {
@@ -31,7 +31,7 @@ export interface WorkerPortsDeps {
 
 export interface WorkerPortsOptions {
   readonly mesh: string;
-  /** The mesh's root key: trust records are verified here, too. */
+  /** The mesh's root key. Workers verify trust records too. */
   readonly rootPublicKey: Uint8Array;
   /** The number of workers of the proxy. */
   readonly workers: number;
@@ -73,7 +73,7 @@ export class WorkerPorts {
     return this.#trusting;
   }
 
-  /** Takes in a message. Fails if it is malformed. */
+  /** Takes a message. Fails if it is malformed. */
   take(message: StateMessage): void {
     switch (message.kind) {
       case "identity":
@@ -115,7 +115,7 @@ export class WorkerPorts {
     }
   }
 
-  /** Performs a task. Resolves when it is in force, and fails if that is not possible. */
+  /** Performs a task. Resolves when the change is in force, and fails if that is not possible. */
   async perform(what: StateTask): Promise<void> {
     switch (what.kind) {
       case "trust":
@@ -131,7 +131,9 @@ export class WorkerPorts {
     }
   }
 
-  /** A unit that is not acceptable was refused by the first process already: whoever uses the service is told. */
+  /**
+   * Adds a unit. The first process has already refused a unit that is not acceptable and told whoever uses the service.
+   */
   #addUnit({ revision, unit }: ToWorker & { readonly kind: "unit" }): void {
     try {
       this.policy.addUnit(revision, unit);

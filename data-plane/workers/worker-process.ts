@@ -4,16 +4,18 @@ import { messageOf } from "../../core/errors.js";
 import type { Line, ToWorker } from "./messages.js";
 import { type ToProcess, warmWord } from "./process-messages.js";
 
-/** A process as the one that started it has it. */
+/** A process as its parent process sees it. */
 export interface ChildLine<Sent> extends Line<Sent, unknown> {
   readonly pid: number;
-  /** Ends it at once. */
+  /** Kills the process at once. */
   kill(): void;
-  /** Calls `listener` once, when it has ended or could not be started. */
+  /** Calls `listener` once, when the process has ended or could not be started. */
   onEnd(listener: (how: string) => void): void;
 }
 
-/** A worker as the first process has it. Its process may have workers of other services, too: `kill` ends them all. */
+/**
+ * A worker as the first process sees it. Its process may have workers of other services, and `kill` ends all of them.
+ */
 export interface WorkerProcess extends ChildLine<ToWorker> {
   /** Ends the worker and, if it was the last one, its process. */
   leave(): void;
@@ -22,10 +24,13 @@ export interface WorkerProcess extends ChildLine<ToWorker> {
 /** Starts the worker with this number of a service. */
 export type SpawnWorker = (worker: number) => WorkerProcess;
 
-/** Starts a process; `title` is for people who look at the list of processes. `isWarm`: it warms up before it says anything. */
+/** Starts a process. `title` is its name in process lists. `isWarm`: it warms up before it sends anything. */
 export type ForkProcess = (title: string, isWarm: boolean) => ChildLine<ToProcess>;
 
-/** Structured clones over a socket pair: bytes stay bytes, and nothing secret stands on a command line. */
+/**
+ * Forks a process. Messages are structured clones over a socket pair, so bytes stay bytes and no secret is on a command
+ * line.
+ */
 export const forkProcess: ForkProcess = (title, isWarm) => {
   const child = fork(fileURLToPath(new URL("./main.js", import.meta.url)), [title, ...(isWarm ? [warmWord] : [])], {
     serialization: "advanced",

@@ -17,12 +17,12 @@ export class WorkerQuestions {
     this.#send = send;
   }
 
-  /** Fails as the first process did, or with `limit` if too many questions are open. */
+  /** Asks a question. Fails as the first process did, or with `limit` if too many questions are open. */
   async ask(what: Question): Promise<boolean> {
     return (await this.#ask(what)) === true;
   }
 
-  /** The same about the journal. */
+  /** Asks a question about the journal. Fails like `ask`. */
   async askJournal(what: JournalQuestion): Promise<JournalAnswer> {
     const answer = await this.#ask(what);
     if (typeof answer === "boolean") throw new AshlarError("internal", "a question about the journal had no answer");

@@ -1,31 +1,31 @@
-/** The first process's data about one worker, beside the state of the machine. */
+/** What the first process keeps about one worker, besides the state of the machine. */
 import { Backoff } from "../../runtime/backoff.js";
 import type { ListenerName } from "./messages.js";
 import type { WorkerProcess } from "./worker-process.js";
 import type { WorkerState } from "./workers-state.js";
 
 export interface Slot {
-  /** undefined while the worker is being restarted. */
+  /** The worker's process. undefined: it is being restarted. */
   process: WorkerProcess | undefined;
   readonly backoff: Backoff;
   startedMs: number;
   pingedMs: number;
   restarts: number;
-  /** How the last process ended. */
+  /** How the worker's last process ended. undefined: none has ended. */
   lastEnd: string | undefined;
-  /** Messages sent since the worker last showed that it reads. */
+  /** The number of messages sent since the worker last showed that it reads. */
   unread: number;
   /** The number of the worker's questions without an answer. */
   questions: number;
-  /** Callbacks by task, called with the result or with undefined if the worker ended first. */
+  /** Callbacks by task. Each is called with the result, or with undefined if the worker ended first. */
   readonly requests: Map<number, (value: unknown) => void>;
-  /** Open connections per listener. */
+  /** The number of open connections, by listener. */
   readonly connections: Map<ListenerName, number>;
 }
 
 const pingEveryMs = 1000;
 
-/** Whether a worker is to be asked for a sign of life. */
+/** Whether it is time to check that a worker is alive. */
 export function isPingDue({ pingedMs }: Slot, state: WorkerState | undefined, nowMs: number): boolean {
   if (nowMs - pingedMs < pingEveryMs || state?.briefed !== true) return false;
   return !state.waiting.some(({ duty }) => duty.kind === "ping");
@@ -61,20 +61,20 @@ export function fewest(slots: readonly Slot[], among: readonly number[], listene
   return found;
 }
 
-/** The connections that are open, of all listeners. */
+/** Returns the number of open connections over all listeners. */
 export function openOf(connections: ReadonlyMap<ListenerName, number> | undefined): number {
   let open = 0;
   for (const count of connections?.values() ?? []) open += count;
   return open;
 }
 
-/** Says what the end of a worker's process means. */
+/** Returns a text that says what the end of a worker's process means. */
 export function renderEnd(worker: { readonly briefed: boolean } | undefined): string {
   const what = worker?.briefed === true ? "ended: its calls are lost" : "ended while it started or warmed up";
   return `a worker ${what}, another one is started`;
 }
 
-/** Answers the request that a task was, if it was one. */
+/** Completes the request that a task belonged to, if there is one. */
 export function settle(
   slot: Slot,
   { task, problem, value }: { readonly task: number; readonly problem: string | undefined; readonly value: unknown },

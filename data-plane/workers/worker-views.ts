@@ -1,4 +1,4 @@
-/** A worker's views of identity, endpoints and application: the last state that the first process sent. */
+/** A worker's views of identity, endpoints and application. Each has the last state that the first process sent. */
 import { AshlarError } from "../../core/errors.js";
 import type { Endpoint } from "../../core/model.js";
 import { type AppliedReport, AppliedWrites } from "../agent/applied-writes.js";
@@ -13,7 +13,7 @@ import type {
 import { listen } from "../sync/policy-view.js";
 import type { Question } from "./messages.js";
 
-/** A worker gets no NATS credentials. */
+/** Returns the identity without NATS credentials, which workers do not get. */
 export function forCalls(identity: CallIdentity): CallIdentity {
   const { mesh, proxyId, service, version, spiffeId, certificateChainPem, privateKeyPem, serial, notAfterMs } =
     identity;
@@ -44,7 +44,7 @@ export class WorkerApp implements AppView {
   readonly #listeners = new Set<(app: AppRegistration | undefined) => void>();
   current: AppRegistration | undefined;
 
-  /** `refused` tells the first process. */
+  /** `refused` tells the first process that the application refused. */
   constructor(refused: (app: AppRegistration) => void) {
     this.#refused = refused;
   }
@@ -53,7 +53,7 @@ export class WorkerApp implements AppView {
     return listen(this.#listeners, listener);
   }
 
-  /** Takes the application out of this worker's routing at once; the first process decides for all. */
+  /** Removes the application from this worker's routing at once. The first process decides for all workers. */
   reportRefused(app: AppRegistration): void {
     if (app !== this.current) return;
     this.#refused(app);
@@ -74,7 +74,7 @@ export class WorkerApplied implements AppliedView {
     return listen(this.#listeners, listener);
   }
 
-  /** `isNew`: nothing that was said before counts any more. */
+  /** Takes a report. `isNew`: it replaces earlier reports. */
   hear(report: AppliedReport | undefined, isNew: boolean): void {
     if (isNew) this.applied = undefined;
     if (report !== undefined) {
@@ -117,7 +117,7 @@ export class WorkerEndpoints implements FollowedEndpoints {
     for (const listener of this.#listeners) listener(service);
   }
 
-  /** Never rejects. Without an answer there are no endpoints, and the next call asks again. */
+  /** Follows a service. Never rejects. Without an answer there are no endpoints, and the next call asks again. */
   #follow(service: string): Promise<void> {
     let following = this.#following.get(service);
     if (following !== undefined || this.#following.size >= servicesMax) return following ?? Promise.resolve();

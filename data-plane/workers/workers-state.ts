@@ -19,20 +19,20 @@ export interface Waiting {
 }
 
 export interface WorkerState {
-  /** "down": there is no process. "starting": it has not acknowledged its first state and gets no calls. */
+  /** "down": there is no process. "starting": the worker has not acknowledged its first state and gets no calls. */
   readonly phase: "down" | "starting" | "serving";
   /** True if the worker has been told its complete first state. */
   readonly briefed: boolean;
   readonly waiting: readonly Waiting[];
-  /** The epoch it said it judges by; 0: none. */
+  /** The epoch that the worker said it judges by. 0: none. */
   readonly epoch: number;
-  /** The trust record it said it goes by. */
+  /** The number of the trust record that the worker said it uses. */
   readonly trust: number;
 }
 
 export interface WorkersState {
   readonly workers: readonly WorkerState[];
-  /** The epoch that all judge by who carry calls; 0: none, or nobody does. */
+  /** The epoch that all workers that carry calls judge by. 0: none, or no worker carries calls. */
   readonly epoch: number;
   /** Revisions that some workers have not compiled yet, with the problem if one failed. */
   readonly preparing: ReadonlyMap<Digest, string | undefined>;
@@ -47,7 +47,7 @@ export type WorkersEvent =
       readonly duty: Duty;
       readonly nowMs: number;
     }
-  /** The worker has been told its first state. */
+  /** The worker was sent its first state. */
   | { readonly kind: "briefed"; readonly worker: number }
   | {
       readonly kind: "done";
@@ -55,20 +55,20 @@ export type WorkersEvent =
       readonly task: number;
       readonly problem: string | undefined;
     }
-  /** Every worker that must compile this revision has been told. */
+  /** Every worker that must compile this revision was told. */
   | { readonly kind: "prepare"; readonly digest: Digest }
   | { readonly kind: "exited"; readonly worker: number }
-  /** `lostMs`: for so long since the last tick the first process did not read what workers said. */
+  /** Time passes. `lostMs`: how long since the last tick the first process did not read messages. */
   | { readonly kind: "tick"; readonly nowMs: number; readonly lostMs: number };
 
 export type WorkersEffect =
-  /** The worker gets calls from now on. */
+  /** Lets the worker get calls from now on. */
   | { readonly kind: "serving"; readonly worker: number }
-  /** The worker does not answer or cannot perform its task, and is replaced. */
+  /** Kills a worker that does not answer or cannot perform its task. A new one replaces it. */
   | { readonly kind: "kill"; readonly worker: number; readonly why: string }
-  /** No worker needs to compile the revision any more. */
+  /** Reports that no worker needs to compile the revision any more. */
   | { readonly kind: "prepared"; readonly digest: Digest; readonly problem: string | undefined }
-  /** All workers that carry calls judge by this epoch or a later one; 0: none judges. */
+  /** Reports that all workers that carry calls judge by this epoch or a later one. 0: none judges. */
   | { readonly kind: "evaluating"; readonly epoch: number };
 
 export interface WorkersStep {
@@ -76,7 +76,7 @@ export interface WorkersStep {
   readonly effects: readonly WorkersEffect[];
 }
 
-/** Milliseconds that a worker may take before it is killed and replaced. */
+/** How long a worker may take for each duty before it is killed and replaced, in milliseconds. */
 export const boundsMs: Readonly<Record<Duty["kind"], number>> = {
   prepare: 30_000,
   switch: 5000,
@@ -84,18 +84,21 @@ export const boundsMs: Readonly<Record<Duty["kind"], number>> = {
   ping: 10_000,
 };
 const startMsMax = 60_000;
-/** A worker that has not answered for this long gets new connections only if all are like that. */
+/** A worker that has not answered for this time gets new connections only if all workers are late, in milliseconds. */
 const lateMs = 1500;
 
 const down: WorkerState = { phase: "down", briefed: false, waiting: [], epoch: 0, trust: 0 };
-/** The task that stands for the greeting, so that a worker that never sends anything is replaced too. */
+/**
+ * Stands in for a task while the worker's greeting is awaited, so that a worker that never sends anything is replaced
+ * too.
+ */
 const greeting = -1;
 
 export function startWorkers(count: number): WorkersState {
   return { workers: Array.from({ length: count }, () => down), epoch: 0, preparing: new Map() };
 }
 
-/** One step. Events about a process that is gone change nothing. */
+/** Makes one step. Events about a process that is gone change nothing. */
 export function step(state: WorkersState, event: WorkersEvent): WorkersStep {
   switch (event.kind) {
     case "spawned": {
@@ -139,7 +142,7 @@ export function promptOf({ workers }: WorkersState, serving: readonly number[], 
   return prompt.length > 0 ? prompt : serving;
 }
 
-/** The trust record that all go by who carry calls; undefined: nobody does. */
+/** Returns the trust record that all workers that carry calls use. undefined: no worker carries calls. */
 export function trustOf({ workers }: WorkersState): number | undefined {
   const serving = workers.filter(({ phase }) => phase === "serving");
   return serving.length === 0 ? undefined : Math.min(...serving.map(({ trust }) => trust));
@@ -181,7 +184,7 @@ function fulfilled(worker: WorkerState, duty: Duty): WorkerState {
   }
 }
 
-/** Stores a worker's new state and derives what follows for all. */
+/** Stores a worker's new state and derives what follows for all workers. */
 function settle(state: WorkersState, index: number, next: WorkerState, effects: readonly WorkersEffect[]): WorkersStep {
   const isReady = next.phase === "starting" && next.briefed && next.waiting.length === 0;
   const worker: WorkerState = isReady ? { ...next, phase: "serving" } : next;
@@ -207,7 +210,7 @@ function finishPreparing(state: WorkersState, effects: readonly WorkersEffect[])
   return { state: { ...state, preparing, epoch }, effects: all };
 }
 
-/** Answers to the first process may lie unread. */
+/** Extends the workers' deadlines by `lostMs`, because their answers may lie unread. */
 function forgive(state: WorkersState, lostMs: number): WorkersState {
   const later = (one: Waiting): Waiting => ({ ...one, sinceMs: one.sinceMs + lostMs });
   return { ...state, workers: state.workers.map((worker) => ({ ...worker, waiting: worker.waiting.map(later) })) };

@@ -10,71 +10,74 @@ import type { Timed } from "./deadline-wheel.js";
 import type { FieldChanges } from "./field-changes.js";
 import type { SeldomLog } from "./seldom-log.js";
 
-/** Is called when a call no longer waits for it. */
+/** Has a call that waits. `leave` is called when the call no longer waits. */
 export interface Leaving {
   leave(): void;
-  /** So many bytes of the request came meanwhile and are kept; `ended`: they are the last. */
+  /** Called when `bytes` of the request arrived meanwhile and were kept. `ended`: they were the last ones. */
   requestGrew?(bytes: number, ended: boolean): void;
-  /** Where a response comes from that was begun by `CallFacts.beginReply`: it hears how many bytes the caller took. */
+  /** The source of a response that `CallFacts.beginReply` began. It is told how many bytes the caller took. */
   readonly reply?: { consumed(bytes: number): void };
 }
 
-/** Tries a call again after failures, or beside the try that is upstream. */
+/** Tries a call again after failures, or at another instance while the first attempt is upstream. */
 export interface Retrying extends Leaving {
-  /** Tries until now, the one that is upstream or waited for among them. */
+  /** The number of tries so far, including the one that is upstream or waited for. */
   readonly tries: number;
-  /** A try is upstream. */
+  /** Called when a try was sent upstream. */
   began(): void;
-  /** Bytes of the request were passed to the try that is upstream. */
+  /** Called when bytes of the request were passed to the try that is upstream. */
   passed(bytes: Uint8Array, start: number, end: number): void;
-  /** Returns after how many milliseconds a call whose try failed with `code` is tried again, or -1: it is not. */
+  /** Returns after how many milliseconds a call whose try failed with `code` is tried again. -1: it is not. */
   afterMs(code: number, pushback: string | undefined): number;
-  /** A try failed with `code`, and too much of the request was sent for it to be kept. Returns false: nothing is tried. */
+  /**
+   * Called when a try failed with `code` but too much of the request was sent for keeping it. Returns false: no new
+   * try.
+   */
   notKept(code: number): false;
-  /** Has the call sent again after `waitMs`, unless it ends before. */
+  /** Sends the call again after `waitMs`, unless the call ends before. */
   wait(waitMs: number): void;
-  /** Whether another try, which is open beside the one that was refused, has become the call's. */
+  /** Returns whether another open try has become the call's attempt in place of the refused one. */
   takesOver(): boolean;
-  /** The try is over. */
+  /** Called when the current try is over. */
   stop(): void;
-  /** The call has its answer, or ends: nothing more is tried. */
+  /** Called when the call has its answer or ends. Nothing more is tried. */
   settle(): void;
 }
 
-/** Decides about calls of type `Call`. */
+/** Decides about calls of type `Call`. Implemented by both sides. */
 export interface CallOwner<Call> {
   readonly direction: Direction;
-  /** The labels of the called proxy. */
+  /** The labels of the called proxy, for conditions. */
   readonly labels: ReadonlyMap<string, string>;
-  /** Whether its calls come from clients outside the mesh. */
+  /** Whether the calls come from clients outside the mesh. */
   readonly isForClients: boolean;
   /** Whether the upstream is a peer proxy, whose revision and decision are passed on. */
   readonly fromPeer: boolean;
   /** Monotonic time in milliseconds, read once per turn of the event loop. */
   nowMs(): number;
-  /** Calls `timed.onDue` once `dueMs` has passed. */
+  /** Calls `timed.onDue` when `dueMs` has passed. */
   watch(timed: Timed, dueMs: number): void;
   unwatch(timed: Timed): void;
   /**
-   * The upstream surely processed nothing: the call waits to be sent elsewhere. `isLeaving`: the connection accepts no
-   * more calls.
+   * Called when the upstream surely processed nothing: the owner sends the call elsewhere. `isLeaving`: the connection
+   * accepts no more calls.
    */
   sendAgain(call: Call, isLeaving: boolean): void;
   /**
-   * The destination's proxy says that no application saw anything of the call. Returns whether there is another endpoint
-   * than those that the call was sent to, this one included, and it may be sent once more. It is to be carried then.
+   * Called when the destination's proxy says that no application saw anything of the call. Returns true if the call may
+   * be sent once more and an endpoint is left that it was not sent to. The caller then has to `carry` the call.
    */
   mayGoElsewhere(call: Call, endpoint: string): boolean;
-  /** Sends a call, whose fields are kept, as soon as there is a stream for it, or answers it. */
+  /** Sends a call, whose fields are kept, as soon as a stream is free, or answers the call. */
   carry(call: Call): void;
   /**
-   * An attempt ended that was sent to `endpoint` (as the pool names it) `tookMs` ago. If it was answered, `call` has
-   * the code.
+   * Called when the attempt at `endpoint` (its name in the pool), sent `tookMs` ago, ended. `call` has the code if
+   * there was an answer.
    */
   attemptEnded(call: Call, endpoint: string, outcome: AttemptOutcome, tookMs: number): void;
   /** Warns about header fields that exceed what one side accepts. */
   readonly oversized: SeldomLog;
-  /** `call` is over. */
+  /** Called when `call` is over. */
   ended(call: Call): void;
 }
 
@@ -90,20 +93,19 @@ export interface AnsweredCall {
   answer(answer: Answer): void;
 }
 
-/** What was decided about a call. Calls share the arrays. */
+/** What was decided about forwarding a call. Calls share the arrays. */
 export interface ForwardPlan {
   /** Fields sent before and after the request's own fields. */
   readonly first: readonly PreparedField[];
   readonly last: readonly PreparedField[];
   /** The revision by which this proxy judged the call. */
   readonly revision: number;
-  /** The upstream is outside the mesh: what it says of revisions and decisions is not passed on. */
+  /** Whether the upstream is outside the mesh. Revisions and decisions that it states are not passed on. */
   readonly isOutside?: boolean;
   /**
-   * The fields that the route removes from the request; those that it adds are in `last`. If left out, as with
-   * `response`, nothing changes.
+   * The fields that the route removes from the request. Those that it adds are in `last`. Left out: nothing is removed.
    */
   readonly request?: FieldChanges;
-  /** What the route changes in the head of a response. */
+  /** What the route changes in the head of a response. Left out: nothing. */
   readonly response?: FieldChanges;
 }

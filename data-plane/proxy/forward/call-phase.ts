@@ -1,10 +1,10 @@
-/** The phases of a call's life, and which phase may follow which. Pure. */
+/** The phases of a call, and which phase may follow which. Pure. */
 
 /** A call's phase is a small integer. From `passed` on the call is settled: nothing more may be sent upstream. */
 export const phase = {
-  /** The call is being judged and routed, or waits for a connection. Nothing of it was sent. */
+  /** The call is being judged and routed, or waits for a connection. Nothing of it was sent upstream. */
   begun: 0,
-  /** The call waits for something else: news of policy, or a record that must be kept. Nothing of it was sent. */
+  /** The call waits for news of policy, or for a record that must be stored first. Nothing of it was sent upstream. */
   held: 1,
   /** An attempt is upstream and the caller has nothing of its response, so it may be replaced by another attempt. */
   trying: 2,

@@ -1,7 +1,7 @@
-/** Something that waits for a time. Only the wheel uses the links and `dueMs`. */
+/** A timer in the wheel. Only the wheel uses the links and `dueMs`. */
 export interface Timed {
   dueMs: number;
-  /** Its slot in the wheel; -1 if it does not wait. */
+  /** The timer's slot in the wheel. -1: it does not wait. */
   wheelSlot: number;
   wheelNext: Timed | null;
   wheelBefore: Timed | null;

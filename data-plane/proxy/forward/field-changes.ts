@@ -1,10 +1,10 @@
 import type { FieldBlock } from "../../http2/field-block.js";
 import type { PreparedField } from "../../http2/prepared-field.js";
 
-/** What a route changes in header fields. Made once per route and shared by its calls. */
+/** What a route changes in header fields. It is created once per route, and its calls share it. */
 export class FieldChanges {
   readonly #dropped: ReadonlySet<string>;
-  /** Sent after the other fields. */
+  /** The fields that are sent after the others. */
   readonly added: readonly PreparedField[];
 
   /** `dropped`: names in lower case, no pseudo-headers. Fields with these names are removed before others are added. */
@@ -13,7 +13,7 @@ export class FieldChanges {
     this.added = added;
   }
 
-  /** Drops from a block the fields that the route removes. */
+  /** Drops the fields from a block that the route removes. */
   drop(fields: FieldBlock): void {
     if (this.#dropped.size === 0) return;
     for (let field = 0; field < fields.count; field++)

@@ -17,15 +17,17 @@ import type { AnsweredCall, CallOwner } from "./call-owner.js";
  */
 const addedBytesMax = 8192;
 const addedFieldsMax = 32;
-/** The average bytes per field, 32 included, below which the number of fields is the limit that is reached first. */
+/**
+ * The average size of a field in bytes, overhead of 32 included, below which the count of fields is the tighter limit.
+ */
 const bytesAField = 64;
 const fieldsMin = 128;
-/** The least that a peer is believed to accept: a peer that accepts less could not even be answered. */
+/** The least list size that a peer is believed to accept. A peer that accepts less could not even be answered. */
 const listMaxLeast = 4096;
 
-/** What names the upstream of a call. */
+/** The names that identify the upstream of a call. */
 type Upstream = Pick<AnsweredCall, "direction" | "service">;
-/** What is told about blocks that are too large. */
+/** The owner's part that logs blocks which are too large. */
 type Owner = Pick<CallOwner<never>, "oversized" | "nowMs">;
 
 /**

@@ -7,15 +7,15 @@ import { giveBlock, takeBlock } from "./small-blocks.js";
 const nothing = Buffer.alloc(1);
 writeEnd(nothing, 0);
 const restored = new FieldBlock();
-/** Ids of the names that were looked up. Policy names them, so they are few. */
+/** The ids of header names that were looked up. Policy names them, so there are few. */
 const ids = new Map<string, number>();
 const namesMax = 1000;
 
 const noPlaces = new Uint8Array(0);
 
 /**
- * Keeps the fields of a request for conditions and for sending it again, because their block is reused for the next
- * request. What the block's profile has is not copied.
+ * A copy of a request's fields, for conditions and for sending the request again. The engine reuses the original block
+ * for the next request. Fields in the block's profile are not copied.
  */
 export class KeptFields {
   /** Stands for a call whose fields were not kept. */
@@ -36,7 +36,7 @@ export class KeptFields {
     return new KeptFields(keep(fields), fields.profile, fields.dropped);
   }
 
-  /** Memory that it holds for itself alone, in bytes. */
+  /** The memory that this object alone holds, in bytes. */
   get bytes(): number {
     return this.#block === nothing ? 0 : this.#block.length;
   }

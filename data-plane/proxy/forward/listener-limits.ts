@@ -4,16 +4,19 @@ import { applicationLimits, defaultLimits, type EngineLimits } from "../../http2
 export interface ListenerLimits {
   /** The most connections; with mutual TLS, of peers that have proved who they are. */
   readonly connectionsMax: number;
-  /** With mutual TLS, the most connections of peers that have not proved it yet; the oldest makes room. */
+  /**
+   * With mutual TLS: the most connections whose peers have not proved their identity yet. The oldest is closed for a
+   * new one.
+   */
   readonly unprovenMax: number;
   readonly handshakeTimeoutMs: number;
-  /** How long a balancer in front may take to say whose connection it passes on. */
+  /** How long a balancer in front may take to say whose connection it passes on, in milliseconds. */
   readonly frontTimeoutMs: number;
-  /** What the frame engine of each connection takes. */
+  /** The limits for the HTTP/2 engine of each connection. */
   readonly engine: EngineLimits;
 }
 
-/** Pings find peers that are gone without a word. The system tells when the own application is gone. */
+/** Keepalive settings. PINGs find peers that vanished silently. The system reports when the own application is gone. */
 const keepalive = { keepaliveMs: 30_000, keepaliveTimeoutMs: 15_000 };
 
 /** Limits for peers: 100 calls a connection. */
@@ -29,13 +32,13 @@ export const inboundLimits: ListenerLimits = {
     requestRules: { grpcOnly: true, scheme: "https", refuseUnderscore: false },
   },
 };
-/** Limits for the own application. Common clients hang silently at the limit of streams, so it is high. */
+/** Limits for the own application. Common clients hang silently at the stream limit, so the limit is high. */
 export const localLimits: ListenerLimits = {
   ...inboundLimits,
   connectionsMax: 1024,
   engine: { ...applicationLimits, concurrentStreamsMax: 1000 },
 };
-/** Limits for outside clients at a gateway: strangers, of whom only their address is known. */
+/** Limits for outside clients at a gateway. Only the address of these strangers is known. */
 export const edgeLimits: ListenerLimits = {
   ...inboundLimits,
   engine: { ...inboundLimits.engine, requestRules: { grpcOnly: true, scheme: undefined, refuseUnderscore: false } },

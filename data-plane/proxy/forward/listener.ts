@@ -28,15 +28,15 @@ export class Listener {
   readonly #door: Door | undefined;
   readonly #server: NetServer | TlsServer;
   readonly #connections = new Set<HeldConnection>();
-  /** Every open socket of a TLS listener, from the moment it was accepted. */
+  /** Every open socket of a TLS listener, from the moment it is accepted. */
   readonly #sockets = new Set<Socket>();
   readonly #unproven: UnprovenSockets;
   readonly #unprovenMax: number;
   readonly #stopSweeping: () => void;
   readonly #crowded: SeldomLog;
-  /** Accepts in the place of `#server` where somebody in front speaks first. */
+  /** Accepts instead of `#server` where a balancer in front speaks first. */
   readonly #front: NetServer | undefined;
-  /** How many sockets of a plain listener are open. */
+  /** The number of open sockets of a plain listener. */
   #plain = 0;
   #draining = false;
   #address = "";
@@ -68,7 +68,7 @@ export class Listener {
     return listenForCalls(this.#front ?? this.#server, address, this.#deps.log);
   }
 
-  /** Takes a connection that another process accepted, as if it had come here. */
+  /** Takes a connection that another process accepted, and treats it as one accepted here. */
   take(socket: Socket): void {
     if (this.#draining) {
       socket.destroy();
@@ -79,8 +79,8 @@ export class Listener {
   }
 
   /**
-   * Takes a connection whose handshake is over, as those in memory are: `admit` says who is at the other end, and a proxy
-   * that proves identities refuses what is no TLS socket.
+   * Takes a connection without a handshake, as in-memory ones are. `admit` says who is at the other end. A proxy that
+   * proves identities refuses any socket that is not a TLS socket.
    */
   takeProven(socket: Socket): void {
     this.#server.emit("secureConnection", socket);
@@ -223,7 +223,7 @@ export class Listener {
     }
   }
 
-  /** Serves a connection without TLS in the version of HTTP that its first bytes are in. */
+  /** Serves a connection without TLS in the HTTP version that its first bytes show. */
   #acceptEither(socket: Socket, door: Door): void {
     tellHttp2(socket, this.#after(this.#limits.engine.prefaceTimeoutMs), (isHttp2) =>
       this.#accept(socket, door.peerOf(socket), !isHttp2),
@@ -245,7 +245,7 @@ export class Listener {
     this.#connections.add(connection);
   }
 
-  /** What a connection that is opened now may send. */
+  /** The limits for a connection that is opened now. */
   get #connectionLimits(): ConnectionLimits {
     const { engine } = this.#limits;
     const { messageBytesMax, headerBytesMax } = this.#deps.engine;
@@ -262,7 +262,7 @@ export class Listener {
   }
 }
 
-/** Chooses h2 where the client speaks it, else HTTP/1.1 where policy has use for it. */
+/** Returns the ALPN callback. It chooses h2 where the client speaks h2, else HTTP/1.1 where policy allows HTTP/1.1. */
 function alpnOf(web: WebDoor): TlsOptions["ALPNCallback"] {
   return ({ protocols }) =>
     protocols.includes("h2") ? "h2" : web.isOpen && protocols.includes("http/1.1") ? "http/1.1" : undefined;
@@ -272,7 +272,10 @@ function secureContext(context: SecureContextOptions): SecureContextOptions {
   return { ...context, minVersion: "TLSv1.2", secureOptions: constantsNoTicket };
 }
 
-/** `UnprovenSockets` ends handshakes; Node's own timer counts the time in which this process did not read what the peer sent. */
+/**
+ * `UnprovenSockets` ends handshakes; Node's own timer counts the time in which this process did not read what the peer
+ * sent.
+ */
 const nodesTimeoutMs = 120_000;
 /** SSL_OP_NO_TICKET, and there is no session store: no connection is ever resumed. */
 const constantsNoTicket = 0x4000;

@@ -8,15 +8,16 @@ const replayBytesMax = 64 * 1024;
 export const noBytes = Buffer.alloc(0);
 
 /**
- * The messages of one request on their way upstream. Keeps them while they may have to be sent, or sent again; they count
- * in the memory budget of the caller's connection meanwhile. The caller may send as many bytes as an upstream took.
+ * The messages of one request on their way upstream. Keeps them while they may have to be sent, or sent again; they
+ * count in the memory budget of the caller's connection meanwhile. The caller may send as many bytes as an upstream
+ * took.
  */
 export class RequestMessages {
   /** The caller's stream. */
   readonly #inbound: Stream;
-  /** The caller has sent all of them. */
+  /** Whether the caller has sent the whole request. */
   ended: boolean;
-  /** False once they are too long to be kept, or are needed no more. */
+  /** Whether the messages are kept. False: they are too long to be kept, or nobody needs them any more. */
   #isKept = true;
   /** The kept bytes are `#block[0, #bytes)`. */
   #block: Buffer = noBytes;
@@ -36,17 +37,17 @@ export class RequestMessages {
     return this.#isKept;
   }
 
-  /** A copy of what is kept, and whether that is all. */
+  /** A copy of the kept bytes, and whether they are the whole request. */
   get held(): { readonly bytes: Uint8Array; readonly ended: boolean } {
     return { bytes: Uint8Array.prototype.slice.call(this.#block, 0, this.#bytes), ended: this.ended };
   }
 
-  /** What is kept, valid now only. */
+  /** The kept bytes themselves, valid only now. */
   get peeked(): Buffer {
     return this.#block.subarray(0, this.#bytes);
   }
 
-  /** Takes what is kept for an attempt that is not there yet: whoever holds the call sends it in another way. */
+  /** Takes the kept bytes away. Whoever holds the call sends them in another way. */
   drain(): Buffer {
     if (this.#bytes === 0) return noBytes;
     const taken = this.copy();
@@ -62,26 +63,26 @@ export class RequestMessages {
     return this.ended && this.#bytes === 0;
   }
 
-  /** Sends what is kept on a new attempt, whose header block has been sent. */
+  /** Sends the kept bytes on a new attempt whose header block was sent. */
   sendKept(upstream: Stream): void {
     if (this.#bytes === 0) return;
     this.#resent = Math.max(0, this.#bytes - this.#inbound.unconsumed);
     this.taken(upstream.sendData(this.#block, 0, this.#bytes, this.ended));
   }
 
-  /** Sends what is kept on a further attempt beside the current one, by which alone the caller is told what was taken. */
+  /** Sends the kept bytes on a second attempt. The caller's window still follows the first attempt alone. */
   sendBeside(upstream: Stream): void {
     if (this.#bytes > 0) upstream.sendData(this.#block, 0, this.#bytes, this.ended);
   }
 
-  /** The current attempt is `upstream` from now on: it was sent everything, and `waitingBytes` of it are not taken yet. */
+  /** Makes `upstream` the current attempt. It was sent everything, and `waitingBytes` of that are not taken yet. */
   moveTo(upstream: Stream): void {
     const ahead = this.#inbound.unconsumed - upstream.waitingBytes;
     this.#resent = Math.max(0, -ahead);
     if (ahead > 0) this.#inbound.consumed(ahead);
   }
 
-  /** Returns a copy of what is kept: the whole request so far if `isKept`. */
+  /** Returns a copy of the kept bytes, which are the whole request so far if `isKept`. */
   copy(): Buffer {
     return Buffer.from(this.#block.subarray(0, this.#bytes));
   }
@@ -102,14 +103,14 @@ export class RequestMessages {
     return true;
   }
 
-  /** The upstream has taken so many bytes of the request: the caller may send as many. */
+  /** Notes that the upstream has taken `bytes` of the request, so the caller may send as many more. */
   taken(bytes: number): void {
     const again = Math.min(this.#resent, bytes);
     this.#resent -= again;
     this.#inbound.consumed(bytes - again);
   }
 
-  /** Releases what is kept: the request cannot be sent again. */
+  /** Releases the kept bytes. The request cannot be sent again after that. */
   forget(): void {
     if (!this.#isKept) return;
     this.#isKept = false;

@@ -60,7 +60,7 @@ export function sendReplyHead(stream: Stream, head: Reply["head"]): void {
   stream.sendFields(httpOk, scratch, null, false);
 }
 
-/** Sends a response that was kept whole, or the end of one that was begun. */
+/** Sends a response that was kept as a whole, or the end of one that was begun. */
 function sendReply(stream: Stream, { head: own, bytes, code, trailers, sequence }: Reply, revision: number): void {
   const isBegun = stream.sending !== sendState.idle;
   const isShort = !isBegun && own.length === 0 && bytes.length === 0;

@@ -1,8 +1,8 @@
-/** The smallest length; the others are the powers of two above it. */
+/** The shortest block in bytes. The other lengths are the powers of two above it. */
 const lengthMin = 256;
 const lengths = 5;
 const lengthMax = lengthMin << (lengths - 1);
-/** How many blocks of each length are kept. */
+/** The most bytes of free blocks that are kept, for each length. */
 const freeBytesMax = 262_144;
 
 const free: readonly Buffer[][] = Array.from({ length: lengths }, () => []);

@@ -1,14 +1,14 @@
 import type { Socket } from "node:net";
 
-/** What a client of HTTP/2 that knows that it is spoken here sends first (RFC 9113, 3.4); no method begins like it. */
+/** What every HTTP/2 connection begins with (RFC 9113, 3.4). No HTTP/1.1 method begins with it. */
 const preface = Buffer.from("PRI");
 
-/** Calls back once its time is over; what it returns takes that back. */
+/** Calls `late` once its time is over. The function that it returns cancels that. */
 export type After = (late: () => void) => () => void;
 
 /**
- * Waits for the first bytes of a connection and tells whether they are HTTP/2; they are still to be read then. A
- * connection that says nothing until `after` calls back is closed.
+ * Waits for the first bytes of a connection and reports whether they are HTTP/2. The bytes stay to be read. A
+ * connection that sends nothing until `after` calls back is closed.
  */
 export function tellHttp2(socket: Socket, after: After, tell: (isHttp2: boolean) => void): void {
   let seen: Buffer = Buffer.alloc(0);

@@ -1,4 +1,4 @@
-/** Streams of one call that are open beside its attempt. */
+/** Opens streams of one call beside the call's current attempt. */
 import type { Stream, StreamSink } from "../../http2/stream.js";
 import type { AttemptOutcome } from "../forward/attempt-outcome.js";
 import type { Call } from "../forward/call.js";
@@ -6,8 +6,8 @@ import { excessFor } from "../forward/header-limits.js";
 import type { UpstreamSession } from "../forward/upstream-session.js";
 
 /**
- * Sends the request of `call` once more, on a stream whose events go to `sink`. Returns null if the session has no room, and
- * undefined if the call has no use for it.
+ * Sends the request of `call` once more, on a stream whose events go to `sink`. Returns null if the session has no
+ * room, and undefined if the call can use no further stream.
  */
 export function openBeside(
   call: Call,
@@ -29,14 +29,14 @@ export function openBeside(
   return stream;
 }
 
-/** What hears of the ends of attempts. */
+/** Is told when attempts end. */
 export interface AttemptEnds {
   nowMs(): number;
   /** See `CallOwner.attemptEnded`. */
   attemptEnded(call: Call, endpoint: string, outcome: AttemptOutcome, tookMs: number): void;
 }
 
-/** Tells that a stream beside the attempt ended; `code`: what it came to. The call's own code stays what it was. */
+/** Reports that a stream beside the attempt ended. `code`: its status. The call keeps its own code. */
 export function noteEnd(
   ends: AttemptEnds,
   call: Call,

@@ -1,4 +1,4 @@
-/** Tries one call at several instances at once, as its route's hedge says (gRFC A6). */
+/** Sends one call to several instances at once, as its route's hedge says (gRFC A6). */
 import { decideHedge, forbidsMore } from "../../../core/balance/hedge-decision.js";
 import { parsePushback } from "../../../core/balance/retry-decision.js";
 import type { Endpoint, Hedge } from "../../../core/model.js";
@@ -21,17 +21,17 @@ export interface CallHedgeDeps extends AttemptEnds {
   readonly pool: UpstreamPool;
   readonly deadlines: DeadlineWheel;
   readonly budget: MemoryBudget;
-  /** Chooses an instance that was not tried; undefined: there is none. */
+  /** Chooses an instance that was not tried. undefined: none is left. */
   choose(call: Call, tried: ReadonlySet<string>): Endpoint | undefined;
   targetOf(service: string, endpoint: Endpoint): UpstreamTarget;
-  /** Returns the instance with this name in the pool, or undefined if it is gone. */
+  /** Returns the instance with this name in the pool. undefined: it is gone. */
   endpointOf(name: string): Endpoint | undefined;
   hedged(service: string, outcome: HedgeOutcome): void;
 }
 
 /**
- * The call's attempt is one of the tries; the others are open beside it. The first one that answers becomes the attempt, and
- * the others are cancelled.
+ * Hedges one call. The call's attempt is one of the tries, and the others are open beside it. The first try that
+ * answers becomes the attempt, and the others are cancelled.
  */
 export class CallHedge implements Retrying, Timed, HedgedTryOwner {
   tries = 1;
@@ -40,15 +40,15 @@ export class CallHedge implements Retrying, Timed, HedgedTryOwner {
   readonly #call: Call;
   readonly #traffic: ServiceTraffic;
   readonly #carry: () => void;
-  /** Tries beside the attempt, those that wait for a stream among them. */
+  /** The tries beside the attempt, including those that wait for a stream. */
   readonly #others: HedgedTry[] = [];
   /** The instances that the call was sent to. */
   readonly #sentTo = new Set<string>();
-  /** The server said that nothing more may be tried. */
+  /** Whether the server has forbidden further tries (pushback). */
   #isForbidden = false;
-  /** Nothing more is tried: the call has its answer, or its request is too long to be sent again. */
+  /** Whether trying has ended: the call has its answer, or its request is too long to be sent again. */
   #isSettled = false;
-  /** The call waits for its next try, and none is open. */
+  /** Whether the call waits for its next try while none is open. */
   #waits = false;
   dueMs = 0;
   wheelSlot = -1;
@@ -211,7 +211,7 @@ export class CallHedge implements Retrying, Timed, HedgedTryOwner {
     this.#carry();
   }
 
-  /** Begins one more try beside the others, if there is an instance that was not tried, and budget. */
+  /** Begins one more try beside the others, if an untried instance and budget are left. */
   #begin(): void {
     const { choose, targetOf, pool, budget } = this.#deps;
     const call = this.#call;
@@ -230,7 +230,7 @@ export class CallHedge implements Retrying, Timed, HedgedTryOwner {
     return !this.#isSettled && !this.#isForbidden && this.tries < this.#policy.attempts && this.#call.messages.isKept;
   }
 
-  /** Whether there are time and budget for one more try, which is paid for then. */
+  /** Returns whether time and budget allow one more try, and takes the try from the budget then. */
   #mayPay(waitMs: number): boolean {
     const nowMs = this.#deps.nowMs();
     const { dueAtMs } = this.#call;
@@ -238,7 +238,7 @@ export class CallHedge implements Retrying, Timed, HedgedTryOwner {
     return this.#traffic.budget.take(nowMs);
   }
 
-  /** No further try beside others goes to this instance. */
+  /** Notes that no further hedged try goes to this instance. */
   #noteTried(name: string | undefined): void {
     const endpoint = name === undefined ? undefined : this.#deps.endpointOf(name);
     if (endpoint !== undefined) this.#sentTo.add(endpoint.proxyId);

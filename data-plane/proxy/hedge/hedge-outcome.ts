@@ -1,2 +1,2 @@
-/** What became of a try beside another one: its answer counted, another one's did, or it failed. */
+/** How a hedged try ended: its answer was used, another try's answer was used, or it failed. */
 export type HedgeOutcome = "won" | "lost" | "failed";

@@ -8,20 +8,23 @@ import { grpcStatusOf } from "../forward/response-fields.js";
 import type { UpstreamSession } from "../forward/upstream-session.js";
 import { StreamWaiter } from "../stream-queue.js";
 
-/** The call of a try, and what hears of the try. */
+/** The owner of a try: it has the call and is told how the try ends. */
 export interface HedgedTryOwner {
   readonly caller: string;
   /** Opens the try's stream; null: the session has no room. Undefined: the try is not wanted any more. */
   open(one: HedgedTry, session: UpstreamSession): Stream | null | undefined;
-  /** The try has an answer that counts: the call takes its stream over. Returns the new sink, or undefined: too late. */
+  /**
+   * Called when the try has an answer to use: the call takes its stream over. Returns the new sink, or undefined if too
+   * late.
+   */
   won(one: HedgedTry): StreamSink | undefined;
   failed(one: HedgedTry, outcome: AttemptOutcome, code: number, pushback: string | undefined): void;
 }
 
-/** One try of a hedged call beside the call's attempt, until its answer counts or it fails. */
+/** One hedged try beside the call's attempt, until its answer is used or it fails. */
 export class HedgedTry implements StreamSink {
   readonly #owner: HedgedTryOwner;
-  /** Which of the call's tries it is, from 2. */
+  /** The number of the try within its call, from 2. */
   readonly nth: number;
   readonly waiter: StreamWaiter;
   stream: Stream | null = null;

@@ -29,27 +29,27 @@ import { WaitingBytes } from "./waiting-bytes.js";
 export const mirrorsOpenMax = 100;
 /** The most bytes of a copy that wait for its connection or its window. */
 export const mirrorBytesMax = 256 * 1024;
-/** How long a copy may go on after its call has ended, in milliseconds; a deadline may come before. */
+/** How long a copy may go on after its call has ended, in milliseconds. The deadline may end it earlier. */
 const graceMs = 60_000;
 
 /** Tells the application, and proxies on the way, that a call is a copy. */
 export const mirrorField = new PreparedField(headerNames.mirror, "1");
 
 export interface MirrorDeps {
-  /** Connections that only copies use, so that no call waits for one. */
+  /** The connections that only copies use, so that no real call waits for a copy. */
   readonly pool: UpstreamPool;
   readonly deadlines: DeadlineWheel;
   readonly budget: MemoryBudget;
   nowMs(): number;
-  /** Chooses an instance of the mirror's target; undefined: there is none. */
+  /** Chooses an instance of the mirror's target. undefined: there is none. */
   choose(service: string, mirror: CompiledMirror): Endpoint | undefined;
   targetOf(service: string, endpoint: Endpoint): UpstreamTarget;
   mirrored(service: string, outcome: MirrorOutcome): void;
 }
 
 /**
- * Sends the request of its call to another version as well, as it goes. Begins with the call's first attempt and never
- * again. Never holds the call up: where the copy finds no room it is dropped.
+ * Sends its call's request to another version too, while the request arrives. Begins with the call's first attempt and
+ * does not repeat for later ones. Never holds the call up: a copy that finds no room is dropped.
  */
 export class MirroredCall extends CallObserver implements StreamSink, Timed {
   readonly #deps: MirrorDeps;
@@ -64,7 +64,7 @@ export class MirroredCall extends CallObserver implements StreamSink, Timed {
   #hasBegun = false;
   #isOver = false;
   #requestEnded = false;
-  /** The deadline by the proxy's clock, or -1. */
+  /** The deadline by the proxy's clock, in milliseconds. -1: there is none. */
   #dueAtMs = -1;
   dueMs = 0;
   wheelSlot = -1;
@@ -185,7 +185,7 @@ export class MirroredCall extends CallObserver implements StreamSink, Timed {
     return true;
   }
 
-  /** The deadline has passed, or the time in which the copy may go on after its call. */
+  /** Called when the deadline has passed, or the time that the copy has after its call. */
   onDue(): void {
     this.#drop("late");
   }
@@ -225,7 +225,7 @@ export class MirroredCall extends CallObserver implements StreamSink, Timed {
     this.#answered(stream);
   }
 
-  /** A server that answered early does not want the rest of the request. */
+  /** Ends the copy: a server that answered early does not want the rest of the request. */
   #answered(stream: Stream): void {
     const session = this.#session;
     this.#end("answered");
