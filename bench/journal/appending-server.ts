@@ -15,11 +15,12 @@ import type { Stream, StreamSink } from "../../data-plane/http2/stream.js";
 import { EngineLoop } from "../../data-plane/http2-sockets/engine-loop.js";
 import { SocketConnection } from "../../data-plane/http2-sockets/socket-connection.js";
 
-const [port, nats] = process.argv.slice(2);
+const [port, nats, replicas = "1"] = process.argv.slice(2);
 if (port === undefined || nats === undefined) throw new Error("a port and the URL of NATS are wanted");
 const connection = await connect({ servers: nats });
 const manager = await connection.jetstreamManager();
-await manager.streams.add({ name: "BENCH", subjects: ["bench.>"] });
+const added = await manager.streams.add({ name: "BENCH", subjects: ["bench.>"], num_replicas: Number(replicas) });
+if (added.config.num_replicas !== Number(replicas)) throw new Error("the stream has not as many replicas as it should");
 const stream = connection.jetstream();
 
 const head = [new PreparedField(":status", "200"), new PreparedField("content-type", "application/grpc")];

@@ -37,7 +37,7 @@ rules:
 
 /** What a mesh of the bench has beside its two services. */
 export interface MeshOptions {
-  /** A folder for CPU profiles of both proxies. */
+  /** A folder for CPU profiles of both proxies and the control plane. */
   readonly profile?: string | undefined;
   /** Workers of each proxy. */
   readonly workers?: number;
@@ -46,6 +46,8 @@ export interface MeshOptions {
   readonly labels?: readonly string[];
   /** Where the callers' proxy listens; a port that is free unless given. */
   readonly at?: Place;
+  /** More flags of the control plane, as of a cluster of NATS. */
+  readonly up?: readonly string[];
 }
 
 export interface BenchMesh {
@@ -53,6 +55,9 @@ export interface BenchMesh {
   readonly port: number;
   /** The inbound proxy's with its workers, and the outbound's. */
   readonly pids: readonly number[];
+  readonly inboundPids: readonly number[];
+  readonly outboundPids: readonly number[];
+  readonly controlPlanePid: number;
   /** Where a call to any service may be made, by its authority. */
   readonly outboundSocket: string;
   /** What a process needs to join. */
@@ -66,10 +71,12 @@ export async function startMesh(
   processes: Processes,
   folder: string,
   backend: Place,
-  { profile, workers = 1, policy = meshPolicy, labels = [], at }: MeshOptions = {},
+  { profile, workers = 1, policy = meshPolicy, labels = [], at, up = [] }: MeshOptions = {},
 ): Promise<BenchMesh> {
   const data = join(folder, "up");
-  processes.start(process.execPath, [cli, "up", "--data", data, "--mesh", "bench", "--listen", "127.0.0.1:0"]);
+  const profiling = profile === undefined ? [] : ["--cpu-prof", "--cpu-prof-dir", profile];
+  const upArgs = [cli, "up", "--data", data, "--mesh", "bench", "--listen", "127.0.0.1:0", ...up];
+  const controlPlane = processes.start(process.execPath, [...profiling, ...upArgs]);
   await until(() => existsSync(join(data, "ready.json")));
   const run = (...args: readonly string[]): string =>
     execFileSync(process.execPath, [cli, ...args], {
@@ -80,7 +87,6 @@ export async function startMesh(
     const own = join(folder, service);
     mkdirSync(own, { mode: 0o700 });
     writeFileSync(join(own, "token"), run("token", "--service", service, "--version", "v1"));
-    const profiling = profile === undefined ? [] : ["--cpu-prof", "--cpu-prof-dir", profile];
     const args = [cli, "proxy", "--service", service, "--token", join(own, "token")];
     args.push("--join", join(data, "join.json"), "--data", join(own, "data"), "--inbound", "127.0.0.1:0");
     args.push("--outbound", `unix:${own}/out.sock`, "--workers", String(workers), ...flags);
@@ -96,9 +102,13 @@ export async function startMesh(
   run("apply", "-f", file, "--wait");
   await until(() => /"healthy": *true/.test(run("services", "-o", "json")));
   const outboundSocket = join(folder, "front", "out.sock");
-  const pids = [inbound.pid ?? 0, outbound.pid ?? 0].flatMap((pid) => [pid, ...childrenOf(pid)]);
+  const pidsOf = ({ pid = 0 }: ChildProcess): readonly number[] => [pid, ...childrenOf(pid)];
+  const [inboundPids, outboundPids] = [pidsOf(inbound), pidsOf(outbound)];
+  const pids = [...inboundPids, ...outboundPids];
   const joinFile = join(data, "join.json");
-  return { port: typeof place === "string" ? 0 : place, pids, outboundSocket, joinFile, run };
+  const port = typeof place === "string" ? 0 : place;
+  const controlPlanePid = controlPlane.pid ?? 0;
+  return { port, pids, inboundPids, outboundPids, controlPlanePid, outboundSocket, joinFile, run };
 }
 
 /** Its worker processes. */
