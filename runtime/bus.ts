@@ -78,6 +78,8 @@ export interface StreamSpec {
   readonly republish: { readonly from: string; readonly to: string; readonly headersOnly?: boolean } | undefined;
   /** For so many milliseconds a second message of one id (`Nats-Msg-Id`) is not stored; undefined: two minutes. */
   readonly duplicateWindowMs?: number | undefined;
+  /** What is appended is stored and never acknowledged, so that nobody takes it for kept; left out: it is acknowledged. */
+  readonly noAck?: boolean | undefined;
 }
 
 /** A stream as the server has it. */

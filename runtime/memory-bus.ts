@@ -16,11 +16,14 @@ import { type Clock, systemClock } from "./clock.js";
 import { ConnectionStatus } from "./connection-status.js";
 import {
   eraseFrom,
+  infoOf,
   type MemoryStream,
   makeRoom,
   matchesSubject,
   republishedTo,
   sequenceOfId,
+  storeQuietly,
+  streamOf,
 } from "./memory-streams.js";
 import type { NatsPermissions } from "./nats-permissions.js";
 
@@ -106,18 +109,13 @@ export class MemoryBroker {
 
   info(name: string): StreamInfo | undefined {
     const stream = this.#streams.get(name);
-    if (stream === undefined) return undefined;
-    const { spec, created, lastSequence, messages } = stream;
-    const firstSequence = messages[0]?.sequence ?? lastSequence + 1;
-    const bytes = messages.reduce((sum, { data }) => sum + data.length, 0);
-    const state = { firstSequence, lastSequence, messages: messages.length, lagging: 0, bytes };
-    return { spec, dangers: [], created, ...state };
+    return stream && infoOf(stream);
   }
 
+  streamFor = (subject: string): MemoryStream | undefined => streamOf(this.#streams.values(), subject);
+
   store(subject: string, data: Uint8Array, { expectLastSequence, headers = {}, onDuplicate }: AppendOptions): number {
-    const stream = [...this.#streams.values()].find(({ spec }) =>
-      spec.subjects.some((pattern) => matchesSubject(pattern, subject)),
-    );
+    const stream = this.streamFor(subject);
     const what = `append to ${subject}`;
     if (stream === undefined) throw new AshlarError("unavailable", `${what}: no stream or no JetStream answers`);
     if (expectLastSequence !== undefined && expectLastSequence !== stream.lastSequence) {
@@ -208,7 +206,9 @@ class MemoryBus implements Bus {
     if (!this.connected) return false;
     const allowed = this.#permissions?.publish.some((pattern) => matchesSubject(pattern, subject)) ?? true;
     const header = (name: string): string | undefined => headers[name];
-    if (allowed) this.#broker.deliver({ subject, data: data.slice(), header, relayed: false, origin: undefined });
+    if (allowed && this.#broker.streamFor(subject)?.spec.noAck === true)
+      storeQuietly(headers, (options) => this.#broker.store(subject, data, options));
+    else if (allowed) this.#broker.deliver({ subject, data: data.slice(), header, relayed: false, origin: undefined });
     return true;
   }
 
@@ -239,7 +239,10 @@ class MemoryBus implements Bus {
 
   async append(subject: string, data: Uint8Array, options: AppendOptions = {}): Promise<number> {
     await this.#may(subject, `append to ${subject}`);
-    return this.#broker.store(subject, data, options);
+    const sequence = this.#broker.store(subject, data, options);
+    if (this.#broker.streamFor(subject)?.spec.noAck === true)
+      throw new AshlarError("unavailable", `append to ${subject}: NATS did not answer in time`);
+    return sequence;
   }
 
   async directGet(stream: string, query: StoredQuery): Promise<StoredMessage | undefined> {

@@ -1,6 +1,6 @@
 /** Streams in memory: which subjects match, where messages are republished, and which message ids are remembered. */
 import { AshlarError } from "../core/errors.js";
-import type { StoredMessage, StreamSpec } from "./bus.js";
+import type { AppendOptions, StoredMessage, StreamInfo, StreamSpec } from "./bus.js";
 
 export interface MemoryStream {
   spec: StreamSpec;
@@ -65,4 +65,31 @@ export function makeRoom(stream: MemoryStream, subject: string, bytes: number, w
 export function eraseFrom(stream: MemoryStream | undefined, name: string, sequence: number): void {
   if (stream?.spec.denyDelete !== false) throw new AshlarError("denied", `stream ${name} does not let go of messages`);
   stream.messages = stream.messages.filter((message) => message.sequence !== sequence);
+}
+
+/** The stream that has this subject. */
+export function streamOf(streams: Iterable<MemoryStream>, subject: string): MemoryStream | undefined {
+  for (const stream of streams)
+    if (stream.spec.subjects.some((pattern) => matchesSubject(pattern, subject))) return stream;
+  return undefined;
+}
+
+export function infoOf({ spec, created, lastSequence, messages }: MemoryStream): StreamInfo {
+  const firstSequence = messages[0]?.sequence ?? lastSequence + 1;
+  const bytes = messages.reduce((sum, { data }) => sum + data.length, 0);
+  const state = { firstSequence, lastSequence, messages: messages.length, lagging: 0, bytes };
+  return { spec, dangers: [], created, ...state };
+}
+
+/** Stores a message as a stream does that acknowledges nothing: nobody hears of what it refuses. */
+export function storeQuietly(
+  headers: Readonly<Record<string, string>>,
+  store: (options: AppendOptions) => unknown,
+): void {
+  const expected = headers["Nats-Expected-Last-Sequence"];
+  try {
+    store({ headers, ...(expected !== undefined && { expectLastSequence: Number(expected) }) });
+  } catch (error) {
+    if (!(error instanceof AshlarError)) throw error;
+  }
 }

@@ -22,6 +22,7 @@ export function renderStreamConfig(spec: StreamSpec, firstSequence = 1): Record<
     deny_purge: spec.denyPurge,
     allow_direct: spec.allowDirect,
     duplicate_window: (spec.duplicateWindowMs ?? duplicateWindowMsDefault) * nanosecondsPerMs, // stated, so that the server's is no difference
+    ...(spec.noAck === true && { no_ack: true }),
     ...(spec.republish === undefined ? {} : { republish: renderRepublish(spec.republish) }),
     ...(firstSequence > 1 && { first_seq: firstSequence }), // servers before 2.10 do not read it
   };
@@ -47,7 +48,7 @@ async function skipTo(
       "limit",
       `this nats-server cannot begin a stream at sequence ${firstSequence}: use 2.10 or newer`,
     );
-  const subject = (subjects[0] ?? "").replace(/>$/, "skipped");
+  const subject = (subjects[0] ?? "").replace(/[>*]$/, "skipped");
   while (through < firstSequence - 1) {
     const count = Math.min(skippedAtOnce, firstSequence - 1 - through);
     await Promise.all(Array.from({ length: count }, () => bus.append(subject, new Uint8Array())));
@@ -107,6 +108,7 @@ export function parseStreamInfo(answer: Json): StreamInfo {
       allowDirect: config.allow_direct === true,
       republish: republishOf(object(config.republish)),
       ...duplicateWindowOf(config),
+      ...(config.no_ack === true && { noAck: true }),
     },
     dangers: dangersOf(config),
     created: String(answer.created ?? ""),

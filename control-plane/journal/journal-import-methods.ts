@@ -6,11 +6,11 @@ import type { AdminServiceService } from "../../proto/gen/ashlar/v1/admin.js";
 import { type Implementation, serverStreaming } from "../../runtime/grpc-handlers.js";
 import { authorize, type OperatedDeps, operatedBy } from "../admin/operated.js";
 import { audited } from "../audit/audit-trail.js";
+import { importPage } from "./import-page.js";
 import {
   beginImport,
   finishImport,
   giveUpImport,
-  importPage,
   type JournalImporterDeps,
   type JournalImporting,
 } from "./journal-importer.js";

@@ -1,23 +1,20 @@
 /**
  * Imports an export into a journal that is not there: messages get their sequences, and count only once all of them verify as they are
- * stored. Until then the stream may be purged, which no journal may be: so it is none, for policy, for seals and for people.
+ * stored. Until then the stream may be purged, which no journal may be: so it is none, for policy, for seals and for people. Nor does it
+ * acknowledge anything, so that a proxy that has not heard of it yet loses no write that its caller was told of.
  */
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { digestOf } from "../../core/digest.js";
 import { AshlarError, isAshlarError } from "../../core/errors.js";
 import { ImportTimes } from "../../core/journal/import-times.js";
-import { entryMessageId, isMessagesKey, keyIdOf } from "../../core/journal/journal-key.js";
 import { type JournalMessage, JournalVerifier } from "../../core/journal/journal-verifier.js";
-import type { Signer } from "../../core/signature.js";
-import { parseEntry } from "../../core/wire/journal/entry.js";
-import { importedHeader, importedMs, signImported } from "../../core/wire/journal/imported.js";
+import { importedHeader, importedMs } from "../../core/wire/journal/imported.js";
 import { statementHeader } from "../../core/wire/statement.js";
-import { journalStream, parseJournalSubject } from "../../core/wire/subjects.js";
+import { journalStream } from "../../core/wire/subjects.js";
 import type { Bus, StoredMessage, StreamSpec } from "../../runtime/bus.js";
-import { importPermissions } from "../../runtime/nats-permissions.js";
 import type { StatementReader } from "../../runtime/statement-reader.js";
-import type { NatsAccess } from "../nats/nats-access.js";
 import type { Ledger } from "../store/ledger.js";
+import { type ImportPageDeps, permissionsFor, refusal } from "./import-page.js";
 import { closedSpec, reopen } from "./journal-retainer.js";
 import { readJournal, sealedOf } from "./journal-sealer.js";
 import { isImporting } from "./journal-streams.js";
@@ -31,12 +28,9 @@ export interface JournalImporting {
   specOf(service: string, rememberMs: number): Promise<StreamSpec>;
 }
 
-export interface JournalImporterDeps extends JournalImporting {
-  readonly mesh: string;
+export interface JournalImporterDeps extends JournalImporting, ImportPageDeps {
   readonly rootPublicKey: Uint8Array;
-  readonly access: Pick<NatsAccess, "bus" | "once">;
   readonly reader: Pick<StatementReader, "readJournal">;
-  readonly signer: Signer;
   readonly ledger: Pick<Ledger, "trust">;
 }
 
@@ -64,19 +58,19 @@ export async function beginImport(deps: JournalImporterDeps, of: ImportOf, signa
         "writing meanwhile; import; then apply it again",
     );
   const spec = { ...(await deps.specOf(service, of.rememberMs)), denyPurge: false };
+  const closed = closedSpec(spec); // no proxy appends to it before it has stopped acknowledging
   await deps.access.once(permissionsFor(service), signal, async (bus) => {
     await removeEmpty(bus, service);
-    await bus.createStream(spec, first).catch((error: unknown) => {
+    await bus.createStream(closed, first).catch((error: unknown) => {
       if (spec.replicas === 1 || !isAshlarError(error, "unavailable")) throw error;
-      return bus.createStream({ ...spec, replicas: 1 }, first); // NATS cannot hold more
+      return bus.createStream({ ...closed, replicas: 1 }, first); // NATS cannot hold more
     });
     const info = await bus.streamInfo(journalStream(service));
     if (info?.lastSequence !== first - 1)
       throw new AshlarError("internal", `stream ${spec.name} does not begin at sequence ${first}`);
+    await bus.updateStream({ ...info.spec, subjects: spec.subjects, noAck: true });
   });
 }
-
-const permissionsFor = (service: string) => (inbox: string) => importPermissions(service, inbox);
 
 /** Removes what an import left behind, or a journal without messages. */
 async function removeEmpty(bus: Bus, service: string): Promise<void> {
@@ -94,63 +88,6 @@ async function removeEmpty(bus: Bus, service: string): Promise<void> {
     `the journal of ${service} is not empty: sequences ${found.firstSequence} to ${found.lastSequence} are there; an archive of it is ` +
       "verified as a file (`ashlar journal verify FILE`)",
   );
-}
-
-/** Stores the next messages. Fails with `invalid_argument` if one is out of its place or is no record; nothing after it is stored. */
-export async function importPage(
-  deps: JournalImporterDeps,
-  service: string,
-  messages: readonly JournalMessage[],
-  remembered: readonly number[],
-  signal: AbortSignal,
-): Promise<void> {
-  const name = journalStream(service);
-  const info = await deps.access.bus.streamInfo(name);
-  if (info === undefined || !isImporting(info))
-    throw new AshlarError("stale", `no import of the journal of ${service} is under way: begin it again`);
-  const ids = new Set(remembered);
-  await deps.access.once(permissionsFor(service), signal, async (bus) => {
-    for (const message of messages) {
-      const { sequence } = message;
-      const headers = headersOf(deps, service, message, ids.has(sequence));
-      const options = { headers, expectLastSequence: sequence - 1 };
-      const stored = await bus.append(message.subject, message.data, options).catch((error: unknown) => {
-        if (!isAshlarError(error, "conflict")) throw error;
-        throw refusal(service, sequence, "it does not come next, or somebody else appends to this journal");
-      });
-      if (stored !== sequence) throw refusal(service, sequence, "its key is that of an earlier entry");
-    }
-  });
-}
-
-const refusal = (service: string, sequence: number, why: string): AshlarError =>
-  new AshlarError("invalid_argument", `the journal of ${service}, sequence ${sequence}: ${why}`);
-
-function headersOf(
-  deps: JournalImporterDeps,
-  service: string,
-  message: JournalMessage,
-  isRemembered: boolean,
-): Readonly<Record<string, string>> {
-  const { sequence, subject, statement, data } = message;
-  const place = parseJournalSubject(subject);
-  if (place?.service !== service) throw refusal(service, sequence, "it is of another journal");
-  const imported = signImported(service, message, deps.mesh, deps.signer);
-  const headers = { [importedHeader]: imported, ...(statement !== "" && { [statementHeader]: statement }) };
-  if (!isRemembered || place.kind !== "entry" || isMessagesKey(place.key)) return headers;
-  const id = entryIdOf(data, place.key);
-  return id === undefined ? headers : { ...headers, "Nats-Msg-Id": id };
-}
-
-/** The id by which a repeat of its key finds an entry; undefined: it has none, or cannot be read, which is found at the end. */
-function entryIdOf(data: Uint8Array, key: string): string | undefined {
-  try {
-    const entry = parseEntry(data, undefined, key);
-    return entry.key === "" ? undefined : entryMessageId(keyIdOf(entry), entry.afterVoid);
-  } catch (error) {
-    if (isAshlarError(error) && error.code !== "internal") return undefined;
-    throw error;
-  }
 }
 
 /** Removes what was imported so far. Does nothing if no import is under way. */
@@ -210,13 +147,14 @@ export async function* finishImport(
     const [fault] = [...times.faults, ...verdict.faults];
     if (fault !== undefined) throw refusal(service, fault.sequence, fault.why);
     await access.once(permissionsFor(service), signal, async (bus) => {
+      await bus.updateStream(closedSpec(info.spec)); // nothing comes between this look and the end
       const now = await bus.streamInfo(name);
       if (now?.created !== info.created || now.lastSequence !== info.lastSequence)
         throw new AshlarError(
           "stale",
           `the journal of ${service} changed while it was verified: somebody else imports it, or a proxy appends to it; begin it again`,
         );
-      await bus.updateStream({ ...info.spec, denyPurge: true });
+      await reopen(bus, { ...info.spec, denyPurge: true, noAck: false });
     });
     yield { messages, entries: verdict.entries, done: true };
   } catch (error) {

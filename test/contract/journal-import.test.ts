@@ -1,10 +1,10 @@
 /** Importing an archive into a journal that is not there, in memory and on real servers. */
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { importPage } from "../../control-plane/journal/import-page.js";
 import {
   beginImport,
   finishImport,
   giveUpImport,
-  importPage,
   type JournalImporterDeps,
   storedOrFirst,
 } from "../../control-plane/journal/journal-importer.js";
@@ -43,12 +43,14 @@ const wanted = { service: "ledger", rememberMs: 3_600_000 };
 for (const { name, program } of [{ name: "in memory", program: undefined }, ...natsPrograms])
   describe(name, () => {
     let nats: TestNats | undefined;
+    let inMemory: MemoryBroker | undefined;
     let bus: Bus;
     let deps: JournalImporterDeps;
     let isNamed = false;
 
     beforeAll(async () => {
       const broker = new MemoryBroker({ nowMs: () => Date.now() + laterMs });
+      inMemory = broker;
       bus = broker.connect();
       let access: JournalImporterDeps["access"] = {
         bus,
@@ -128,6 +130,36 @@ for (const { name, program } of [{ name: "in memory", program: undefined }, ...n
       expect([left?.lastSequence, isReady(wanted, left)]).toEqual([8, false]);
       await expect(finishing(deps.access)).rejects.toThrow(/sequence 8/);
       expect(await bus.streamInfo(stream)).toBeUndefined();
+    });
+
+    test("a write of a proxy that has not heard of the import is not acknowledged, so giving it up loses none that was", async () => {
+      const archive = await makeArchive();
+      await begin(1);
+      await importPage(deps, "ledger", archive.messages.slice(0, 3), [], signal);
+      const inbox = "_INBOX_late";
+      const appending = { publish: ["ashlar.journal.ledger.entry.*"], subscribe: [`${inbox}.>`] };
+      const late =
+        nats === undefined
+          ? await inMemory?.connect(appending)
+          : await nats.connect(await nats.user(appending, inbox), { timeoutMs: 500 });
+      const told = await late?.append("ashlar.journal.ledger.entry.late", Buffer.from("late")).catch(String);
+      expect(told).toMatch(/NATS did not answer in time/);
+      await expect(importPage(deps, "ledger", archive.messages.slice(3), [], signal)).rejects.toThrow(
+        /sequence 4: it does not come next, or somebody else appends/,
+      );
+      await giveUpImport(deps, "ledger", signal);
+      expect(await bus.streamInfo(stream)).toBeUndefined();
+    });
+
+    test("a message with the key of an earlier one is refused with its place", async () => {
+      const archive = await makeArchive();
+      const [first] = archive.messages;
+      if (first === undefined) throw new Error("it has messages");
+      await begin(1);
+      await importPage(deps, "ledger", [first], [1], signal);
+      const again = importPage(deps, "ledger", [{ ...first, sequence: 2 }], [2], signal);
+      await expect(again).rejects.toThrow(/sequence 2: its key is that of an earlier entry/);
+      await giveUpImport(deps, "ledger", signal);
     });
 
     test("a foreign mesh, and one whose policy names the Journal, are refused with the remedy", async () => {
