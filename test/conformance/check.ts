@@ -137,13 +137,8 @@ export class Arena {
     return `spiffe://checks/${this.target === "proxy" ? "service/front" : "gateway/public"}`;
   }
 
-  /**
-   * How many calls of one hostile client the application may see at once. A gateway sends calls on over as many connections of
-   * the mesh as they need, with 100 on each, and cancels young ones after 50 ms: what bounds them is the budget of resets.
-   */
-  get openCallsMax(): number {
-    return this.target === "proxy" ? 100 : 600;
-  }
+  /** How many calls of one hostile client's connection the application may see at once. */
+  readonly openCallsMax = 100;
 
   /** Bytes that a proxy holds for others by its own account. */
   async heldBytes(proxy: MeshProxy): Promise<number> {

@@ -64,6 +64,11 @@ export abstract class Exchange {
   /** Ends the exchange at once. `code`: an HTTP/2 error code. */
   abstract abort(code: number): void;
 
+  /** The client counts as having the call open until `freeSlot`, although it has gone. */
+  keepSlot(): void {}
+
+  freeSlot(): void {}
+
   /** The first value of a header of the request, or undefined. */
   header(name: string): string | undefined {
     return this.request.headers.find(([one]) => one === name)?.[1];

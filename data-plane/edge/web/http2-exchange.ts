@@ -65,6 +65,14 @@ export class Http2Exchange extends Exchange implements StreamSink {
     this.#stream.reset(code);
   }
 
+  override keepSlot(): void {
+    this.#stream.keepSlot = true;
+  }
+
+  override freeSlot(): void {
+    this.#stream.release();
+  }
+
   onResponse(): void {}
 
   onData(_stream: Stream, bytes: Uint8Array, start: number, end: number, endStream: boolean): void {

@@ -45,7 +45,7 @@ export class WebCall implements StreamPort, BodyTaker, DialectCall {
   readonly budget: MemoryBudget;
   readonly control = { draining: false };
   readonly headers = { check };
-  readonly streams = { freeSlot() {} };
+  readonly streams = { freeSlot: () => this.exchange.freeSlot() };
   readonly sender: StreamPort["sender"];
   readonly data: StreamPort["data"];
   readonly #dialect: Dialect;
@@ -141,6 +141,7 @@ export class WebCall implements StreamPort, BodyTaker, DialectCall {
     if (stream.closed) return;
     this.#close();
     stream.sink.onReset(stream, code, true, false);
+    if (stream.keepSlot) this.exchange.keepSlot();
   }
 
   // === From the dialect ===

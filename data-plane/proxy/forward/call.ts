@@ -216,7 +216,7 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
 
   onReset(stream: Stream, code: number, _byPeer: boolean, unprocessed: boolean): void {
     if (stream === this.inbound) {
-      this.#cancelUpstream(this.phase === phase.trying && this.isNearlyLate ? "silent" : "cancelled");
+      this.#cancelUpstream(this.phase === phase.trying && this.isNearlyLate ? "silent" : "cancelled", stream);
       this.#end();
       return;
     }
@@ -278,9 +278,9 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
     this.#session?.released();
   }
 
-  #cancelUpstream(outcome: "cancelled" | "silent" = "cancelled"): void {
+  #cancelUpstream(outcome: "cancelled" | "silent" = "cancelled", caller: Stream | null = null): void {
     const upstream = this.#leaveAttempt(outcome);
-    if (upstream !== null) this.#session?.cancel(upstream);
+    if (upstream !== null) this.#session?.cancel(upstream, this.isFromClient ? caller : null);
   }
 
   /** Detaches the attempt and returns its stream, whose events no longer reach the call, or null. */

@@ -14,7 +14,8 @@ const atOnce = { burst: 100, perSecond: 50 };
  */
 export class SlowCancels {
   readonly #atOnce: TokenBucket;
-  readonly #waiting = new Set<Stream>();
+  /** With the stream of its caller, which keeps its slot until then, or null. */
+  readonly #waiting = new Map<Stream, Stream | null>();
   readonly #nowMs: () => number;
   /** Called when streams have ended and there is room. */
   readonly #ended: () => void;
@@ -26,8 +27,11 @@ export class SlowCancels {
     this.#ended = ended;
   }
 
-  /** Cancels a stream, now or later. No event of the stream follows. */
-  cancel(stream: Stream): void {
+  /**
+   * Cancels a stream, now or later. No event of the stream follows. `caller`: the stream whose reset is the reason: it counts
+   * towards its connection's limit as long as the call is open upstream.
+   */
+  cancel(stream: Stream, caller: Stream | null = null): void {
     const nowMs = this.#nowMs();
     const leftMs = stream.openedAtMs + oldEnoughMs - nowMs;
     if (stream.closed || leftMs <= 0 || this.#atOnce.take(leftMs / oldEnoughMs, nowMs)) {
@@ -35,20 +39,22 @@ export class SlowCancels {
       return;
     }
     stream.sink = nobody;
-    this.#waiting.add(stream);
+    this.#waiting.set(stream, caller);
+    if (caller !== null) caller.keepSlot = true;
     this.#timer ??= setTimeout(() => this.#cancelOld(), leftMs);
   }
 
   /** Forgets the waiting cancels because the connection is closed. */
   stop(): void {
     clearTimeout(this.#timer);
+    for (const caller of this.#waiting.values()) caller?.release();
     this.#waiting.clear();
   }
 
   #cancelOld(): void {
     const nowMs = this.#nowMs();
     let nextMs = Number.POSITIVE_INFINITY;
-    for (const stream of this.#waiting) {
+    for (const [stream, caller] of this.#waiting) {
       const leftMs = stream.closed ? 0 : stream.openedAtMs + oldEnoughMs - nowMs;
       if (leftMs > 0) {
         nextMs = Math.min(nextMs, leftMs);
@@ -56,6 +62,7 @@ export class SlowCancels {
       }
       this.#waiting.delete(stream);
       stream.reset(errorCode.cancel);
+      caller?.release();
     }
     this.#timer = Number.isFinite(nextMs) ? setTimeout(() => this.#cancelOld(), nextMs) : undefined;
     this.#ended();

@@ -177,10 +177,10 @@ export class UpstreamSession implements ConnectionOwner {
     else this.#closeListeners.push(listener);
   }
 
-  /** Cancels a call that the caller no longer wants or whose deadline has passed. It counts as `released` then. */
-  cancel(stream: Stream): void {
+  /** Cancels a call that the caller no longer wants or whose deadline has passed. It counts as `released` then. `caller`: see `SlowCancels`. */
+  cancel(stream: Stream, caller: Stream | null = null): void {
     if (this.#cancels === undefined) stream.reset(errorCode.cancel);
-    else this.#cancels.cancel(stream);
+    else this.#cancels.cancel(stream, caller);
     this.released();
   }
 
