@@ -4,7 +4,6 @@
  * DNS names never make an identity.
  */
 import { X509Certificate } from "node:crypto";
-import type { TLSSocket } from "node:tls";
 import { AshlarError, isAshlarError, messageOf } from "../core/errors.js";
 import { parseSpiffeId, type SpiffeId, trustDomainOf } from "../core/identity.js";
 import {
@@ -27,14 +26,6 @@ export interface Svid {
   readonly notBeforeMs: number;
   readonly notAfterMs: number;
   readonly der: Uint8Array;
-}
-
-/** The roots and revocations that a verifier uses. */
-export interface SvidTrust {
-  /** DER roots of this trust domain alone; empty: it is not trusted. */
-  rootsOf(trustDomain: string): readonly Uint8Array[];
-  /** Returns whether a serial number (lower-case hexadecimal) is revoked. */
-  isRevoked(serial: string): boolean;
 }
 
 const oids = {
@@ -247,29 +238,8 @@ function checkAnySigner(signers: readonly Uint8Array[], trustDomain: string, bel
   throw problem;
 }
 
-/**
- * The identity of a connected TLS peer, verified anew: the handshake's own checks, the session it may
- * have resumed and `checkServerIdentity` are not relied on. The peer must send its intermediates, and
- * sessions must not be resumed: a resumed session carries no chain and is refused.
- * Fails with `unauthenticated` without a certificate, `invalid_identity` with a bad or revoked one.
- */
-export function peerSvid(socket: TLSSocket, trust: SvidTrust, nowMs: number): Svid {
-  const chain: Uint8Array[] = [];
-  const leaf = socket.getPeerX509Certificate();
-  for (let one = leaf; one !== undefined && chain.length <= chainMax; one = one.issuerCertificate) {
-    const previous = chain.at(-1);
-    if (previous !== undefined && one.raw.equals(previous)) break; // a self-signed root names itself
-    chain.push(one.raw);
-  }
-  if (chain.length === 0) throw new AshlarError("unauthenticated", "the peer sent no certificate");
-  return checkRevocation(
-    verifySvidChain(chain, (domain) => trust.rootsOf(domain), nowMs),
-    trust,
-  );
-}
-
-/** Passes `svid` on unless it is revoked. */
-export function checkRevocation(svid: Svid, trust: Pick<SvidTrust, "isRevoked">): Svid {
+/** Passes `svid` on unless it is revoked. `isRevoked` tells of a serial number in lower-case hexadecimal. */
+export function checkRevocation(svid: Svid, trust: { isRevoked(serial: string): boolean }): Svid {
   if (trust.isRevoked(svid.serial)) throw refused(`${svid.serial} is revoked`);
   return svid;
 }

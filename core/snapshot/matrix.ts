@@ -6,8 +6,8 @@ import { type CompiledUnit, compileUnit } from "../policy/compile.js";
 import { callerProbes, methodProbes, type Probe } from "./access-probes.js";
 import { contentByName } from "./diff.js";
 
-/** A caller and a method of a service. */
-export interface AccessPair {
+/** A caller and a method of a service, and what changes of its access. */
+export interface AccessChange {
   /** A service's name, a SPIFFE ID in full, or "*" for every other caller. */
   readonly caller: string;
   readonly service: string;
@@ -15,15 +15,6 @@ export interface AccessPair {
    * "package.Service/Method"; where the methods are not stated also "package.Service/*" or "*", for every other method.
    */
   readonly method: string;
-}
-
-/** A caller that may call a method, always or under a condition. */
-export interface AccessRow extends AccessPair {
-  /** The condition in CEL; "": it may always call. */
-  readonly when: string;
-}
-
-export interface AccessChange extends AccessPair {
   /** "changes": the condition under which the caller may call is another one. */
   readonly change: "gains" | "loses" | "changes";
   /** "allowed", "denied", or the CEL condition under which the caller may call. */
@@ -32,8 +23,8 @@ export interface AccessChange extends AccessPair {
 }
 
 /** Pairs up to a bound; `complete` is false if there are more. */
-export interface AccessList<Pair extends AccessPair> {
-  readonly pairs: readonly Pair[];
+export interface AccessList {
+  readonly pairs: readonly AccessChange[];
   readonly complete: boolean;
 }
 
@@ -42,29 +33,11 @@ const pairsMax = 100_000;
 const questionsMax = 5_000_000;
 
 /**
- * Returns every pair that may call, sorted by service, caller and method. `units` must be canonical and of the mesh
- * `mesh`.
- */
-export function accessMatrix(units: readonly Unit[], mesh: string): AccessList<AccessRow> {
-  const { pairs, complete } = compareAccess([], units, mesh);
-  return {
-    complete,
-    pairs: pairs.map(({ caller, service, method, after }) => {
-      return { caller, service, method, when: after === "allowed" ? "" : after };
-    }),
-  };
-}
-
-/**
  * Returns every pair whose access differs between two policies, sorted by service, caller and method. Pairs are judged
  * as `evaluateCall` judges calls, so the list is exact: callers are the services of both policies, every SPIFFE ID that
  * is named, and everyone else. Conditions on values that only a call has are part of the answer.
  */
-export function diffAccess(from: readonly Unit[], to: readonly Unit[], mesh: string): AccessList<AccessChange> {
-  return compareAccess(from, to, mesh);
-}
-
-function compareAccess(from: readonly Unit[], to: readonly Unit[], mesh: string): AccessList<AccessChange> {
+export function diffAccess(from: readonly Unit[], to: readonly Unit[], mesh: string): AccessList {
   const contentBefore = contentByName(from);
   const contentAfter = contentByName(to);
   const before = new Map(from.map((unit) => [unit.name, unit]));

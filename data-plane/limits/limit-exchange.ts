@@ -4,7 +4,6 @@
  */
 import type { Limit } from "../../core/kinds/rate-limit/rate-limit.js";
 import type { LimitReport, ReportOrigin } from "../../core/limit/limit-report.js";
-import { onAbort } from "../../runtime/abort.js";
 
 export type ReportListener = (peer: string, report: LimitReport, origin: ReportOrigin) => void;
 
@@ -19,33 +18,4 @@ export interface LimitExchange {
   publish(report: LimitReport, scope: Limit["scope"]): void;
   /** Calls `listener` with the reports of others. Returns a function that removes the listener. */
   onReport(listener: ReportListener): () => void;
-}
-
-/** Creates exchanges within one process: what one of them publishes, the others receive at once. */
-export class LocalExchangeHub {
-  readonly #listeners = new Map<string, Set<ReportListener>>();
-
-  /** Adds a member with this name, which leaves when `signal` aborts. */
-  join(name: string, signal: AbortSignal): LimitExchange {
-    const all = this.#listeners;
-    const own = new Set<ReportListener>();
-    all.set(name, own);
-    onAbort(signal, () => all.delete(name));
-    return {
-      get members() {
-        return Math.max(1, all.size);
-      },
-      workers: 1,
-      connected: true,
-      publish(report, scope) {
-        if (scope === "proxy") return;
-        for (const [other, listeners] of all)
-          if (other !== name) for (const listener of listeners) listener(name, report, "proxy");
-      },
-      onReport(listener) {
-        own.add(listener);
-        return () => own.delete(listener);
-      },
-    };
-  }
 }

@@ -1,4 +1,4 @@
-import { createMemoryStore, openMemoryLedger } from "../../control-plane/store/memory-ledger.js";
+import { createMemoryStore, openMemoryLedger } from "../support/memory-ledger.js";
 import { createTestKey, testMesh } from "../support/records.js";
 import { describeLedger } from "./ledger.contract.js";
 

@@ -1,4 +1,4 @@
-import { LocalExchangeHub } from "../../data-plane/limits/limit-exchange.js";
+import { LocalExchangeHub } from "../support/local-exchange.js";
 import { describeLimitExchange } from "./limit-exchange.contract.js";
 
 describeLimitExchange("limit reports within a process", async () => {

@@ -1,8 +1,8 @@
-import { LocalExchangeHub } from "../../data-plane/limits/limit-exchange.js";
 import { CrewLimits } from "../../data-plane/workers/crew-limits.js";
 import { readFromWorker, type ToWorker } from "../../data-plane/workers/messages.js";
 import { WorkerLimits } from "../../data-plane/workers/worker-limits.js";
 import { systemClock } from "../../runtime/clock.js";
+import { LocalExchangeHub } from "../support/local-exchange.js";
 import { describeLimitExchange } from "./limit-exchange.contract.js";
 
 const count = 3;

@@ -2,8 +2,8 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "@jest/globals";
-import { withReference } from "../../core/kinds/reference.js";
 import { kinds } from "../../core/kinds/table.js";
+import { withReference } from "../support/reference-page.js";
 
 test.each(kinds.map((kind) => [kind.kind, kind] as const))("the page of %s has all its fields", (_name, kind) => {
   const file = join("docs", kind.page);

@@ -10,11 +10,12 @@ import { policyScope } from "../../core/policy/condition/scope.js";
 import { buildSnapshot, unitsOf } from "../../core/snapshot/build.js";
 import { diffUnits } from "../../core/snapshot/diff.js";
 import { isMethod } from "../../core/snapshot/grammar.js";
-import { accessMatrix, diffAccess } from "../../core/snapshot/matrix.js";
+import { diffAccess } from "../../core/snapshot/matrix.js";
 import { parsePolicyFiles } from "../../core/snapshot/parse-files.js";
 import { renderYaml } from "../../core/snapshot/render.js";
 import { whoCan } from "../../core/snapshot/who-can.js";
 import { applyChanges, changesBetween, parseSnapshotList, parseUnit } from "../../core/wire/units.js";
+import { accessMatrix } from "../support/access-matrix.js";
 import {
   accessRule,
   type ConditionedCall,

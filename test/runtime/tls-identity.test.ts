@@ -1,8 +1,6 @@
 import { generateKeyPairSync } from "node:crypto";
-import { connect, createServer, type TLSSocket } from "node:tls";
 import { describe, expect, test } from "@jest/globals";
-import { parseSvid, peerSvid, type SvidTrust, verifySvidChain } from "../../runtime/tls-identity.js";
-import { toPem } from "../../runtime/tls-identity-keys.js";
+import { checkRevocation, parseSvid, verifySvidChain } from "../../runtime/tls-identity.js";
 import {
   basic,
   dnsName,
@@ -203,117 +201,8 @@ describe("a bad SVID is refused with invalid_identity", () => {
   });
 });
 
-describe("peerSvid on real sockets", () => {
-  const serverLeaf = leaf(leafExtensions("spiffe://mesh-a/service/server"));
-  const trust: SvidTrust = { rootsOf, isRevoked: () => false };
-
-  /** Connects, runs `judge` on the server's side of the socket, and gives what it said. */
-  async function meet(
-    client: TestCertificate,
-    chain: readonly TestCertificate[],
-    judge: (socket: TLSSocket) => string,
-  ) {
-    const server = createServer({
-      key: serverLeaf.keyPem,
-      cert: toPem([serverLeaf.der, intermediate.der]),
-      ca: toPem([root.der, otherRoot.der]),
-      requestCert: true,
-      rejectUnauthorized: true,
-    });
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    const said = new Promise<string>((resolve) => {
-      server.on("tlsClientError", (error) => resolve(`tls: ${error.message}`));
-      server.on("secureConnection", (socket) => {
-        socket.on("error", () => {});
-        resolve(judge(socket));
-      });
-    });
-    const { port } = server.address() as { port: number };
-    const socket = connect({
-      port,
-      host: "127.0.0.1",
-      key: client.keyPem,
-      cert: toPem([client, ...chain].map((one) => one.der)),
-      ca: toPem([root.der]),
-      checkServerIdentity: () => undefined,
-    });
-    socket.on("error", () => {});
-    const fromServer = new Promise<string>((resolve) => {
-      socket.on("secureConnect", () => resolve(peerSvid(socket, trust, now).spiffeId));
-      socket.on("close", () => resolve("closed"));
-    });
-    try {
-      return [await said, await fromServer];
-    } finally {
-      socket.destroy();
-      server.close();
-    }
-  }
-
-  const judgeWith = (one: SvidTrust) => (socket: TLSSocket) => {
-    try {
-      return peerSvid(socket, one, now).spiffeId;
-    } catch (error) {
-      return (error as Error).message;
-    }
-  };
-
-  test("both sides see each other through the chains they sent", async () => {
-    expect(await meet(leaf(), [intermediate], judgeWith(trust))).toEqual([id, "spiffe://mesh-a/service/server"]);
-  });
-
-  test("I10 a leaf of mesh-a signed by mesh-b passes the handshake and is refused here", async () => {
-    const [said] = await meet(leaf(leafExtensions(id), otherRoot), [], judgeWith(trust));
-    expect(said).toContain("no root of mesh-a signed it");
-  });
-
-  test("a resumed session is judged again, and refused: it carries no chain", async () => {
-    const one = leaf();
-    const said: string[] = [];
-    const server = createServer({
-      key: serverLeaf.keyPem,
-      cert: toPem([serverLeaf.der, intermediate.der]),
-      ca: toPem([root.der]),
-      requestCert: true,
-      rejectUnauthorized: true,
-    });
-    server.on("secureConnection", (socket) => {
-      socket.on("error", () => {});
-      said.push(`${socket.isSessionReused()} ${judgeWith(trust)(socket)}`);
-      socket.write("x");
-    });
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    const { port } = server.address() as { port: number };
-    const visit = (session?: Buffer) =>
-      new Promise<Buffer | undefined>((resolve, reject) => {
-        const socket = connect({
-          port,
-          host: "127.0.0.1",
-          key: one.keyPem,
-          ca: toPem([root.der]),
-          cert: toPem([one.der, intermediate.der]),
-          checkServerIdentity: () => undefined,
-          ...(session === undefined ? {} : { session }),
-        });
-        let ticket: Buffer | undefined;
-        socket.on("session", (next) => {
-          ticket = next;
-        });
-        socket.on("data", () => socket.end());
-        socket.on("close", () => resolve(ticket));
-        socket.on("error", reject);
-      });
-    try {
-      const ticket = await visit();
-      await visit(ticket);
-    } finally {
-      server.close();
-    }
-    expect(said).toEqual([`false ${id}`, expect.stringMatching(/^true certificate: no root of mesh-a signed it/)]);
-  });
-
-  test("a revoked serial is refused", async () => {
-    const [said] = await meet(leaf(), [intermediate], judgeWith({ rootsOf, isRevoked: () => true }));
-    expect(said).toContain("is revoked");
-  });
+test("a revoked serial is refused", () => {
+  const svid = verify(leaf(), intermediate);
+  expect(checkRevocation(svid, { isRevoked: () => false })).toBe(svid);
+  expect(() => checkRevocation(svid, { isRevoked: (serial) => serial === svid.serial })).toThrow(/is revoked/);
 });

@@ -1,5 +1,5 @@
 /** Workers that hold their ports and carry no calls, in this process: messages are copied and come later, as over a line. */
-import { LocalExchangeHub } from "../../data-plane/limits/limit-exchange.js";
+
 import type { PolicyView } from "../../data-plane/ports.js";
 import { Crew } from "../../data-plane/workers/crew.js";
 import { CrewApp } from "../../data-plane/workers/crew-app.js";
@@ -11,6 +11,7 @@ import type { WorkerProcess } from "../../data-plane/workers/worker-process.js";
 import { systemClock } from "../../runtime/clock.js";
 import { silentLogger } from "../../runtime/log.js";
 import { MemoryBroker } from "../../runtime/memory-bus.js";
+import { LocalExchangeHub } from "./local-exchange.js";
 import { PortsWorld } from "./ports-world.js";
 import { testMesh } from "./records.js";
 

@@ -15,7 +15,6 @@ import type { Ledger } from "../../../control-plane/store/ledger.js";
 import { LogIndex } from "../../../control-plane/store/log-index.js";
 import { activationLaw } from "../../../control-plane/store/log-laws.js";
 import { LogRivals } from "../../../control-plane/store/log-rivals.js";
-import { openMemoryLedger } from "../../../control-plane/store/memory-ledger.js";
 import { openRivalFile } from "../../../control-plane/store/rival-file.js";
 import { type Digest, digestOf } from "../../../core/digest.js";
 import type { Activation, Revision, Signed, Trust } from "../../../core/model.js";
@@ -24,6 +23,7 @@ import type { HeldRecord } from "../../../core/wire/offers.js";
 import { keySetOf, signActivation, signRevision, signTrust } from "../../../core/wire/records.js";
 import { buildHeartbeat, FakeFleet } from "../../support/fake-fleet.js";
 import { ManualClock } from "../../support/manual-clock.js";
+import { openMemoryLedger } from "../../support/memory-ledger.js";
 import { noOrders } from "../../support/no-orders.js";
 import {
   buildActivation,

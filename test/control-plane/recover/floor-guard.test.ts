@@ -2,12 +2,12 @@ import { beforeEach, describe, expect, test } from "@jest/globals";
 import { FloorGuard } from "../../../control-plane/recover/floor-guard.js";
 import { holdMs } from "../../../control-plane/recover/seen-claims.js";
 import type { Ledger } from "../../../control-plane/store/ledger.js";
-import { openMemoryLedger } from "../../../control-plane/store/memory-ledger.js";
 import { digestOf } from "../../../core/digest.js";
 import type { Activation, Revision, Signed } from "../../../core/model.js";
 import { signActivation, signFreshness, signRevision, signTrust } from "../../../core/wire/records.js";
 import { buildHeartbeat } from "../../support/fake-fleet.js";
 import { ManualClock } from "../../support/manual-clock.js";
+import { openMemoryLedger } from "../../support/memory-ledger.js";
 import {
   buildActivation,
   buildFreshness,

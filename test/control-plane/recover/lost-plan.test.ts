@@ -1,12 +1,12 @@
 import { expect, test } from "@jest/globals";
 import { createActivator } from "../../../control-plane/activate/activator.js";
-import { openMemoryLedger } from "../../../control-plane/store/memory-ledger.js";
 import { gatesDefault } from "../../../core/rollout/gates.js";
 import { parseStages } from "../../../core/rollout/stages.js";
 import { signRevision, signTrust } from "../../../core/wire/records.js";
 import { affects, everyCall } from "../../support/affected.js";
 import { FakeFleet } from "../../support/fake-fleet.js";
 import { ManualClock } from "../../support/manual-clock.js";
+import { openMemoryLedger } from "../../support/memory-ledger.js";
 import { noOrders } from "../../support/no-orders.js";
 import { buildRevision, buildTrust, createTestKey, present, testAuthor, testMesh } from "../../support/records.js";
 

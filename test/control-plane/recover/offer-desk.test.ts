@@ -1,13 +1,13 @@
 import { beforeEach, describe, expect, test } from "@jest/globals";
 import { OfferDesk } from "../../../control-plane/recover/offer-desk.js";
 import type { Ledger } from "../../../control-plane/store/ledger.js";
-import { openMemoryLedger } from "../../../control-plane/store/memory-ledger.js";
 import { type Digest, digestOf } from "../../../core/digest.js";
 import type { Activation, Revision, Signed } from "../../../core/model.js";
 import { encodeOfferContent, type HeldParts, type OfferContent, parseOfferContent } from "../../../core/wire/offers.js";
 import { signActivation, signRevision, signTrust } from "../../../core/wire/records.js";
 import { encodeSnapshotList } from "../../../core/wire/units.js";
 import { ManualClock } from "../../support/manual-clock.js";
+import { openMemoryLedger } from "../../support/memory-ledger.js";
 import { buildActivation, buildRevision, buildTrust, createTestKey, present, testMesh } from "../../support/records.js";
 
 const root = createTestKey();

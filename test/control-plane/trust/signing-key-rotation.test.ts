@@ -6,7 +6,6 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import { type Authority, openAuthority } from "../../../control-plane/identity/authority.js";
 import type { Ledger } from "../../../control-plane/store/ledger.js";
-import { createMemoryStore, type MemoryStore, openMemoryLedger } from "../../../control-plane/store/memory-ledger.js";
 import {
   createSigningKeyRotation,
   type SigningKeyRotation,
@@ -15,6 +14,7 @@ import { buildSpiffeId } from "../../../core/identity.js";
 import { createSigner, type Signer } from "../../../core/signature.js";
 import { signActivation, signRevision, signTrust } from "../../../core/wire/records.js";
 import { systemClock } from "../../../runtime/clock.js";
+import { createMemoryStore, type MemoryStore, openMemoryLedger } from "../../support/memory-ledger.js";
 import { buildActivation, buildRevision } from "../../support/records.js";
 
 const mesh = "test";

@@ -9,9 +9,10 @@ import { findAffectedCalls } from "../../../core/rollout/affected-calls.js";
 import { unitsOf } from "../../../core/snapshot/build.js";
 import { checkPolicy } from "../../../core/snapshot/check.js";
 import { diffUnits } from "../../../core/snapshot/diff.js";
-import { accessMatrix, diffAccess } from "../../../core/snapshot/matrix.js";
+import { diffAccess } from "../../../core/snapshot/matrix.js";
 import { parsePolicyFiles } from "../../../core/snapshot/parse-files.js";
 import { whoCan } from "../../../core/snapshot/who-can.js";
+import { accessMatrix } from "../../support/access-matrix.js";
 
 const mesh = "demo";
 const policy = `

@@ -3,10 +3,11 @@ import { parseAllDocuments } from "yaml";
 import type { PolicyObject, Unit } from "../../../core/model.js";
 import { buildSnapshot, unitsOf } from "../../../core/snapshot/build.js";
 import { diffUnits } from "../../../core/snapshot/diff.js";
-import { accessMatrix, diffAccess } from "../../../core/snapshot/matrix.js";
+import { diffAccess } from "../../../core/snapshot/matrix.js";
 import { renderJson, renderYaml } from "../../../core/snapshot/render.js";
 import { policySchema } from "../../../core/snapshot/schema.js";
 import { diffLines } from "../../../core/snapshot/text-diff.js";
+import { accessMatrix } from "../../support/access-matrix.js";
 
 const services: PolicyObject[] = [
   { kind: "Service", name: "checkout", methods: [] },

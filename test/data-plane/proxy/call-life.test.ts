@@ -9,7 +9,6 @@ import {
 import { join } from "node:path";
 import { Metadata, status } from "@grpc/grpc-js";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
-import fc from "fast-check";
 import type { Verdict } from "../../../core/decision/decision-record.js";
 import { PreparedField } from "../../../data-plane/http2/prepared-field.js";
 import type { EvaluatedPolicy } from "../../../data-plane/ports.js";
@@ -18,8 +17,9 @@ import type { CallGate } from "../../../data-plane/proxy/call-side.js";
 import type { AttemptOutcome } from "../../../data-plane/proxy/forward/attempt-outcome.js";
 import type { Call } from "../../../data-plane/proxy/forward/call.js";
 import type { CallFacts } from "../../../data-plane/proxy/forward/call-facts.js";
-import { CallObserver, MessageTally } from "../../../data-plane/proxy/forward/call-observer.js";
+import { CallObserver } from "../../../data-plane/proxy/forward/call-observer.js";
 import { FieldChanges } from "../../../data-plane/proxy/forward/field-changes.js";
+import { MessageTally } from "../../support/message-tally.js";
 import { buildPolicy, everyone } from "../../support/proxy-fakes.js";
 import { eventually, ProxyPair, type TestSide } from "../../support/proxy-pair.js";
 
@@ -363,27 +363,4 @@ describe("a gate", () => {
     expect((await pair.client().unary(Buffer.alloc(1))).error).toBeUndefined();
     expect(events.filter((event) => event.startsWith("attempt 1 at"))).toHaveLength(1);
   });
-});
-
-test("messages are counted the same however their bytes are cut", () => {
-  const lengths = fc.array(fc.integer({ min: 0, max: 300 }), { maxLength: 8 });
-  fc.assert(
-    fc.property(lengths, fc.infiniteStream(fc.integer({ min: 1, max: 50 })), (messages, cuts) => {
-      const whole = Buffer.concat(
-        messages.map((length) => {
-          const message = Buffer.alloc(5 + length, 0xff);
-          message[0] = 0;
-          message.writeUInt32BE(length, 1);
-          return message;
-        }),
-      );
-      const tally = new MessageTally();
-      for (let at = 0; at < whole.length; ) {
-        const end = Math.min(whole.length, at + (cuts.next().value as number));
-        tally.add(whole, at, end);
-        at = end;
-      }
-      expect([tally.messages, tally.bytes]).toEqual([messages.length, whole.length]);
-    }),
-  );
 });

@@ -2,9 +2,10 @@
  * Generates the reference part of a kind's page: a table of all fields, made from the same statement that the parser
  * uses.
  */
-import type { Field, Shape } from "../snapshot/shapes.js";
-import type { Kind } from "./kind.js";
-import type { PolicyObject } from "./table.js";
+
+import type { Kind } from "../../core/kinds/kind.js";
+import type { PolicyObject } from "../../core/kinds/table.js";
+import type { Field, Shape } from "../../core/snapshot/shapes.js";
 
 const begin = "<!-- fields: written by UPDATE_GOLDEN=1 npm test -- test/golden/reference -->";
 const end = "<!-- end of fields -->";

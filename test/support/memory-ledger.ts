@@ -1,15 +1,23 @@
-/** The ledger in memory, for tests and simulations, with the same laws and nothing durable. */
+/** The ledger in memory, with the same laws and nothing durable. */
+
+import { IndexedLog } from "../../control-plane/store/indexed-log.js";
+import type { Ledger, RecordLog } from "../../control-plane/store/ledger.js";
+import { LogIndex } from "../../control-plane/store/log-index.js";
+import type { LogKeys } from "../../control-plane/store/log-keys.js";
+import {
+  activationLaw,
+  isOfOtherLog,
+  type LogLaw,
+  revisionLaw,
+  rolloutLaw,
+  trustLaw,
+} from "../../control-plane/store/log-laws.js";
 import { type Digest, digestOf } from "../../core/digest.js";
 import { AshlarError } from "../../core/errors.js";
 import type { Signed } from "../../core/model.js";
 import { revisionsOf } from "../../core/rollout/cohort.js";
 import { keySetOf, rootKeySet } from "../../core/wire/records.js";
 import type { LogName } from "../../core/wire/subjects.js";
-import { IndexedLog } from "./indexed-log.js";
-import type { Ledger, RecordLog } from "./ledger.js";
-import { LogIndex } from "./log-index.js";
-import type { LogKeys } from "./log-keys.js";
-import { activationLaw, isOfOtherLog, type LogLaw, revisionLaw, rolloutLaw, trustLaw } from "./log-laws.js";
 
 /** The store that several memory ledgers share, as several control planes share NATS. */
 export interface MemoryStore {
