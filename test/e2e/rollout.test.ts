@@ -1,4 +1,6 @@
 /** A staged activation in a real mesh: a bad revision is caught in its first stage, a good one goes all the way. */
+import { statSync } from "node:fs";
+import { join } from "node:path";
 import { status } from "@grpc/grpc-js";
 import { afterAll, afterEach, beforeAll, expect, test } from "@jest/globals";
 import { EchoClient } from "../support/echo-client.js";
@@ -174,6 +176,10 @@ test("a good revision goes through its stages although the control plane is kill
     return all.filter((each) => each.active && each.epoch === 5 && each.revision === 1).length === instances + 1;
   });
   await joined.process.stop();
+  await until("it is gone", async () => (await mesh.json(0, "proxies")).length === instances + 1);
+  // the control plane that is killed below saves its roster every few seconds: with an older one it would miss who left
+  const leftMs = Date.now();
+  await until("its leave is on disk", () => statSync(join(mesh.data, "roster.json")).mtimeMs > leftMs);
 
   const busy = await mesh.cli("activate", "2");
   expect(busy.code).toBe(1);
