@@ -2,13 +2,13 @@ import { readdirSync, readFileSync } from "node:fs";
 
 const ticksPerSecond = 100; // USER_HZ, which Linux fixes for /proc
 
-/** CPU seconds (user and system) that a process and its threads have used; from /proc, so on Linux only. */
+/** Returns the CPU seconds (user and system) that a process and its threads have used, from /proc, so on Linux only. */
 export function cpuSecondsOf(pid: number): number {
   try {
     const threads = readdirSync(`/proc/${pid}/task`);
     return threads.reduce((sum, thread) => sum + nanosecondsOf(`/proc/${pid}/task/${thread}/schedstat`), 0) / 1e9;
   } catch {
-    return ticksOf(pid) / ticksPerSecond; // this kernel counts ticks only
+    return ticksOf(pid) / ticksPerSecond; // this kernel counts only ticks
   }
 }
 

@@ -1,25 +1,25 @@
-/** The command line of a bench. */
+/** Parses the command line of a bench. */
 import { endWhenKilled } from "../test/conformance/when-killed.js";
 
-/** What `--help` prints; every `--name` that it says is a flag, and no other is. */
+/** The text that `--help` prints. Every `--name` in it is a flag, and there are no others. */
 export interface Usage {
-  /** The command with its flags and what they are by default, then what it shows. */
+  /** The command with its flags and their defaults, then what it prints. */
   readonly text: string;
   readonly example: string;
-  /** What SIGTERM does, instead of ending the process. */
+  /** Called on SIGTERM, instead of ending the process. */
   readonly onTerminate?: () => void;
 }
 
-/** Ends the process with 2 and one line. */
+/** Prints one line and ends the process with exit code 2. */
 function refuse(message: string): never {
   console.error(`${message}; see --help`);
   process.exit(2);
 }
 
 /**
- * Flags of a bench: `--name value...`; one without a value is there, with none. `--help` prints the usage and ends the
- * process with 0, an unknown flag or a value that belongs to none ends it with 2. From then on a process that is told to end
- * ends what it has started first.
+ * Parses a bench's flags: `--name value...`. A flag without a value gets an empty list. `--help` prints the usage and
+ * ends the process with 0; an unknown flag, or a value that belongs to none, ends it with 2. From then on a process
+ * that is told to end first ends what it has started.
  */
 export function readFlags(args: readonly string[], { text, example, onTerminate }: Usage): Map<string, string[]> {
   if (args.includes("--help") || args.includes("-h")) {

@@ -13,7 +13,7 @@ import { usePlace } from "./state/use-place.js";
 
 type PageView = ComponentType<{ readonly place: Place }>;
 
-/** Each page is a file of its own, fetched when it is first opened. */
+/** The pages. Each is a file of its own, which is fetched when the page is first opened. */
 const views: Readonly<Record<Page, () => Promise<PageView>>> = {
   mesh: async () => (await import("./pages/mesh/mesh-page.js")).MeshPage,
   revisions: async () => (await import("./pages/revisions/revisions-page.js")).RevisionsPage,

@@ -1,4 +1,4 @@
-/** What stands around every page: where to go, the state of the mesh in one line, who is signed in. */
+/** The frame of every page: navigation, the state of the mesh in one line, and who is signed in. */
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { signOut } from "./api/client.js";
@@ -129,7 +129,7 @@ function ThemeSwitch() {
   );
 }
 
-/** The state of the mesh in one line. */
+/** Shows the state of the mesh in one line. */
 function Headline() {
   const { status, connected } = useMesh();
   const mesh = status.value;

@@ -20,7 +20,10 @@ function buildProduct() {
   bundle();
 }
 
-/** A tree with fewer packages than package.json names is built without both; what is packed has to have them. */
+/**
+ * Bundles the programs. A tree with fewer packages than package.json names skips this, but a release must have them
+ * all.
+ */
 function bundle() {
   if (existsSync(join(root, "node_modules/esbuild")) || process.argv.includes("--all")) {
     run("scripts/bundle.mjs");
@@ -47,5 +50,5 @@ try {
   if (!process.argv.includes("--sdk")) buildProduct();
   buildSdk();
 } catch (error) {
-  process.exit(error.status || 1); // the compiler has said why
+  process.exit(error.status || 1); // the compiler has printed the reason
 }

@@ -1,6 +1,7 @@
 // Makes one file of each program that people start (and of what they load only at times), in place of what the compiler
-// wrote there: hundreds of modules take more memory and time to load than their code does. The modules stay beside them in
-// dist, for whoever imports one. `ashlar up` is not bundled: packages that it alone loads read files beside their own.
+// wrote there: hundreds of modules take more memory and time to load than their code does. The modules stay beside them
+// in dist, for whoever imports one. `ashlar up` is not bundled: packages that it alone loads read files beside their
+// own.
 import { readFileSync, rmSync } from "node:fs";
 import { join, relative, resolve, sep } from "node:path";
 import { build } from "esbuild";
@@ -8,13 +9,13 @@ import { build } from "esbuild";
 const dist = resolve(import.meta.dirname, "../dist");
 const programs = ["cli/main.js", "data-plane/main.js", "data-plane/edge/main.js", "data-plane/workers/main.js"];
 /**
- * A proxy that runs imports these for the first time hours after its start, when another version may have been installed over
- * its own: they keep their addresses, where names of chunks change.
+ * Modules that keep their own files. A running proxy may import them hours after its start, when another version may
+ * have been installed over its own: their addresses must not change as names of chunks do.
  */
 const lateModules = ["runtime/tls-identity-request.js"];
 /**
- * Packages that are imported later stay packages: they are rare, some read files beside their own, and a CommonJS package
- * would have no named exports in a file of its own.
+ * Packages that are imported late stay packages: they are rarely used, some read files beside their own, and a CommonJS
+ * package would have no named exports in a file of its own.
  */
 const latePackages = {
   name: "late packages",
@@ -25,7 +26,10 @@ const latePackages = {
   },
 };
 
-/** An ES module reads all exports of a built-in that it imports; one of http loads `fetch`, one of tls parses all roots. */
+/**
+ * Avoids expensive built-ins. An ES module reads all exports of a built-in that it imports; one of http loads `fetch`,
+ * one of tls parses all root certificates.
+ */
 const dearBuiltins = {
   name: "dear built-ins",
   setup({ onResolve, onLoad }) {
@@ -38,7 +42,7 @@ const dearBuiltins = {
   },
 };
 
-/** Modules find files by their own address, which stays what it was. */
+/** Keeps `import.meta` of the bundled modules as it was, because modules find files by their own address. */
 const addresses = {
   name: "addresses",
   setup({ onLoad }) {

@@ -98,7 +98,7 @@ function build() {
   });
 }
 
-/** Installs system packages if that needs no question. Returns whether it worked. */
+/** Installs system packages if that is possible without a question. Returns whether it worked. */
 function installSystemPackages(packages) {
   const quiet = { stdio: "ignore" };
   const sudo = process.getuid?.() === 0 ? [] : ["sudo", "-n"];
@@ -120,7 +120,7 @@ function ensureNatsServer() {
   );
 }
 
-/** Installs a gRPC client of another language for the tests. Without it they say so and are skipped. */
+/** Installs a Python gRPC client for the tests. Without it, tests that need it are skipped and say so. */
 function offerPython() {
   const python = existsSync("/usr/bin/python3") ? "/usr/bin/python3" : "python3";
   if (spawnSync(python, ["-c", "import grpc, grpc_tools"], { stdio: "ignore" }).status === 0) return;
@@ -137,7 +137,7 @@ function offerNewestNats() {
   if (process.env.NATS_SERVER_NEWEST !== undefined || existsSync(newestNats)) return;
   const note = "tests of NATS run on the nats-server of the PATH alone (NATS_SERVER_NEWEST may name another)";
   const folder = resolve(newestNats, "..");
-  const tried = join(folder, ".tried"); // without a network it is not tried again with each run
+  const tried = join(folder, ".tried"); // without a network, it is not tried again in each run
   if (existsSync(tried) && Date.now() - statSync(tried).mtimeMs < dayMs) return;
   if (findProgram("go") === undefined) return void console.error(`setup: there is no Go: ${note}`);
   console.error("setup: building the newest nats-server for the tests (go install)");
@@ -153,7 +153,7 @@ function offerNewestNats() {
     console.error(`setup: the newest nats-server was not built (${go.stderr.trim().split("\n").at(-1)}): ${note}`);
 }
 
-/** Everything that `npm start` and `npm test` need. */
+/** Sets up everything that `npm start` and `npm test` need. */
 export function setUp({ forTests = false } = {}) {
   checkNode();
   installPackages();

@@ -24,7 +24,10 @@ function node(label, args) {
   });
 }
 
-/** All at once, and beside the tests: most of each is waiting for files or starting. They read what the generator wrote. */
+/**
+ * Runs all checks at once and beside the tests, because each mostly waits for files or starts. They read generated
+ * code.
+ */
 async function runChecks() {
   await Promise.all([
     node("types", ["node_modules/typescript/bin/tsc", "-p", "tsconfig.json"]),
@@ -36,7 +39,7 @@ async function runChecks() {
   ]);
 }
 
-/** The checks of a whole mesh from outside, beside the tests: in their quick form they wait most of the time and judge no speed. */
+/** Runs the checks of a whole mesh from outside, beside the tests. The quick form mostly waits and judges no speed. */
 async function runConformance() {
   const start = Date.now();
   const args = ["dist/test/conformance/main.js", "--quick"];
@@ -55,7 +58,7 @@ async function runConformance() {
   console.log([...rows, done.stderr.trimEnd()].filter((line) => line !== "").join("\n"));
 }
 
-/** One more than there are cores: tests that start processes wait for most of their time. */
+/** The number of test workers: one more than there are cores, since tests that start processes mostly wait. */
 const workers = Math.min(availableParallelism(), 4) + 1;
 
 async function runJest() {

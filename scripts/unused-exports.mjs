@@ -14,7 +14,7 @@ const filesBelow = (folder) =>
     .filter((entry) => entry.isFile() && isSource(entry))
     .map((entry) => join(entry.parentPath, entry.name));
 
-/** Names that are imported, as "file name"; "file *" if all of a file are. */
+/** The imported names as "file name", or "file *" if a file is imported as a whole. */
 const used = new Set();
 const texts = new Map(readers.flatMap(filesBelow).map((file) => [file, readFileSync(file, "utf8")]));
 for (const [file, text] of texts) {

@@ -7,7 +7,7 @@ import { nobody, type StreamSink } from "../../data-plane/http2/stream.js";
 import { EngineLoop } from "../../data-plane/http2-sockets/engine-loop.js";
 import { type ConnectionOwner, SocketConnection } from "../../data-plane/http2-sockets/socket-connection.js";
 
-/** Of a stream on every hop. */
+/** The window of a stream on each hop, in bytes. */
 export const windowBytes = 65_535;
 const settleMs = 3000;
 const head = [
@@ -20,14 +20,14 @@ const head = [
 ];
 
 export interface StalledStreams {
-  /** Bytes of an answer that came before the caller's window was used up. */
+  /** How many bytes of an answer arrived before the caller's window was used up. */
   readonly held: number;
   release(): void;
 }
 
 /**
- * Opens `count` streams at the outbound proxy on `port`, whose answers are longer than the windows of the caller and of
- * both proxies together, and takes nothing of them. Resolves when all stands still.
+ * Opens `count` streams at the outbound proxy on `port` and takes no bytes of their answers, which are longer than the
+ * windows of the caller and of both proxies together. Resolves when nothing moves any more.
  */
 export async function stallStreams(port: number, count: number): Promise<StalledStreams> {
   const loop = new EngineLoop(() => performance.now());

@@ -10,7 +10,7 @@ import type { Taker } from "./mesh-pair.js";
 
 const limits: EngineLimits = { ...defaultLimits, concurrentStreamsMax: 1000 };
 
-/** A forwarder without any policy, with as many connections upstream as it may need. */
+/** Starts a forwarder without any policy. It opens as many upstream connections as it needs. */
 export function startBare(dial: () => Socket): Taker {
   const deps = {
     loop: new EngineLoop(() => performance.now()),

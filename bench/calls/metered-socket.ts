@@ -1,11 +1,11 @@
 import type { Socket } from "node:net";
 import { MemorySocket } from "../../data-plane/warm/memory-socket.js";
 
-/** Whose turn it is when bytes arrive. Each has a function of its own, so that profiles tell them apart. */
+/** Who handles bytes that arrive. Each has a function of its own, so that profiles tell them apart. */
 export const ends = ["client", "outbound", "inbound", "server"] as const;
 export type End = (typeof ends)[number];
 
-/** Microseconds by the clock that bytes took to be read, by who read them and who sent them: "inbound from server". */
+/** The time that reading took in microseconds of wall-clock time, by reader and sender: "inbound from server". */
 export type Meter = Map<string, number>;
 
 const takers: Readonly<Record<End, (take: () => void) => void>> = {
@@ -23,7 +23,7 @@ const takers: Readonly<Record<End, (take: () => void) => void>> = {
   },
 };
 
-/** A socket in memory that measures how long its end takes to read what arrives. */
+/** An in-memory socket that measures how long its owner takes to read what arrives. */
 export class MeteredSocket extends MemorySocket {
   readonly #end: End;
   readonly #label: string;

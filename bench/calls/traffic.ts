@@ -1,4 +1,4 @@
-/** What `bench:calls --traffic` has on: as much as one route and one resilience policy can be about at once. */
+/** The policy of `bench:calls --traffic`: as many features as one route and one resilience policy can use at once. */
 export const trafficPolicy = `kind: Service
 name: echo
 methods: [bench.Echo/Call, bench.Echo/Moved]

@@ -49,7 +49,7 @@ async function measureControlPlane(): Promise<readonly [string, string][]> {
     const { user, system } = process.cpuUsage(before);
     return (user + system) / seconds / 10_000;
   };
-  await pause(5000); // each proxy was heard once: its certificate is known
+  await pause(5000); // until each proxy was heard once, so that its certificate is known
   const alone = await share();
   const reader = follow(`${served.origin}/api/stream/WatchTraffic`, cookie);
   const asking = setInterval(() => void served.call(cookie, "ListServices"), 5000);
@@ -74,7 +74,7 @@ function follow(url: string, cookie: string): ChildProcess {
   return spawn(process.execPath, args, { stdio: "inherit" });
 }
 
-/** Compressed bytes of all scripts. */
+/** Returns the compressed size of all scripts, in bytes. */
 function scriptBytes(): number {
   const scripts = readdirSync(dist).filter((name) => name.endsWith(".js"));
   return scripts.reduce((sum, name) => sum + gzipSync(readFileSync(join(dist, name)), { level: 9 }).length, 0);
@@ -90,19 +90,19 @@ interface TraceEvent {
   readonly name: string;
   readonly pid: number;
   readonly tid: number;
-  /** Microseconds of CPU. */
+  /** The CPU time in microseconds. */
   readonly tdur?: number;
   readonly args?: { readonly name?: string };
 }
 
 interface Tasks {
-  /** Tasks over 50 ms by the clock, as PerformanceObserver tells them. */
+  /** The tasks that took over 50 ms of wall-clock time, as PerformanceObserver reports them. */
   readonly byClock: readonly number[];
-  /** CPU milliseconds of each task of the page's main thread. */
+  /** The CPU time of each task of the page's main thread, in milliseconds. */
   readonly byCpu: readonly number[];
 }
 
-/** Drags the picture about for so long, and returns the tasks of that time. */
+/** Drags the picture about for some time and returns the tasks of that time. */
 async function pan({ page }: TestPage): Promise<Tasks> {
   await page.evaluate("void (window.longTasks.length = 0)");
   const box = await page.locator("svg").first().boundingBox();
@@ -127,7 +127,7 @@ async function pan({ page }: TestPage): Promise<Tasks> {
   return { byClock, byCpu: tasks.map(({ tdur = 0 }) => tdur / 1000) };
 }
 
-/** Returns what tells the CPU milliseconds that the page's main thread has had. */
+/** Returns a function that reads how much CPU time the page's main thread has used, in milliseconds. */
 async function cpuOf({ page }: TestPage): Promise<() => Promise<number>> {
   const session = await page.context().newCDPSession(page);
   await session.send("Performance.enable", { timeDomain: "threadTicks" });

@@ -4,13 +4,13 @@ import { readContext } from "../../cli/context.js";
 import type { PolicyFile } from "../../core/model.js";
 import { Mesh } from "../../test/conformance/mesh.js";
 
-/** A mesh, and its admin API without the time that a command takes to start. */
+/** A mesh with a client of its admin API, so that no command has to be started. */
 export interface BenchMesh {
   readonly mesh: Mesh;
   readonly admin: AdminClient;
 }
 
-/** Runs `work` with a new mesh, and stops it whatever happens. */
+/** Runs `work` with a new mesh, and stops the mesh whatever happens. */
 export async function withMesh(work: (mesh: BenchMesh) => Promise<void>): Promise<void> {
   const mesh = new Mesh(resolve(import.meta.dirname, "../../.."));
   try {
@@ -26,7 +26,7 @@ export async function withMesh(work: (mesh: BenchMesh) => Promise<void>): Promis
   }
 }
 
-/** Publishes files; gives the revision's number. */
+/** Publishes files. Returns the revision's number. */
 export async function publish(admin: AdminClient, files: readonly PolicyFile[]): Promise<number> {
   const { revision, findings } = await admin.publishRevision({
     files: [...files],
@@ -38,7 +38,7 @@ export async function publish(admin: AdminClient, files: readonly PolicyFile[]):
   return revision.number;
 }
 
-/** Epoch, Unix milliseconds of the record, and how long the call took. */
+/** An activation: its epoch, its record's time in Unix milliseconds, and how long the call took. */
 export interface Activated {
   readonly epoch: number;
   readonly timeMs: number;
@@ -47,7 +47,7 @@ export interface Activated {
 
 const prepareMs = 150_000;
 
-/** Activates a revision when every live proxy has prepared it. */
+/** Activates a revision once every live proxy has prepared it. */
 export async function activate(admin: AdminClient, revision: number): Promise<Activated> {
   const startMs = performance.now();
   const { activation } = await admin.activateRevision({

@@ -1,4 +1,4 @@
-/** P8: calls that fail while activations that take no used access away go to and fro. */
+/** P8: how many calls fail during activations that take away no access which the calls use. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
@@ -16,7 +16,7 @@ import { median, quantile, render } from "./figures.js";
 
 export interface CallsAcrossOptions {
   readonly activations: number;
-  /** Calls a second. */
+  /** The number of calls per second. */
   readonly rate: number;
 }
 
@@ -25,14 +25,17 @@ const beforeMs = 2000;
 const guestMayNot = "deny:\n  - from: [guest]\n";
 const guestMayCall = "  - from: [guest]\n    methods: [bench.Echo/Call]\n";
 
-/** Two revisions that differ in the service's own unit: what another caller may do changes, what the load uses stays. */
+/**
+ * Returns two policies that differ in the unit of the called service: another caller's access changes, the load's does
+ * not.
+ */
 function policiesOf(policy: string): readonly PolicyFile[] {
   const other = policy.replace(guestMayNot, guestMayCall);
   if (other === policy) throw new Error("the policy of the bench does not have the rule that this changes");
   return [policy, other].map((content) => ({ name: "policy.yaml", content }));
 }
 
-/** Load through two proxies, each a process, while a control plane activates. */
+/** Runs load through two proxies, each a process, while a control plane activates. */
 export async function measureCallsAcross(options: CallsAcrossOptions): Promise<void> {
   console.log(`\n### P8: calls across ${options.activations} activations, ${options.rate} calls/s\n`);
   await runBench((processes) => withMesh((mesh) => measure(processes, mesh, options)));
@@ -82,7 +85,7 @@ async function measure(processes: Processes, bench: BenchMesh, options: CallsAcr
   if (failed > 0) console.log(`\nFailed: ${JSON.stringify(faults)}`);
 }
 
-/** The load generator, until it is told to end; it counts a connection that is closed on it as a failure. */
+/** Starts the load generator, which runs until it is told to end. It counts a closed connection as a failure. */
 export function startLoad(target: string, rate: number): { end(): Promise<LoadFigures> } {
   const program = resolve(import.meta.dirname, "../load/main.js");
   const args = ["--target", target, "--authority", "echo", "--connections", "4", "--streams", "16"];
@@ -105,7 +108,7 @@ export function startLoad(target: string, rate: number): { end(): Promise<LoadFi
   };
 }
 
-/** The callers' ends of the connections to a port of this machine that are open; from /proc. */
+/** Returns the callers' ends of open connections to a port of this machine, read from /proc. */
 function connectionsTo(port: number): ReadonlySet<string> {
   const established = "01";
   const lines = readFileSync("/proc/net/tcp", "utf8").split("\n").slice(1);

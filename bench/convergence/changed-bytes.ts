@@ -1,4 +1,4 @@
-/** P6: what comes to a proxy when one service of N changes, from publishing it until the proxy evaluates it. */
+/** P6: how many bytes a proxy receives when one service of N changes, from publishing until the proxy evaluates it. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { AdminClient } from "../../cli/client.js";
@@ -13,7 +13,7 @@ import { nameOf, policyOf } from "./policies.js";
 import { follow, openSubscriber } from "./subscriber.js";
 
 export interface ChangedBytesOptions {
-  /** Services of the mesh, one size after the other. */
+  /** The numbers of services in the mesh; each is measured in turn. */
   readonly sizes: readonly number[];
   readonly rounds: number;
 }
@@ -22,7 +22,7 @@ const own = 3;
 const other = 5;
 const largeMs = 120_000;
 
-/** One real subscriber, of one of the services; its own changes, then another one that it does not call. */
+/** Measures one real subscriber: first its own service changes, then a service that it does not call. */
 export async function measureChangedBytes({ sizes, rounds }: ChangedBytesOptions): Promise<void> {
   console.log("\n### P6: bytes that come to a proxy when one service of N changes\n");
   const rows: string[][] = [];

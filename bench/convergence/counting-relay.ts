@@ -1,12 +1,12 @@
 import { connect, createServer, type Server, type Socket } from "node:net";
 
-/** A TCP relay on loopback that counts what passes: what a subscriber's NATS connection carries, its protocol included. */
+/** A TCP relay on loopback that counts the bytes of a subscriber's NATS connection, protocol included. */
 export class CountingRelay {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
-  /** From the server to the subscriber, since the start. */
+  /** Bytes from the server to the subscriber since the start. */
   receivedBytes = 0;
-  /** From the subscriber to the server. */
+  /** Bytes from the subscriber to the server since the start. */
   sentBytes = 0;
 
   private constructor(target: { readonly host: string; readonly port: number }) {

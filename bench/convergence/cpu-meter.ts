@@ -1,20 +1,20 @@
 import { readFileSync } from "node:fs";
 import { cpuSecondsOf } from "../cpu-time.js";
 
-/** CPU milliseconds that were used. */
+/** The CPU time that was used, in milliseconds. */
 export interface CpuUsed {
   readonly subscribersMs: number;
   readonly controlPlaneMs: number;
   readonly natsMs: number;
 }
 
-/** What the processes of the bench use; from /proc, so on Linux only. */
+/** Measures the CPU time of the bench's processes from /proc, so on Linux only. */
 export class CpuMeter {
   readonly #subscribers: readonly number[];
   readonly #controlPlane: number;
   readonly #nats: readonly number[];
 
-  /** NATS is the child of the control plane. */
+  /** The process of NATS is found as the child of the control plane. */
   constructor(subscribers: readonly number[], controlPlane: number) {
     this.#subscribers = subscribers;
     this.#controlPlane = controlPlane;
@@ -44,6 +44,6 @@ function childrenOf(pid: number): readonly number[] {
   try {
     return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").filter(Boolean).map(Number);
   } catch {
-    return []; // this kernel does not say
+    return []; // this kernel does not list children
   }
 }

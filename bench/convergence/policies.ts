@@ -5,8 +5,8 @@ const servicesPerFile = 500;
 export const nameOf = (index: number): string => `service-${index}`;
 
 /**
- * The policy of `count` services with three callers each. `turns` says how often a service was changed: each time
- * another method of it is opened to its first caller.
+ * Returns the policy of `count` services with three callers each. `turns` says how often a service was changed: each
+ * change opens another of its methods to its first caller.
  */
 export function policyOf(count: number, turns: ReadonlyMap<number, number> = new Map()): PolicyFile[] {
   const files: PolicyFile[] = [];

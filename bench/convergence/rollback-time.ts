@@ -1,4 +1,7 @@
-/** P7: from the RPC of a rollback until every proxy says that it evaluates it, as the control plane measures it. */
+/**
+ * P7: the time from the RPC of a rollback until every proxy reports that it evaluates it, as the control plane measures
+ * it.
+ */
 import { until } from "../../test/support/until.js";
 import { printTable } from "../proxy/contenders.js";
 import { activate, publish, withMesh } from "./bench-mesh.js";
@@ -14,7 +17,7 @@ const services = 20;
 const aimMs = 100;
 const waitMs = 30_000;
 
-/** Real `ashlar proxy` processes; each round activates the second of two revisions and rolls it back. */
+/** Measures real `ashlar proxy` processes. Each round activates the second of two revisions and rolls it back. */
 export async function measureRollbackTime({ proxies, rounds }: RollbackTimeOptions): Promise<void> {
   console.log(`\n### P7: rollback in force at ${proxies} proxies, each a process\n`);
   const took: number[] = [];

@@ -1,6 +1,7 @@
 /**
- * A change of a route as a caller sees it, ours beside Envoy's: from the moment at which it is asked for until the first answer
- * that shows it; and the calls that fail while such changes follow each other. Envoy takes its routes from a file that it watches.
+ * How a caller sees a change of a route, here and with Envoy: the time from asking for the change until the first
+ * answer that shows it, and the calls that fail during such changes. Envoy reads its routes from a file that it
+ * watches.
  */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
@@ -19,14 +20,14 @@ import { startLoad } from "./calls-across.js";
 import { highest, median, quantile, render } from "./figures.js";
 
 export interface RouteChangeOptions {
-  /** Changes that are timed. */
+  /** How many changes are timed. */
   readonly rounds: number;
-  /** Changes under load, and the calls a second. */
+  /** How many changes are made under load. Below: the calls per second of that load. */
   readonly changes: number;
   readonly rate: number;
 }
 
-/** Where calls go in, and how a change is made: its answers carry the mark. */
+/** Where calls go in, and a function that makes a change whose mark the answers then carry. */
 interface Changed {
   readonly name: string;
   readonly target: string;
@@ -35,7 +36,7 @@ interface Changed {
 
 const warmCalls = 500;
 const loadStartsMs = 2000;
-/** Under load changes come no faster than this, whoever makes them: calls have to fall into each. */
+/** The least time between changes under load in milliseconds, so that calls fall into each. */
 const changeEveryMs = 50;
 
 export async function measureRouteChanges(options: RouteChangeOptions): Promise<void> {
@@ -51,7 +52,8 @@ export async function measureRouteChanges(options: RouteChangeOptions): Promise<
       await activate(admin, await publish(admin, [policyWith(0)]));
       await mesh.healthy("echo");
       const target = `unix:${outbound}`;
-      // Two revisions that are there already, as in a switch to and fro: a publish is not part of a change that is rolled back.
+      // Two revisions that are there already, as in a switch to and fro: a publish is not part of a change that is
+      // rolled back.
       const revisions = [await publish(admin, [policyWith(0)]), await publish(admin, [policyWith(1)])];
       const change = async (marked: number) => void (await activate(admin, revisions[marked % 2] ?? 0));
       rows.push(await measure({ name: "mesh", target, change }, options));
@@ -104,7 +106,7 @@ async function measure({ name, target, change }: Changed, options: RouteChangeOp
   return [name, figures, String(options.changes), String(ok + failed), String(failed)];
 }
 
-/** A caller that makes one call after another and looks at the mark of each answer. */
+/** A caller that makes one call after another and reads the mark of each answer. */
 class MarkReader {
   readonly #client: Client;
 
@@ -112,7 +114,7 @@ class MarkReader {
     this.#client = new Client(target, credentials.createInsecure(), { "grpc.default_authority": "echo" });
   }
 
-  /** The mark of one answer; the rejection is the call's error. */
+  /** Resolves to the mark of one answer. Rejects with the call's error. */
   read(): Promise<string | undefined> {
     return new Promise((resolve, reject) => {
       let marked: string | undefined;
@@ -127,7 +129,7 @@ class MarkReader {
     });
   }
 
-  /** Resolves with the time (performance.now()) at which an answer had this mark. */
+  /** Resolves with the time (performance.now()) at which an answer first had this mark. */
   async until(wanted: string): Promise<number> {
     while ((await this.read()) !== wanted);
     return performance.now();

@@ -1,6 +1,6 @@
 /**
- * P5 at 10,000 proxies: the adoption machine of each (data-plane/sync), in virtual time. What is around it is a model:
- * a server that writes to one proxy after the other, a network, verification, a disk, and messages that are lost.
+ * P5 at 10,000 proxies: the adoption machine of each (data-plane/sync), in virtual time. The rest is a model: a server
+ * that writes to one proxy after the other, a network, verification, a disk, and lost messages.
  */
 import { generateKeyPairSync } from "node:crypto";
 import { freshnessAfterMs, freshnessEveryMs } from "../../control-plane/freshness/freshness-loop.js";
@@ -17,20 +17,20 @@ import { highest, median, quantile, render, verdict } from "./figures.js";
 export interface SimulatedFleetOptions {
   readonly proxies: number;
   readonly activations: number;
-  /** What the server takes to write one message to one proxy. */
+  /** How long the server takes to write one message to one proxy, in microseconds. */
   readonly fanOutUs: number;
 }
 
 interface Model {
   readonly name: string;
   readonly fanOutMs: number;
-  /** One way; evenly spread. */
+  /** The range of the one-way delay in milliseconds, evenly distributed. */
   readonly networkMs: readonly [number, number];
-  /** The floor's write and fsync. */
+  /** The range of the time in milliseconds to write and fsync the floor. */
   readonly diskMs: readonly [number, number];
-  /** A signature and the step. */
+  /** How long verifying a signature and the machine's step take, in milliseconds. */
   readonly verifyMs: number;
-  /** The share of messages that never come. */
+  /** The share of messages that are lost. */
   readonly lost: number;
 }
 
@@ -64,7 +64,7 @@ function chainOf(length: number): readonly Signed<Activation>[] {
   return chain;
 }
 
-/** Steps of the machine that ran, and what they took of this process. */
+/** How many steps of the machine ran, and the milliseconds of this process that they took. */
 const cost = { steps: 0, ms: 0 };
 
 class SimulatedProxy {
@@ -81,13 +81,13 @@ class SimulatedProxy {
     this.#state = startSync({ proxyId: id, ...known, prepared: revisions, history: revisions }).state;
   }
 
-  /** A message that the server writes at this time; it may be lost. */
+  /** Delivers a message that the server writes at `sentMs`, unless it is lost. */
   deliver(sentMs: number, event: SyncEvent): void {
     const { lost, verifyMs, networkMs } = this.#model;
     if (Math.random() >= lost) this.#add(sentMs + between(networkMs) + verifyMs, event);
   }
 
-  /** Takes everything that comes, in order of time; when it evaluated the head. NaN: not before its messages end. */
+  /** Handles all messages in the order of time. Returns when the proxy evaluated the head. NaN: it did not. */
   run(): number {
     this.#switchedMs = Number.NaN;
     for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
@@ -135,7 +135,7 @@ function simulate(model: Model, proxies: number, chain: readonly Signed<Activati
     head = record;
     const freshness = statementOf(record);
     const fanOutMs = proxies * model.fanOutMs;
-    const turn = Math.floor(Math.random() * proxies); // nobody is always the last
+    const turn = Math.floor(Math.random() * proxies); // so that no proxy is always the last
     fleet.forEach((proxy, index) => {
       const written = ((index + turn) % proxies) * model.fanOutMs;
       proxy.deliver(written, { kind: "activation", record });
@@ -153,7 +153,7 @@ function statementOf({ body, digest }: Signed<Activation>): Freshness {
   return { ...heads, issuedMs: 0, expiresMs: 15_000 };
 }
 
-/** The adoption machine of every proxy, in virtual time. */
+/** Simulates the adoption machine of every proxy in virtual time. */
 export function simulateFleet({ proxies, activations, fanOutUs }: SimulatedFleetOptions): void {
   console.log(`\n### P5: activation to in force at ${proxies} simulated proxies (virtual time)\n`);
   const near: Omit<Model, "name"> = {

@@ -9,7 +9,7 @@ import type { SubscribersOrder, Switched } from "./subscribers.js";
 
 const boundMs = 180_000;
 
-/** Subscribers in processes of their own, and when each of them switched. */
+/** Runs subscribers in processes of their own and learns when each of them switched. */
 export class SubscriberCrew {
   readonly #children: ChildProcess[] = [];
   readonly #switched = new Map<number, number[]>();
@@ -22,7 +22,7 @@ export class SubscriberCrew {
     this.#total = total;
   }
 
-  /** Starts `count` subscribers of `services` services in `processes` processes; they have joined when it resolves. */
+  /** Starts `count` subscribers of `services` services in `processes` processes. Resolves when they have joined. */
   static async start(
     mesh: Mesh,
     admin: AdminClient,
@@ -55,7 +55,7 @@ export class SubscriberCrew {
     return crew;
   }
 
-  /** Unix milliseconds at which each subscriber switched to `epoch`, when the last of them has. */
+  /** Resolves when the last subscriber has switched to `epoch`, with each one's time in Unix milliseconds. */
   async switchedTo(epoch: number): Promise<readonly number[]> {
     await this.#until(`every subscriber evaluates epoch ${epoch}`, () => this.#at(epoch).length === this.#total);
     return this.#at(epoch);

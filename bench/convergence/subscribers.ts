@@ -1,23 +1,23 @@
 /**
- * Proxies without listeners, several in this process: each joins through the join listener and follows the logs as a
- * proxy does, with a NATS connection, a floor on disk and heartbeats of its own. One line of JSON an epoch says when
- * each of them switched. Ends when stdin does.
+ * Several proxies without listeners in this process. Each joins through the join listener and follows the logs as a
+ * proxy does, with a NATS connection, a floor on disk and heartbeats of its own. Prints one line of JSON per epoch with
+ * the time at which each switched. Ends when stdin ends.
  */
 import { setMaxListeners } from "node:events";
 import { join } from "node:path";
 import { closeParts, type Parts } from "../../data-plane/app-parts.js";
 import { follow, openSubscriber } from "./subscriber.js";
 
-/** What the parent says on stdin, one line. */
+/** The parent's order, one line on stdin. */
 export interface SubscribersOrder {
   readonly folder: string;
-  /** The join file. */
+  /** The path of the join file. */
   readonly join: string;
-  /** The service and the token of each. */
+  /** The service and the token of each subscriber. */
   readonly members: readonly { readonly service: string; readonly token: string }[];
 }
 
-/** What is said of an epoch when all have switched: Unix milliseconds of each. */
+/** Printed when all have switched to an epoch: the time of each in Unix milliseconds. */
 export interface Switched {
   readonly epoch: number;
   readonly atMs: readonly number[];
@@ -29,7 +29,7 @@ async function main(): Promise<void> {
   const text = await new Promise<string>((resolve) => process.stdin.once("data", (data) => resolve(String(data))));
   const order = JSON.parse(text) as SubscribersOrder;
   const stop = new AbortController();
-  setMaxListeners(0, stop.signal); // of all of them
+  setMaxListeners(0, stop.signal); // all subscribers listen to it
   const switches = new Map<number, number[]>();
   const switched = (epoch: number): void => {
     const atMs = switches.get(epoch) ?? [];

@@ -1,4 +1,6 @@
-/** The engines behind one question: may this caller call this method? Each is prepared once for its rules. */
+/**
+ * The policy engines that answer one question: may this caller call this method? Each is prepared once for its rules.
+ */
 import { createRequire } from "node:module";
 import type * as Cedar from "@cedar-policy/cedar-wasm/nodejs";
 import { newEnforcer, newModelFromString, StringAdapter } from "casbin";

@@ -10,10 +10,13 @@ casbin on the same ones in turn in the same process (P4); medians of rounds. A w
 });
 const rounds = numberFlag(flags, "rounds", 5);
 const seconds = numberFlag(flags, "seconds", 0.4);
-/** As many pairs of caller and method as a proxy sees often; more than fit would measure the cache's refill. */
+/**
+ * The number of pairs of caller and method, as many as a proxy sees often. More than fit would measure refills of the
+ * cache.
+ */
 const questionsCount = 1000;
 
-/** Microseconds a decision. */
+/** Returns the microseconds per decision. */
 function measure(decide: Decide, questions: readonly Question[]): number {
   const endMs = performance.now() + seconds * 1000;
   const startMs = performance.now();

@@ -1,4 +1,4 @@
-/** One set of rules, said to each engine in its own words: callers, methods, and who may call what. */
+/** One set of rules in the language of each engine: callers, methods, and who may call what. */
 
 import { buildSpiffeId, type SpiffeId } from "../../core/identity.js";
 import { unitWith } from "../../core/kinds/unit.js";
@@ -20,12 +20,15 @@ export interface Question extends Rule {
   readonly expected: boolean;
 }
 
-/** Rule i allows one caller one method; no two rules say the same. */
+/** Returns rules that each allow one caller one method. No two are alike. */
 export function makeRules(count: number): readonly Rule[] {
   return Array.from({ length: count }, (_, i) => ({ caller: `caller-${i}`, method: `bench.Payments/Method${i % 50}` }));
 }
 
-/** Half of them are allowed; spread over the whole set, so that engines that walk rules walk half on average. */
+/**
+ * Returns questions, half of which are allowed. They are spread over the whole set, so that an engine that walks rules
+ * walks half of them on average.
+ */
 export function makeQuestions(rules: readonly Rule[], count: number): readonly Question[] {
   return Array.from({ length: count }, (_, i) => {
     const rule = rules[Math.floor((i * rules.length) / count)] ?? { caller: "", method: "" };

@@ -9,7 +9,7 @@ const grpcHead = [new PreparedField(":status", "200"), new PreparedField("conten
 const grpcTrailers = [new PreparedField("grpc-status", "0")];
 const answerToNothing = Buffer.alloc(64, "ashlar ");
 
-/** Answers one call with what it sends, as it comes in; or with `answer` when all of it is here, if that is given. */
+/** Answers one call with what the caller sends, as it arrives, or with `answer` once the whole request is here. */
 export class Echo implements StreamSink {
   readonly #grpc: boolean;
   readonly #answer: Uint8Array | undefined;

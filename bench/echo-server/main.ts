@@ -23,7 +23,7 @@ const loop = new EngineLoop(() => performance.now());
 const counters = new EngineCounters();
 const pool = new BlockPool();
 const answerBytes = numberFlag(flags, "answer", -1);
-/** For gRPC calls, instead of an echo. */
+/** The answer to gRPC calls. undefined: an echo. */
 const answer = answerBytes < 0 ? undefined : messageOf(answerBytes, true);
 const owner: ConnectionOwner = {
   onRequest(stream, fields, endStream) {

@@ -1,4 +1,4 @@
-/** A body of `bytes` that is no repetition of a few; for gRPC with its prefix. */
+/** Returns a body of `bytes` bytes that does not repeat a short pattern. For gRPC it has the message prefix. */
 export function messageOf(bytes: number, grpc: boolean): Uint8Array {
   const prefix = grpc ? 5 : 0;
   const all = Buffer.alloc(prefix + bytes);

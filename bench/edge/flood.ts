@@ -1,4 +1,7 @@
-/** Floods one listener of a gateway until it is ended: `flood.js KIND PORT`. Its clients come from many addresses of this machine. */
+/**
+ * Floods one listener of a gateway until it is killed: `flood.js KIND PORT`. Its clients use many addresses of this
+ * machine.
+ */
 import { type ClientHttp2Session, connect } from "node:http2";
 import { connect as connectTcp, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
@@ -10,10 +13,13 @@ const heldMax = 6000;
 const addresses = 200;
 let nextAddress = 0;
 
-/** Where a connection comes from: Linux has all of 127.0.0.0/8. */
+/** Returns where the next connection comes from. Linux owns all of 127.0.0.0/8. */
 const place = () => ({ host: "127.0.0.1", port, localAddress: `127.0.1.${1 + (nextAddress++ % addresses)}` });
 
-/** Calls `again` once the connection has closed; what is refused at once does not keep this process busy. */
+/**
+ * Calls `again` when the connection has closed, with a pause, so that refused connections do not keep this process
+ * busy.
+ */
 function whenClosed(socket: Socket, again: () => void): void {
   socket.on("error", () => {});
   socket.once("close", () => setTimeout(again, 1));
@@ -25,7 +31,7 @@ function shakeHands(): void {
   whenClosed(socket, shakeHands);
 }
 
-/** Opens a connection, and says nothing on it. */
+/** Opens a connection and sends nothing on it. */
 function hold(): void {
   whenClosed(connectTcp(place()), hold);
 }
@@ -40,7 +46,7 @@ function callOn(session: ClientHttp2Session, body: Uint8Array): void {
   stream.end(body);
 }
 
-/** Has so many calls open on each of some connections. */
+/** Keeps `calls` calls open on a connection. */
 function call(body: Uint8Array, calls: number): void {
   const socket = connectTls({ ...place(), rejectUnauthorized: false, ALPNProtocols: ["h2"] });
   const session = connect("https://localhost", { createConnection: () => socket });

@@ -7,7 +7,9 @@ import { freePort, type Processes, untilListening } from "../proxy/pair.js";
 
 const cli = resolve(import.meta.dirname, "../../cli/main.js");
 
-/** What a listener that is open to strangers may be given: a listener's handshakes and connections, an address' calls and bytes. */
+/**
+ * Limits for a listener that is open to strangers: its handshakes and connections, and each address's calls and bytes.
+ */
 export const statedLimits =
   "{ connectionsPerAddress: 20, handshakesPerAddress: 10/s, callsPerAddress: 10/s, kibPerAddress: 64/s, connections: 500, handshakes: 50/s }";
 
@@ -35,7 +37,7 @@ ${listener("free", wide)}`;
 
 export interface BenchGateway {
   readonly pid: number;
-  /** Ports by listener. */
+  /** The ports by listener. */
   readonly ports: Readonly<Record<string, number>>;
 }
 

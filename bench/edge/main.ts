@@ -21,10 +21,10 @@ a gateway of its own is flooded.`,
 const seconds = numberFlag(flags, "seconds", 8);
 const only = flags.get("only") ?? [];
 const warmMs = 2000;
-/** What a flood consists of. */
+/** The kinds of floods. */
 const floods = ["handshakes", "connections", "calls", "bytes"] as const;
 
-/** The smallest value that so many of a hundred are not above. */
+/** Returns the smallest value that at least `percent` percent of all values do not exceed. */
 function percentile(values: readonly number[], percent: number): string {
   const sorted = [...values].sort((a, b) => a - b);
   const found = sorted[Math.min(sorted.length - 1, Math.floor((sorted.length * percent) / 100))];
@@ -54,7 +54,7 @@ await runBench(async (processes, folder) => {
     const seen = await probe(gateway.ports.probed ?? 0, ca, seconds);
     return { seen, cpuShare: (cpuSecondsOf(gateway.pid) - cpu) / ((performance.now() - from) / 1000) };
   };
-  await measure(); // until the code is compiled
+  await measure(); // until V8 has compiled the code
   const still = await measure();
   const rows = [row("none", "-", still.seen, still.cpuShare)];
   const aims = [

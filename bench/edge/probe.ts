@@ -1,9 +1,12 @@
-/** What clients of a listener see: calls at a pace on one connection, and new connections with one call each. */
+/**
+ * Measures what clients of a listener experience: calls at a pace on one connection, and new connections with one call
+ * each.
+ */
 import { type ClientHttp2Session, connect } from "node:http2";
 import { messageOf } from "../echo-server/message.js";
 
 export interface Seen {
-  /** Milliseconds of each that was answered. */
+  /** The duration of each answered call, in milliseconds. */
   readonly calls: number[];
   readonly connections: number[];
   failed: number;
@@ -42,7 +45,7 @@ function call(session: ClientHttp2Session): Promise<boolean> {
   });
 }
 
-/** Looks at a listener for so many seconds. */
+/** Probes a listener for some seconds. */
 export async function probe(port: number, ca: string, seconds: number): Promise<Seen> {
   const seen: Seen = { calls: [], connections: [], failed: 0 };
   const pending: Promise<void>[] = [];

@@ -104,14 +104,14 @@ bytes and CPU per 1000 proxies.`,
   }
 }
 
-/** A trust record as far as statements need one. */
+/** Returns a trust record with what verifying statements needs. */
 function trustIn(x509Roots: readonly Uint8Array[]): Signed<Trust> {
   const empty = { previous: undefined, signingKeys: [], revocations: [], issuers: [], egresses: [] };
   const body = { ...empty, sequence: 1, bundles: [{ trustDomain: mesh, x509Roots }], timeMs: 0 };
   return { body, bytes: new Uint8Array(), digest: digestOf(new Uint8Array()), kid: "" };
 }
 
-/** A user that may do everything in its account. */
+/** Issues credentials of a user that may do everything in its account. */
 const mint = ({ seed, publicKey }: NatsAccount, userPublicKey: string): Promise<string> =>
   mintUser({
     accountSeed: seed,

@@ -1,6 +1,6 @@
 /**
- * Simulated proxies, in a process of their own: each has a connection, says its heartbeat every three seconds and
- * verifies every freshness statement, as a real one does. Prints one line of JSON when told to stop.
+ * Simulated proxies in a process of their own. Each has a connection, sends its heartbeat every three seconds and
+ * verifies every freshness statement, as a real one does. Prints one line of JSON when it is told to stop.
  */
 import { createPublicKey } from "node:crypto";
 import { connect, jwtAuthenticator, type NatsConnection } from "nats";
@@ -13,14 +13,14 @@ import { withHeaders } from "../../runtime/nats-messages.js";
 import type { StatementWriter } from "../../runtime/statement-writer.js";
 import { StatementPki, writerOf } from "../../test/support/statements.js";
 
-/** What the parent says on stdin, one line. */
+/** The parent's order, one line on stdin. */
 export interface ProxiesOrder {
   readonly url: string;
   readonly jwt: string;
   readonly seed: string;
   readonly count: number;
   readonly mesh: string;
-  /** PEM of the freshness statements' key. */
+  /** The public key of the freshness statements, in PEM. */
   readonly keyPem: string;
   readonly kid: string;
 }

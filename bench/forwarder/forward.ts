@@ -3,7 +3,7 @@ import type { FieldBlock } from "../../data-plane/http2/field-block.js";
 import { errorCode } from "../../data-plane/http2/protocol.js";
 import type { Stream, StreamSink } from "../../data-plane/http2/stream.js";
 
-/** One call: two streams, and what comes on one goes to the other. */
+/** Forwards one call: what arrives on one of its two streams is sent on the other. */
 export class Forward implements StreamSink {
   readonly #inbound: Stream;
   #outbound: Stream | null = null;

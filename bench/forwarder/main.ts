@@ -40,7 +40,7 @@ const upstreamOwner: ConnectionOwner = {
   },
 };
 
-/** The first connection that takes another call: the fewer are in use, the more calls share a write. */
+/** Returns the first connection with room. The fewer are in use, the more calls share a write. */
 function pick(): Connection | undefined {
   for (const { connection } of upstreams) if (connection.canOpen) return connection;
   return undefined;

@@ -1,4 +1,4 @@
-/** The engine without a mesh in a gateway's place: what frames and TLS on both sides cost. */
+/** The engine without a mesh in place of a gateway. It shows what frames and TLS on both sides cost. */
 import { resolve } from "node:path";
 import type { BenchIdentities } from "../proxy/certificates.js";
 import type { Contender } from "../proxy/contenders.js";
@@ -6,7 +6,10 @@ import { freePort, type Processes, untilListening } from "../proxy/pair.js";
 
 const program = resolve(import.meta.dirname, "../forwarder/main.js");
 
-/** It asks for a client certificate, which counts in no call: the load begins when all connections stand. */
+/**
+ * Starts it. It asks for a client certificate, which costs no call anything: the load begins when all connections are
+ * open.
+ */
 export async function startBareEdge(
   processes: Processes,
   { ca, client, server }: BenchIdentities,

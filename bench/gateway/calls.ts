@@ -1,4 +1,4 @@
-/** What a plain gRPC call costs the gateway's process, beside the inbound proxy of a pair (P1) in the same run. */
+/** What a plain gRPC call costs a gateway's process, compared with the inbound proxy of a pair (P1) in the same run. */
 import {
   type Contender,
   type LoadFigures,
@@ -22,7 +22,7 @@ function flagsOf(shape: string, seconds: number): readonly string[] {
   return ["--connections", connections, "--streams", streams, "--seconds", String(seconds)];
 }
 
-/** Loads each in turn; the first is the one that the others are compared with. */
+/** Loads each contender in turn. The others are compared with the first. */
 export function measureCalls(contenders: readonly Contender[], { rounds, seconds, shapes }: Lengths): void {
   for (const contender of contenders) runLoad(contender, warm);
   const rows: string[][] = [];

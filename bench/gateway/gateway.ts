@@ -1,4 +1,4 @@
-/** A gateway before the echo service of a bench's mesh, and what its clients are told. */
+/** A gateway in front of the echo service of a bench's mesh, and what its clients need to know. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Identity } from "../proxy/certificates.js";
@@ -7,7 +7,7 @@ import { freePort, type Processes, untilListening } from "../proxy/pair.js";
 
 const cli = resolve(import.meta.dirname, "../../cli/main.js");
 const startBoundMs = 30_000;
-/** A listener has at most 4096 connections, so 10,000 take three. */
+/** The listeners. One takes at most 4096 connections, so 10,000 need three. */
 export const listeners = ["edge", "second", "third"] as const;
 
 const listenerPolicy = (name: string): string => `  - name: ${name}
@@ -17,7 +17,7 @@ const listenerPolicy = (name: string): string => `  - name: ${name}
     limits: { connectionsPerAddress: 100000, handshakesPerAddress: 1000000/s }
 `;
 
-/** The mesh's policy, and a gateway whose clients need no proof: all of a bench's clients have one address. */
+/** The mesh's policy with a gateway whose clients need no proof. All clients of a bench have the same address. */
 export const gatewayPolicy = `${meshPolicy}---
 kind: Authorization
 name: from-outside
@@ -33,18 +33,18 @@ ${listeners.map(listenerPolicy).join("")}`;
 
 export interface BenchGateway {
   readonly pid: number;
-  /** By listener. */
+  /** The ports by listener. */
   readonly ports: readonly number[];
 }
 
-/** Puts the policy with a gateway in force. */
+/** Activates the policy with the gateway. */
 export function allowGateway(mesh: BenchMesh, folder: string): void {
   const file = join(folder, "gateway.yaml");
   writeFileSync(file, gatewayPolicy);
   mesh.run("apply", "-f", file, "--wait");
 }
 
-/** Starts a gateway with a folder `name` of its own; `profile`: a folder for a CPU profile of it. */
+/** Starts a gateway with a folder `name` of its own. `profile`: the folder for a CPU profile of the gateway. */
 export async function startGateway(
   processes: Processes,
   mesh: BenchMesh,

@@ -1,6 +1,7 @@
 /**
- * Opens COUNT connections over TLS, spread over PORT..., and keeps them; with `http2` they greet as HTTP/2 does, with `tls` they say
- * nothing. Arguments: http2|tls COUNT PORT... Prints `open N` when all stand, and `closed` for each that the other side closes.
+ * Opens COUNT connections over TLS, spread over PORT..., and keeps them open. With `http2` they send HTTP/2's greeting,
+ * with `tls` nothing. Arguments: http2|tls COUNT PORT... Prints `open N` when all are open, and `closed` for each one
+ * that the other side closes.
  */
 import type { Socket } from "node:net";
 import { connect, createSecureContext } from "node:tls";

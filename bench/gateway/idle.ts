@@ -1,4 +1,4 @@
-/** What an idle connection takes at a gateway, beside a bare server of node:tls in the same run. */
+/** How much memory an idle connection takes at a gateway, compared with a bare server of node:tls in the same run. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
@@ -17,7 +17,7 @@ function residentKilobytes(pid: number): number {
 
 interface Clients {
   readonly process: ChildProcess;
-  /** How many of their connections the other side closed. */
+  /** How many connections the other side closed. */
   closed: number;
 }
 
@@ -46,7 +46,7 @@ export interface IdleOptions {
 }
 
 interface Measured {
-  /** Kilobytes that the process has more for each connection, after the first tenth of them came and went. */
+  /** How many kilobytes the process grew per connection, after the first tenth of them had been opened and closed. */
   readonly kilobytes: number;
   readonly closed: number;
 }

@@ -33,7 +33,7 @@ const reloads = numberFlag(flags, "reloads", quick ? 4 : 20);
 const shapes = (flags.get("shapes")?.[0] ?? "8x32,64x1").split(",");
 const profile = flags.get("profile")?.[0];
 
-/** Files of its own, which can be replaced. */
+/** Copies the identity's files, so that they can be replaced. */
 function copyOf({ server }: BenchIdentities, folder: string): BenchIdentities["server"] {
   const own = join(folder, "shown");
   mkdirSync(own, { mode: 0o700 });
@@ -43,7 +43,7 @@ function copyOf({ server }: BenchIdentities, folder: string): BenchIdentities["s
   return copy;
 }
 
-/** The application over mutual TLS, for those that have no proxy before it. */
+/** Starts the application with mutual TLS, for contenders without a proxy in front of it. */
 async function startTlsEcho(processes: Processes, { ca, server }: BenchIdentities): Promise<number> {
   const tls = ["--tls", server.certificate, server.key, "--ca", ca];
   return (await startEcho(processes, tls)).port;

@@ -1,4 +1,7 @@
-/** HAProxy, nginx and Envoy in a gateway's place: TLS without client certificates in, mutual TLS to the application out. */
+/**
+ * HAProxy, nginx and Envoy in place of a gateway: TLS without client certificates in, mutual TLS to the application
+ * out.
+ */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { envoyCommand } from "../peers/envoy.js";
@@ -14,7 +17,7 @@ interface EdgePeer {
   readonly versionArguments: readonly string[];
   readonly fileEnding: string;
   arguments(file: string, folder: string): readonly string[];
-  /** `to`: the application's port. */
+  /** Returns the configuration. `to`: the application's port. */
   config(port: number, to: number, identities: BenchIdentities, folder: string): string;
 }
 
@@ -54,7 +57,7 @@ const nginxEdge: EdgePeer = {
     ),
 };
 
-/** With the filters that make gRPC of gRPC-Web and of Connect's unary calls. */
+/** Envoy with the filters that turn gRPC-Web and unary calls of Connect into gRPC. */
 const envoyEdge: EdgePeer = {
   ...{ name: "Envoy", command: envoyCommand, versionArguments: ["--version"], fileEnding: "json" },
   arguments: (file) => ["-c", file, "--concurrency", "1", "--disable-hot-restart", "--log-level", "error"],
@@ -72,7 +75,7 @@ const envoyEdge: EdgePeer = {
 
 const loadFlags = ["--tls", "--authority", "localhost"];
 
-/** Starts those that are installed, before the application on `to`; says what was left out. */
+/** Starts the peers that are installed, in front of the application at port `to`. Prints which were left out. */
 export async function startEdgePeers(
   processes: Processes,
   folder: string,

@@ -1,4 +1,4 @@
-/** Certificates of a listener that are replaced under load: calls on standing connections, and new ones all the time. */
+/** Replaces a listener's certificates under load: calls on open connections, and new connections all the time. */
 import { execFile } from "node:child_process";
 import { copyFileSync, mkdirSync, renameSync } from "node:fs";
 import { connect as connectHttp2 } from "node:http2";
@@ -59,7 +59,7 @@ function replace(from: Identity, to: Identity): void {
   }
 }
 
-/** `identity`: the files that the gateway was told of. */
+/** `identity`: the files that the gateway reads. */
 export async function measureReload(
   gateway: BenchGateway,
   identity: Identity,

@@ -1,4 +1,7 @@
-/** A bare server of node:tls that takes connections and says nothing: what TLS alone keeps. CERT KEY PORT. */
+/**
+ * A bare server of node:tls that takes connections and sends nothing. It shows what TLS alone keeps in memory.
+ * Arguments: CERT KEY PORT.
+ */
 import { readFileSync } from "node:fs";
 import { createServer, type TLSSocket } from "node:tls";
 

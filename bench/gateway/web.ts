@@ -1,4 +1,7 @@
-/** What calls of gRPC-Web and Connect cost the gateway's process, beside Envoy's with its filters, and a plain gRPC call. */
+/**
+ * What calls of gRPC-Web and Connect cost a gateway's process, compared with Envoy with its filters and with a plain
+ * gRPC call.
+ */
 import { type Contender, type LoadFigures, median, printTable, runLoad } from "../proxy/contenders.js";
 import type { Lengths } from "./calls.js";
 
@@ -9,7 +12,9 @@ const ways = [
 ] as const;
 const warmSeconds = 1;
 
-/** Node's own clients make the calls, so the machine is the generator's for the most part: only CPU a call is compared. */
+/**
+ * Measures the calls. Node's own clients make them and take most of the machine, so only CPU time per call is compared.
+ */
 export function measureWeb(contenders: readonly Contender[], { rounds, seconds }: Omit<Lengths, "shapes">): void {
   const rows: string[][] = [];
   for (const kind of kinds) {

@@ -49,7 +49,7 @@ function outcomeOf(entry: number, entryDigest: Digest): Uint8Array {
   });
 }
 
-/** Fills a journal: so many records at a time, signed together or each alone. */
+/** Fills a journal with several records at a time, which are signed together or one by one. */
 async function fill(nats: JournalNats, isTogether: boolean): Promise<void> {
   const writer = writerOf(pki.issue(service, "p1"));
   const signer = new TurnSigner(writer);

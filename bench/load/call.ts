@@ -3,14 +3,14 @@ import { fieldName } from "../../data-plane/http2/field-names.js";
 import { PreparedField } from "../../data-plane/http2/prepared-field.js";
 import type { Stream, StreamSink } from "../../data-plane/http2/stream.js";
 
-/** What became of the calls. */
+/** Counts calls by their result. */
 export class Tally {
   ok = 0;
   failed = 0;
   bytes = 0;
-  /** Counts by what went wrong. */
+  /** The number of failures, by what went wrong. */
   readonly faults = new Map<string, number>();
-  /** Latencies in microseconds, the last `latenciesUs.length` of them. */
+  /** Latencies in microseconds, of the last `latenciesUs.length` calls. */
   readonly latenciesUs = new Float64Array(1 << 20);
 
   fault(what: string): void {
@@ -30,7 +30,7 @@ export class Tally {
   }
 }
 
-/** One call: checks that exactly `body` comes with a good status. */
+/** One call. It checks that exactly `body` comes back with status OK. */
 export class Call implements StreamSink {
   readonly #tally: Tally;
   readonly #body: Uint8Array;
@@ -101,7 +101,7 @@ export class Call implements StreamSink {
 const hex = "0123456789abcdef";
 let random = 0x2545f491;
 
-/** Other fields that change than those of another run. */
+/** Makes the changing fields differ from those of another run. */
 export function seedFields(seed: number): void {
   random ^= Math.imul(seed, 0x9e3779b1);
   if (random === 0) random = 1;
@@ -114,8 +114,8 @@ const steady = (flags: string) => [
 const [steadyFields, unsampledFields] = [steady("01"), steady("00")];
 
 /**
- * The fields that change with every call; like common clients, the sender puts them into its dynamic table. `sampled`:
- * whether the caller traces the call.
+ * Returns the fields that change with every call. Like common clients, the sender puts them into its dynamic table.
+ * `sampled`: whether the caller traces the call.
  */
 export function freshFields(vary: boolean, sampled = true): readonly PreparedField[] {
   if (!vary) return sampled ? steadyFields : unsampledFields;

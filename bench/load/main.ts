@@ -17,7 +17,7 @@ const flags = readFlags(process.argv.slice(2), {
   [--rate CALLS/S] [--bytes 64 [--answer BYTES]] [--path /bench.Echo/Call] [--authority bench] [--scheme http] [--plain] [--same-headers] [--seed N]
   [--tls [--ca FILE] [--cert FILE --key FILE] [--server-name NAME]] [--cpu-of PID...] [--json]`,
   example: "npm run bench:load -- --target 127.0.0.1:9000 --seconds 5",
-  onTerminate: () => wind(), // it has no children, and says what it measured before it ends
+  onTerminate: () => wind(), // it has no children, and prints what it measured before it ends
 });
 const target = flags.get("target")?.[0];
 if (target === undefined) {
@@ -86,7 +86,7 @@ function splitTarget(text: string): [string, number | undefined] {
   return [text.slice(0, colon), Number(text.slice(colon + 1))];
 }
 
-/** One connection that keeps `streams` calls going, or as many as the rate wants. */
+/** One connection that keeps `streams` calls open, or as many as the rate requires. */
 class Lane {
   readonly #io: SocketConnection;
   #open = 0;
@@ -108,7 +108,7 @@ class Lane {
     this.#io = new SocketConnection(socket, false, limits, owner, deps);
   }
 
-  /** Open loop: one more call is due. */
+  /** Starts one more call (open loop). */
   due(): void {
     this.#owed++;
     this.fill();
@@ -176,7 +176,7 @@ function finish(): void {
   process.exitCode = tally.failed > 0 || tally.ok === 0 ? 1 : 0;
 }
 
-/** Measures from here: what the handshakes cost is no part of a call. */
+/** Begins to measure. The cost of handshakes before this is no part of a call. */
 function begin(sockets: readonly Socket[]): void {
   hasBegun = true;
   beginning = performance.now();
@@ -198,12 +198,12 @@ function keepRate(): void {
   }, 1);
 }
 
-/** undefined: it could not be opened, which is counted. */
+/** Opens a connection. undefined: it failed, which is counted. */
 function open(): Promise<Socket | undefined> {
   const socket = dial();
   return new Promise((resolve) => {
     socket.once("error", (error: Error) => {
-      if (hasBegun) return; // its lane tells
+      if (hasBegun) return; // the connection's lane reports it
       tally.fault(`connect: ${error.message}`);
       resolve(undefined);
     });
@@ -211,7 +211,7 @@ function open(): Promise<Socket | undefined> {
   });
 }
 
-/** No new calls; those that run may end, within five seconds. */
+/** Starts no new calls. Open calls get five seconds to end. */
 function wind(): void {
   stopping = true;
   if (running === 0) finish();

@@ -1,4 +1,4 @@
-/** RSS of an Envoy as caller's half: at rest with one cluster, and with many that are known. */
+/** The RSS of an Envoy in place of the caller's proxy: idle with one cluster, and with many known clusters. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { envoy, outboundEnvoy } from "../peers/envoy.js";
@@ -6,7 +6,7 @@ import { writeIdentities } from "../proxy/certificates.js";
 import { residentMegabytes } from "../proxy/contenders.js";
 import { freePort, type Processes, untilListening, versionOf } from "../proxy/pair.js";
 
-/** Returns rows of what and MB; none where Envoy is not found. `settle` resolves when a start is over. */
+/** Returns rows of a description and MB. Empty if Envoy is not found. `settle` resolves when a start is over. */
 export async function measureEnvoy(
   processes: Processes,
   folder: string,

@@ -42,7 +42,10 @@ function writeManyServices(folder: string): void {
   }
 }
 
-/** Calls `count` of them: their policy is fetched and compiled, their endpoints followed; nobody answers. */
+/**
+ * Calls `count` services, so that their policy is fetched and compiled and their endpoints are followed. Nobody
+ * answers.
+ */
 async function use({ outboundSocket }: BenchMesh, count: number): Promise<void> {
   for (let service = 0; service < count; service++) {
     const client = new Client(`unix:${outboundSocket}`, credentials.createInsecure(), {

@@ -1,4 +1,4 @@
-/** RSS of one process with one service, and with many: what each further one takes. */
+/** The RSS of one process with one service and with many, and so the memory of each further service. */
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
@@ -9,7 +9,7 @@ import type { Processes } from "../proxy/pair.js";
 
 const cli = resolve(import.meta.dirname, "../../cli/main.js");
 
-/** Returns rows of what and MB. `settle` resolves when what was done is over. */
+/** Returns rows of a description and MB. `settle` resolves when a change has taken effect. */
 export async function measureSeveral(
   processes: Processes,
   mesh: BenchMesh,

@@ -4,7 +4,7 @@ import type { Place } from "../proxy/peers.js";
 
 const callsMax = 100_000;
 
-/** Clusters end up with a limit of 1024 open calls by default, which a bench with 100x10 would come near to. */
+/** Limits of a cluster. The default is 1024 open calls, which a bench with 100x10 would come close to. */
 const limits = { thresholds: [{ max_connections: callsMax, max_pending_requests: callsMax, max_requests: callsMax }] };
 
 const http2 = {
@@ -16,7 +16,7 @@ const http2 = {
 
 const inFile = (filename: string) => ({ filename });
 
-/** Its own certificate, and whose certificate it takes: signed by the CA, for one SPIFFE ID. */
+/** Returns a TLS context with its own certificate, which accepts peers signed by the CA with one SPIFFE ID. */
 export function tls(ca: string, own: { readonly certificate: string; readonly key: string }, peer: string) {
   const names = [{ san_type: "URI", matcher: { exact: `spiffe://bench/service/${peer}` } }];
   return {
@@ -44,7 +44,7 @@ export const filter = (name: string, type: string, fields: object = {}) => ({
   typed_config: { "@type": `type.googleapis.com/envoy.extensions.filters.http.${name}.v3.${type}`, ...fields },
 });
 
-/** One service may call one method; nothing else is answered with anything but a refusal. */
+/** Allows one service to call one method and refuses everything else. */
 export const authorization = filter("rbac", "RBAC", {
   rules: {
     action: "ALLOW",
@@ -57,19 +57,19 @@ export const authorization = filter("rbac", "RBAC", {
   },
 });
 
-/** By status, for one method by its name. */
+/** Counts calls of one method by status. */
 export const callStats = filter("grpc_stats", "FilterConfig", {
   individual_method_stats_allowlist: { services: [{ name: "bench.Echo", method_names: ["Call"] }] },
 });
 
 const router = filter("router", "Router", { suppress_envoy_headers: true });
 
-/** What a route adds to the head of every response, for a bench that looks when a change is in force. */
+/** The header that a route adds to every response, so that a bench sees when a change is in force. */
 export const mark = "x-mark";
 
 const routeType = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration";
 
-/** One rule by method and header: what is no gRPC call of the service finds no route. */
+/** Returns one route by method and header. What is no gRPC call of the service finds no route. */
 function routesOf(marked: number | undefined, isForWeb = false): object {
   const grpc = { name: "content-type", string_match: { prefix: "application/grpc" } };
   const rule = {
@@ -84,7 +84,7 @@ function routesOf(marked: number | undefined, isForWeb = false): object {
   return { name: "calls", virtual_hosts: [{ name: "all", domains: ["*"], routes: [rule] }] };
 }
 
-/** Puts routes that mark responses into the folder that an Envoy watches, at once as its reference asks: by a rename. */
+/** Writes routes that mark responses into the folder that an Envoy watches, by a rename as Envoy's reference asks. */
 export function putRoutes(folder: string, marked: number): void {
   const response = { version_info: String(marked), resources: [{ "@type": routeType, ...routesOf(marked) }] };
   const next = join(folder, "routes.next");
@@ -95,20 +95,20 @@ export function putRoutes(folder: string, marked: number): void {
 export interface EnvoyHalf {
   readonly port: Place;
   readonly to: Place;
-  /** Filters before the router. */
+  /** The filters before the router. */
   readonly filters: readonly object[];
-  /** Transport sockets; without one the connection is plain. */
+  /** The transport sockets. Left out: the connection is not encrypted. */
   readonly listenerSocket?: object;
   readonly clusterSocket?: object;
-  /** The folder of `putRoutes`; without it the routes are part of the configuration. */
+  /** The folder of `putRoutes`. Left out: the routes are part of the configuration. */
   readonly routesFolder?: string;
-  /** Takes HTTP/1.1 too, and calls that are not gRPC's. */
+  /** Whether the listener also takes HTTP/1.1 and calls that are not gRPC. */
   readonly isForWeb?: boolean;
-  /** How many clusters there are besides, each with a virtual host of its own. */
+  /** The number of further clusters, each with a virtual host of its own. */
   readonly moreServices?: number;
 }
 
-/** One listener before one cluster, as the text of Envoy's bootstrap file. */
+/** Returns Envoy's bootstrap file for one listener in front of one cluster. */
 export function configOf(half: EnvoyHalf): string {
   const { listenerSocket, clusterSocket, routesFolder, moreServices = 0, isForWeb = false } = half;
   const watched = routesFolder && {

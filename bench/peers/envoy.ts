@@ -2,7 +2,9 @@ import type { BenchIdentities } from "../proxy/certificates.js";
 import type { PairPorts, Peer } from "../proxy/peers.js";
 import { authorization, callStats, configOf, tls, transport } from "./envoy-config.js";
 
-/** The caller's half; `more` is what a bench wants different from a pair of `bench:proxy`. */
+/**
+ * Returns the configuration of the caller's half. `more`: what a bench wants to differ from a pair of `bench:proxy`.
+ */
 export function outboundEnvoy(
   { outbound, inbound }: PairPorts,
   { ca, client }: BenchIdentities,
@@ -19,14 +21,14 @@ function inboundEnvoy({ inbound, backend }: PairPorts, { ca, server }: BenchIden
   return configOf({ port: inbound, to: backend, filters: [authorization, callStats], listenerSocket });
 }
 
-/** On the PATH, or by the path in the variable ENVOY. */
+/** The command of Envoy: the path in the variable ENVOY, else `envoy` on the PATH. */
 export const envoyCommand = process.env.ENVOY || "envoy";
 
 /**
- * Envoy, configured from the reference of its v3 API to do for a call what the mesh does: the inbound half asks for a
- * certificate and allows one SPIFFE ID one method (RBAC); the outbound half routes by method and header, with a time-out that
- * caps the caller's, and takes no server but the one with the right SPIFFE ID. Both count calls by method and status. One worker
- * thread each; no access log, and no counterpart to decision records.
+ * Envoy, configured by the reference of its v3 API to do for a call what the mesh does. The inbound half asks for a
+ * certificate and allows one SPIFFE ID one method (RBAC). The outbound half routes by method and header, with a
+ * time-out that caps the caller's, and accepts only the server with the right SPIFFE ID. Both count calls by method and
+ * status. Each has one worker thread, no access log, and nothing like decision records.
  */
 export const envoy: Peer = {
   name: "Envoy",

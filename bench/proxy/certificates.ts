@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-/** Files of a bench's identities; `both` holds certificate and key together, as HAProxy wants them. */
+/** The files of a bench's identities. `both` contains certificate and key, as HAProxy wants them. */
 export interface Identity {
   readonly certificate: string;
   readonly key: string;

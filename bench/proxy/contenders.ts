@@ -9,21 +9,21 @@ import { startMesh } from "./mesh.js";
 import { freePort, type Processes, startBarePair, startEchoAt, startPair, versionOf } from "./pair.js";
 import { haproxy, nginx, type Place, placeText } from "./peers.js";
 
-/** Something that calls can be sent through: nothing, a peer's pair, or ours. */
+/** A way to send calls: directly, through a peer's pair, or through ours. */
 export interface Contender {
   readonly name: string;
   readonly port: number;
-  /** The path of a Unix socket, in place of the port. */
+  /** The path of a Unix socket that is used instead of the port. */
   readonly socket?: string | undefined;
   readonly pids: readonly number[];
-  /** Flags of the load generator for this one alone. */
+  /** The load generator's flags for this contender alone. */
   readonly loadFlags?: readonly string[];
 }
 
-/** Taken where they are found: on the PATH, Envoy also by the path in the variable ENVOY. */
+/** The peers. They are used if they are found on the PATH, Envoy also by the path in the variable ENVOY. */
 const peers = [haproxy, nginx, envoy];
 
-/** What the load generator says (bench/load). */
+/** The result that the load generator prints (bench/load). */
 export interface LoadFigures {
   readonly cpuUsPerCall: number;
   readonly callsPerSecond: number;
@@ -31,24 +31,24 @@ export interface LoadFigures {
   readonly p99Us: number;
   readonly ok: number;
   readonly failed: number;
-  /** What failed, and how often. */
+  /** How often each failure occurred. */
   readonly faults: Readonly<Record<string, number>>;
 }
 
 export interface ContenderOptions {
-  /** Names of those that are wanted; undefined: all. "none" is the echo server without a proxy. */
+  /** The names of the wanted contenders. undefined: all. "none" is the echo server without a proxy. */
   readonly only?: readonly string[] | undefined;
-  /** What the server answers with; undefined: with what it is sent. */
+  /** The length of the server's answer in bytes. undefined: the server sends back the request. */
   readonly answerBytes?: number;
-  /** A mesh for each of these numbers of workers; undefined: one without workers. */
+  /** The numbers of workers; there is a mesh for each. undefined: one mesh without workers. */
   readonly workers?: readonly number[] | undefined;
-  /** Client and server are reached by Unix sockets, which is what applications beside a proxy use. */
+  /** Whether client and server are reached by Unix sockets, as applications beside a proxy are. */
   readonly unix?: boolean;
-  /** A folder for CPU profiles of the mesh's proxies. */
+  /** The folder for CPU profiles of the mesh's proxies. */
   readonly profile?: string | undefined;
 }
 
-/** Starts the echo server and every pair that is wanted and installed, and warms them; says what was left out. */
+/** Starts the echo server and every wanted pair that is installed, and warms them up. Prints which were left out. */
 export async function startContenders(
   processes: Processes,
   folder: string,
@@ -111,13 +111,13 @@ export async function startContenders(
 }
 
 const settleBurstsMax = 12;
-/** Two bursts in a row that cost no more than this above the least so far: it is settled. */
+/** A contender is settled when two bursts in a row cost at most this many times the least so far. */
 const settledWithin = 1.1;
 
 /**
- * Loads a contender until its cost per call no longer falls, a dozen bursts at most; gives how many that took. V8
- * compiles what is used while it runs, so the first seconds of a shape cost several times what every hour after them
- * does; a peer written in C settles at once.
+ * Loads a contender until its cost per call no longer falls, with a dozen bursts at most. Returns their number. V8
+ * compiles code while it runs, so the first seconds of a shape cost several times what later ones do. A peer written in
+ * C settles at once.
  */
 export function settle(contender: Contender, args: readonly string[]): number {
   let least = Number.POSITIVE_INFINITY;
@@ -131,7 +131,10 @@ export function settle(contender: Contender, args: readonly string[]): number {
   return settleBurstsMax;
 }
 
-/** Runs a load generator, the folder `generator` of bench/, against a contender; `args`: its flags but for the target. */
+/**
+ * Runs a load generator, which is the folder `generator` of bench/, against a contender. `args`: its flags except the
+ * target.
+ */
 export function runLoad(
   { port, socket, pids, loadFlags = [] }: Contender,
   args: readonly string[],
@@ -144,12 +147,12 @@ export function runLoad(
     return JSON.parse(execFileSync(process.execPath, [program, ...all], { encoding: "utf8" }));
   } catch (error) {
     const { stdout } = error as { readonly stdout?: string };
-    if (stdout) return JSON.parse(stdout); // it ended with 1: some calls failed, and it says how many
+    if (stdout) return JSON.parse(stdout); // exit code 1 means that some calls failed, and the output says how many
     throw error;
   }
 }
 
-/** One round: each contender in turn. `figures`: a list for each, in their order. */
+/** Runs one round with each contender in turn and appends to `figures`, which has a list for each of them. */
 export function runRound(
   contenders: readonly Contender[],
   figures: readonly LoadFigures[][],
@@ -158,7 +161,7 @@ export function runRound(
   for (const [place, contender] of contenders.entries()) figures[place]?.push(runLoad(contender, args));
 }
 
-/** RSS, from /proc. */
+/** Returns the RSS in megabytes, from /proc. */
 export function residentMegabytes(pid: number): number {
   const match = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"));
   return Math.round(Number(match?.[1]) / 1024);

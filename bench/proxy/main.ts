@@ -22,12 +22,12 @@ const shapes = (flags.get("shapes")?.[0] ?? "8x32,64x1,1x1,100x10").split(",");
 const rounds = numberFlag(flags, "rounds", 3);
 const seconds = numberFlag(flags, "seconds", 5);
 const bytes = numberFlag(flags, "bytes", 64);
-/** Of each of the mesh's proxies. */
+/** The numbers of workers of each proxy; each is measured. */
 const workers = (flags.get("workers")?.[0] ?? "1").split(",").map(Number);
 if (!workers.every((count) => Number.isInteger(count) && count >= 1 && count <= 64))
   throw new Error("--workers: numbers from 1 to 64, with commas between them");
 
-/** By shape, then in the order of the contenders, a figure a round. */
+/** The figures by shape, then by contender in their order, one for each round. */
 type Figures = ReadonlyMap<string, readonly (readonly LoadFigures[])[]>;
 
 function argumentsFor(shape: string, seconds: number): readonly string[] {

@@ -9,15 +9,15 @@ import type { PairPorts, Peer, Place } from "./peers.js";
 const startBoundMs = 60_000;
 const stopBoundMs = 15_000;
 
-/** Processes that a bench started; stopped by their own ids. */
+/** The processes that a bench started. They are stopped by their own ids. */
 export class Processes {
   readonly #running: ChildProcess[] = [];
   #stopping = false;
 
-  /** Starts a program whose output is only wanted if it fails. */
+  /** Starts a program. Its output is shown only if it fails. */
   start(command: string, args: readonly string[]): ChildProcess {
     const child = spawn(command, [...args], {
-      env: { ...process.env, XDG_CONFIG_HOME: "/dev/null" }, // no mesh of a bench becomes the default one
+      env: { ...process.env, XDG_CONFIG_HOME: "/dev/null" }, // a bench's mesh must not become the user's default mesh
       stdio: ["ignore", "ignore", "pipe"],
     });
     let complaint = "";
@@ -50,7 +50,7 @@ export class Processes {
   }
 }
 
-/** What `command --version` says first, or undefined if it is not installed. */
+/** Returns the first line of `command --version`. undefined: the command is not installed. */
 export function versionOf(command: string, args: readonly string[]): string | undefined {
   try {
     return (
@@ -62,7 +62,7 @@ export function versionOf(command: string, args: readonly string[]): string | un
   }
 }
 
-/** A port that was free a moment ago. */
+/** Returns a port that was free a moment ago. */
 export function freePort(): Promise<number> {
   return new Promise((done, failed) => {
     const server = createServer();
@@ -76,7 +76,7 @@ export function freePort(): Promise<number> {
   });
 }
 
-/** Waits until somebody listens at a place of this machine. */
+/** Waits until a process listens at a place of this machine. */
 export async function untilListening(place: Place, boundMs = startBoundMs): Promise<void> {
   const end = performance.now() + boundMs;
   for (;;) {
@@ -112,7 +112,7 @@ export async function startPair(
   return pids;
 }
 
-/** The engine without any policy, as a pair: what frames alone cost. */
+/** Starts the engine without any policy as a pair, which shows what frames alone cost. */
 export async function startBarePair(
   processes: Processes,
   ports: PairPorts,
@@ -128,7 +128,7 @@ export async function startBarePair(
   return [first.pid ?? 0, second.pid ?? 0];
 }
 
-/** The echo server of this bench on a free port, as a process of its own; `args`: more of its flags. */
+/** Starts the echo server of this bench on a free port as its own process. `args`: further flags for it. */
 export async function startEcho(
   processes: Processes,
   args: readonly string[] = [],
@@ -137,7 +137,7 @@ export async function startEcho(
   return { port, pid: await startEchoAt(processes, port, args) };
 }
 
-/** The echo server at `place`; resolves with its process id. */
+/** Starts the echo server at `place`. Resolves with its process id. */
 export async function startEchoAt(processes: Processes, place: Place, args: readonly string[] = []): Promise<number> {
   const where = typeof place === "string" ? ["--socket", place] : ["--port", String(place)];
   const program = resolve(import.meta.dirname, "../echo-server/main.js");

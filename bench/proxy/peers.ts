@@ -19,11 +19,11 @@ export interface Peer {
   readonly name: string;
   readonly command: string;
   readonly versionArguments: readonly string[];
-  /** The configuration of each half, and the arguments that start it from a file. */
+  /** Return the configuration of each half, and the arguments that start it from a file. */
   outbound(ports: PairPorts, identities: BenchIdentities, folder: string): string;
   inbound(ports: PairPorts, identities: BenchIdentities, folder: string): string;
   arguments(file: string, folder: string): readonly string[];
-  /** How the name of the configuration has to end, for a peer that goes by it. */
+  /** The ending of the configuration's file name, for a peer that goes by it. */
   readonly fileEnding?: string;
 }
 

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Processes } from "./pair.js";
 
-/** Runs a bench with a folder of its own; whatever becomes of it, its processes are stopped. */
+/** Runs a bench with a folder of its own. Its processes are stopped whatever happens. */
 export async function runBench(work: (processes: Processes, folder: string) => Promise<void>): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "ashlar-bench-"));
   const processes = new Processes();

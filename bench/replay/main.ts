@@ -22,7 +22,10 @@ const mesh = "bench";
 const perBatch = 1000;
 const methods = ["bench.Api/Get", "bench.Api/List", "bench.Api/Put", "bench.Api/Delete"];
 
-/** Each service may be called by the next three, one of them with a condition; each has a split and a rate limit. */
+/**
+ * Returns the policy: the next three services may call each service, one of them on a condition. Each service has a
+ * split and a rate limit.
+ */
 function policy(regions: string, weight: number, rate: number): string {
   return Array.from({ length: services }, (_, index) => {
     const caller = (step: number): string => `s${(index + step) % services}`;
@@ -100,7 +103,7 @@ const batches: {
   readonly bytes: Uint8Array;
   readonly writer: { readonly service: string; readonly proxyId: string };
 }[] = [];
-/** By the service whose proxy records it. */
+/** The recorded decisions by the service whose proxy recorded them. */
 const pending = new Map<string, Uint8Array[]>();
 function flush(service: string, records: readonly Uint8Array[]): void {
   const writer = { service, proxyId: "p0" };

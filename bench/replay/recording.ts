@@ -1,4 +1,4 @@
-/** What recording adds to a call, beside everything else a proxy does for it. */
+/** Measures what recording adds to a call, besides everything else that a proxy does for the call. */
 import { randomBytes } from "node:crypto";
 import { digestOf } from "../../core/digest.js";
 import { buildSpiffeId } from "../../core/identity.js";
@@ -8,7 +8,7 @@ import type { EvaluatedPolicy } from "../../data-plane/ports.js";
 import { CallRecorder } from "../../data-plane/proxy/call-recorder.js";
 import { systemClock } from "../../runtime/clock.js";
 
-/** Nanoseconds of CPU a call that is allowed, at this share. */
+/** Returns the nanoseconds of CPU that recording adds to an allowed call at this share. */
 export function recordingCost(unit: CompiledUnit, mesh: string, share: number, calls: number): number {
   const policy: EvaluatedPolicy = {
     epoch: 1,
@@ -28,7 +28,7 @@ export function recordingCost(unit: CompiledUnit, mesh: string, share: number, c
   const run = (count: number): void => {
     for (let index = 0; index < count; index++) recorder.allowed(call, unit.name, policy);
   };
-  run(calls / 10); // warm
+  run(calls / 10); // warms up
   const before = process.cpuUsage();
   run(calls);
   const { user, system } = process.cpuUsage(before);

@@ -1,22 +1,25 @@
-/** Unary calls and streams that go on until they are stopped, and what failed of them. */
+/** Makes unary calls and streams until it is stopped, and counts those that failed. */
 import { Client, credentials, Metadata, type ServiceError, type StatusObject } from "@grpc/grpc-js";
 import { pause } from "../../test/conformance/child.js";
 
 export interface Counted {
   readonly calls: number;
   readonly failed: number;
-  /** What failed, by status and text. */
+  /** The failures, by status and text. */
   readonly why: ReadonlyMap<string, number>;
 }
 
 export interface LoadOptions {
-  /** The socket of the caller's proxy. */
+  /** The address of the caller's proxy. */
   readonly target: string;
   readonly kind: "unary" | "stream";
-  /** Calls wait for a connection instead of failing without one. */
+  /** Whether calls wait for a connection instead of failing without one. */
   readonly waitForReady: boolean;
   readonly lanes: number;
-  /** Messages of each stream, one every 200 ms; Infinity: streams end when the load is stopped. Default: 15. */
+  /**
+   * The number of messages of each stream, one every 200 ms. Infinity: streams last until the load is stopped. Default:
+   * 15.
+   */
   readonly streamMessages?: number;
 }
 
@@ -27,7 +30,7 @@ const unaryPauseMs = 5;
 const streamMessagesDefault = 15;
 const streamPauseMs = 200;
 
-/** Calls test.Echo of the service `echo` by one channel. */
+/** Calls test.Echo of the service `echo` on one channel. */
 export class RestartLoad {
   readonly #client: Client;
   readonly #options: LoadOptions;
@@ -48,7 +51,7 @@ export class RestartLoad {
     this.#running = Array.from({ length: options.lanes }, () => this.#run());
   }
 
-  /** Returns what was counted since the last call of this. */
+  /** Returns the counts since the last call of this method. */
   take(): Counted {
     const counted = { calls: this.#calls, failed: this.#failed, why: new Map(this.#why) };
     this.#calls = 0;
@@ -100,7 +103,7 @@ export class RestartLoad {
         else stream.write(none);
       }, streamPauseMs);
       stream.on("data", () => {});
-      stream.on("error", () => {}); // its status says it
+      stream.on("error", () => {}); // the stream's status reports it
       stream.on("status", (status: StatusObject) => {
         clearInterval(timer);
         resolve(status);

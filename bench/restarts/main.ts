@@ -1,4 +1,4 @@
-/** How many calls fail while every application and every proxy is restarted, one after another. */
+/** Counts how many calls fail while every application and every proxy is restarted, one after another. */
 import { writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { Child, pause } from "../../test/conformance/child.js";
@@ -52,7 +52,7 @@ async function startApplication(proxy: MeshProxy): Promise<Child> {
   return app;
 }
 
-/** The same command line, beside the process that runs or after it. */
+/** Starts a proxy again with the same command line, while the former process runs or after it. */
 async function startAgain(proxy: MeshProxy, args: readonly string[]): Promise<Child> {
   const child = new Child(`proxy ${proxy.name} again`, args);
   others.push(child);

@@ -32,7 +32,7 @@ for (let kind = 0; kind < kinds; kind++) {
 const told = { reasonsNotReady: () => [], problems: () => [], metrics: metrics.render };
 const server = await openStatusServer(told, { host: "127.0.0.1", port: 0 });
 
-/** A process that reads a scrape for each line that it gets, and says how many lines it had. */
+/** Starts a process that makes a scrape for each line that it gets, and reports how many lines the scrape had. */
 function startReader(url: string): ChildProcess {
   const code = `
     require("node:readline").createInterface({ input: process.stdin }).on("line", async () => {
@@ -42,7 +42,7 @@ function startReader(url: string): ChildProcess {
   return spawn(process.execPath, ["-e", code], { stdio: ["pipe", "pipe", "inherit"] });
 }
 
-/** The CPU milliseconds of each turn of the event loop until `done` resolves. */
+/** Resolves with the CPU milliseconds of each turn of the event loop until `done` resolves. */
 async function turnsUntil(done: Promise<unknown>): Promise<readonly number[]> {
   const turns: number[] = [];
   let last = process.cpuUsage();
@@ -70,7 +70,7 @@ for (let round = -5; round < rounds; round++) {
   reader.stdin?.write("\n");
   const turns = await turnsUntil(answered);
   lines = Number((await answered)[0]);
-  if (round < 0) continue; // V8 compiles
+  if (round < 0) continue; // rounds in which V8 compiles
   longest.push(Math.max(...turns));
   all.push(turns.filter((ms) => ms > idleMs).reduce((sum, ms) => sum + ms, 0));
 }

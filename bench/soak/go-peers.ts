@@ -1,4 +1,4 @@
-/** Peers on grpc-go, its newest version and the one that Debian 12 ships, built where `go` is found. */
+/** Clients and servers on grpc-go, its newest version and the one in Debian 12, built if `go` is found. */
 import { execFile, spawn } from "node:child_process";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -42,7 +42,7 @@ export class GoPeer {
     return peers;
   }
 
-  /** Serves on a socket until `stop`. */
+  /** Serves on a socket until `stop` is called. */
   async serve(path: string): Promise<void> {
     const child = spawn(this.#binary, ["server", `unix:${path}`], { stdio: ["ignore", "pipe", "inherit"] });
     this.#stops.push(() => child.kill());
@@ -52,14 +52,14 @@ export class GoPeer {
     });
   }
 
-  /** `rate` calls a second for so long, every fifth of which misses its deadline as it should. */
+  /** Makes `rate` calls per second for some seconds. Every fifth misses its deadline intentionally. */
   async call(path: string, authority: string, rate: number, seconds: number): Promise<GoResult> {
     const args = ["client", `unix:${path}`, authority, String(rate), String(Math.ceil(seconds))];
     const { stdout } = await runFile(this.#binary, args, { timeout: (seconds + 60) * 1000 });
     return JSON.parse(stdout) as GoResult;
   }
 
-  /** Every case that gRPC's users rely on, with what was wrong in it; "": nothing. */
+  /** Runs every case that gRPC's users rely on. Resolves with what was wrong in each. "": nothing. */
   async cases(path: string, authority: string): Promise<Record<string, string>> {
     const { stdout } = await runFile(this.#binary, ["cases", `unix:${path}`, authority], { timeout: 240_000 });
     return JSON.parse(stdout) as Record<string, string>;

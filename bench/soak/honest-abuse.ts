@@ -1,4 +1,4 @@
-/** Everything that honest callers and applications do to a proxy at its worst, all the time, beside a steady load. */
+/** The worst that honest callers and applications do to a proxy, all the time, beside a steady load. */
 import { join } from "node:path";
 import { pause } from "../../test/conformance/child.js";
 import type { Mesh, MeshProxy } from "../../test/conformance/mesh.js";
@@ -6,17 +6,17 @@ import { troubles } from "../../test/conformance/troubles.js";
 import { HostileUpstream } from "../../test/conformance/upstream.js";
 import { GoPeer } from "./go-peers.js";
 
-/** Services of the checks' policy that everybody may call. */
+/** The services of the checks' policy that everybody may call. */
 const goServices = ["interop", "tight"];
 const goCallsPerSecond = 150;
-/** A client on grpc-go lives for so long. */
+/** How long a client on grpc-go runs, in seconds. */
 const goSeconds = 30;
 
 export class HonestAbuse {
   readonly proxies: MeshProxy[] = [];
-  /** What went wrong for those who make the trouble, and how often. */
+  /** What went wrong for these callers, and how often. */
   readonly wrong = new Map<string, number>();
-  /** Calls of grpc-go's clients. */
+  /** The number of calls of grpc-go's clients. */
   goCalls = 0;
   readonly #mesh: Mesh;
   readonly #wild = new HostileUpstream();
@@ -28,7 +28,7 @@ export class HonestAbuse {
     this.#mesh = mesh;
   }
 
-  /** Its applications and their proxies; those on grpc-go only where it can be built. */
+  /** Prepares the applications and their proxies. Those on grpc-go are left out where it cannot be built. */
   async prepare(): Promise<void> {
     const mesh = this.#mesh;
     const app = join(mesh.dir, "wild.sock");
@@ -44,7 +44,7 @@ export class HonestAbuse {
     }
   }
 
-  /** Once policy is in force. */
+  /** Starts the callers. Must be called when the policy is in force. */
   async start(front: MeshProxy): Promise<void> {
     await this.#mesh.healthy("wild");
     for (const [place] of this.#goPeers.entries()) await this.#mesh.healthy(goServices[place] as string);
@@ -74,7 +74,7 @@ export class HonestAbuse {
     this.wrong.set(what, (this.wrong.get(what) ?? 0) + count);
   }
 
-  /** Resolves when the last of it has ended. */
+  /** Stops all callers. Resolves when the last one has ended. */
   async stop(): Promise<void> {
     this.#stop.abort();
     await this.#work;

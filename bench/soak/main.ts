@@ -43,7 +43,7 @@ async function sampleOf(proxy: MeshProxy): Promise<Sample> {
   };
 }
 
-/** The least of some readings: what is held, without the garbage of the moment. */
+/** Returns the least of several readings, which is what the proxy holds without momentary garbage. */
 async function settled(proxy: MeshProxy): Promise<Sample> {
   const samples: Sample[] = [];
   for (let reading = 0; reading < 10; reading++) {
@@ -58,7 +58,7 @@ async function settled(proxy: MeshProxy): Promise<Sample> {
   };
 }
 
-/** Connections that proxies ended, or that were ended with an error. */
+/** Returns the connections that proxies ended, or that ended with an error. */
 async function endings(proxies: readonly MeshProxy[]): Promise<string[]> {
   const told: string[] = [];
   for (const proxy of proxies) {

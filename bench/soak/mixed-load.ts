@@ -1,4 +1,7 @@
-/** Calls of many kinds at a steady rate: small and large, streams, cancelled, denied, over connections that come and go. */
+/**
+ * Makes calls of many kinds at a steady rate: small and large, streams, cancelled, denied, over connections that come
+ * and go.
+ */
 import { errorCode } from "../../data-plane/http2/protocol.js";
 import { pause } from "../../test/conformance/child.js";
 import { connectSocket } from "../../test/conformance/mesh.js";
@@ -17,7 +20,10 @@ function begin(peer: RawPeer, stream: RawStream, method: string, fields: Readonl
   peer.send(headers(stream.id, request(`/checks.Echo/${method}`, { ":scheme": "http", traceparent, ...fields })));
 }
 
-/** undefined: it ended with `wanted` and, where told, gave back as many bytes. */
+/**
+ * Waits for the end of a stream. undefined: it ended with status `wanted` and, if `bytes` is given, returned that many
+ * bytes.
+ */
 async function ends(peer: RawPeer, stream: RawStream, wanted: string, bytes?: number): Promise<string | undefined> {
   await peer.until(() => stream.isOver, 10_000);
   const status = stream.value("grpc-status");
@@ -73,7 +79,7 @@ const unknown: Kind = (peer, stream) => {
   return ends(peer, stream, "14");
 };
 
-/** Of a hundred calls. */
+/** How many of a hundred calls are of each kind. */
 const mix: readonly (readonly [Kind, number])[] = [
   [unary, 80],
   [large, 5],
@@ -107,7 +113,7 @@ export class MixedLoad {
       const peer = new RawPeer(connectSocket(socket), false);
       for (let call = 0; call < callsPerConnection && !this.#stopped && !peer.closed; call++) {
         const startedMs = performance.now();
-        turn = (turn + 37) % kinds.length; // visits every kind in its share
+        turn = (turn + 37) % kinds.length; // so that every kind comes up in proportion to its share
         const stream = peer.stream(2 * call + 1);
         const failure = await (kinds[turn] as Kind)(peer, stream);
         peer.streams.delete(stream.id);

@@ -11,7 +11,7 @@ How near the shares of a split come to its weights: calls that are drawn, and ca
 const calls = numberFlag(flags, "calls", 100_000);
 const endpoints = ["v1", "v2"].map((version) => ({ version, labels: [] }));
 
-/** The version that each of so many calls gets while v2 has this weight of a hundred. */
+/** Returns the version that each of many calls gets while v2 has a weight of `weight` percent. */
 function versions(weight: number, isSticky: boolean): readonly string[] {
   const split = [
     { version: "v1", weight: 100 - weight },

@@ -1,4 +1,4 @@
-/** What a proxy costs that has just started: until it is ready, at rest, and for its first calls (P11). */
+/** What a proxy costs that has just started: until it is ready, when idle, and for its first calls (P11). */
 import { spawn } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
@@ -40,7 +40,10 @@ interface Figures {
   readonly settledUs: number;
 }
 
-/** Starts a proxy of its own that takes its identity from the folder, once it is there, until it says ready. */
+/**
+ * Starts a separate proxy, which takes its identity from the folder if there is one. Resolves when it says that it is
+ * ready.
+ */
 async function untilReady(
   { run }: BenchMesh,
   folder: string,
@@ -74,7 +77,7 @@ async function measure(processes: Processes, folder: string): Promise<Figures> {
   const mesh = await startMesh(processes, folder, echo.port, undefined);
   const starts = [];
   for (let round = 0; round <= readies; round++) starts.push(await untilReady(mesh, folder, round));
-  starts.shift(); // it joined
+  starts.shift(); // the first start included joining
   await new Promise((wait) => setTimeout(wait, settleSeconds * 1000));
   const [inbound = 0, outbound = 0] = mesh.pids.map(residentMegabytes);
   const contender: Contender = { name: "mesh", port: mesh.port, pids: mesh.pids };

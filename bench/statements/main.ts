@@ -15,7 +15,7 @@ const count = 3000;
 const pki = new StatementPki();
 const body = Buffer.alloc(450, 7); // about a heartbeat with eight prepared revisions
 
-/** CPU of this process, since the clock counts what other programs take. */
+/** Reports the CPU time of this process. Wall-clock time would count what other programs take. */
 function report(what: string, rounds: number, act: (index: number) => void): void {
   const start = process.cpuUsage();
   for (let index = 0; index < rounds; index += 1) act(index);
@@ -44,7 +44,7 @@ const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "prime
 const signature = signBytes("sha256", body, privateKey);
 report("Node's ECDSA P-256 verify alone", count, () => void verify("sha256", body, publicKey, signature));
 let nowMs = 0;
-/** Every message comes in a second of its own, so that no budget is spent. */
+/** Every message comes in another second, so that no budget is used up. */
 const clock = { ...systemClock, monotonicMs: () => (nowMs += 1000) };
 const reader = pki.reader({ clock });
 report("sign", count, sign);

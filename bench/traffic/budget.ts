@@ -1,4 +1,4 @@
-/** How many tries a service gets while it answers half of them 14 and its route retries. */
+/** Counts how many tries a service gets while it answers half of them UNAVAILABLE and its route retries. */
 import { resolve } from "node:path";
 import { Server, ServerCredentials, status } from "@grpc/grpc-js";
 import { pause } from "../../test/conformance/child.js";
@@ -30,7 +30,10 @@ name: echo
 service: echo
 outliers: { consecutiveFailures: 0, consecutiveTimeouts: 0 }
 `;
-/** As docs/policy-route.md has them: a fifth of the calls, and ten a second of which a second's are saved up. */
+/**
+ * The budget in docs/policy-route.md: a fifth of the calls, plus ten per second, of which one second's worth can be
+ * saved up.
+ */
 const share = 0.2;
 const perSecond = 10;
 

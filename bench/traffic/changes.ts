@@ -1,4 +1,7 @@
-/** P8 of traffic: calls and streams that fail while activations move weights, rewrite methods and change authorization. */
+/**
+ * P8 for traffic: counts calls and streams that fail while activations move weights, rewrite methods and change
+ * authorization.
+ */
 import { resolve } from "node:path";
 import { Child, pause } from "../../test/conformance/child.js";
 import { activate, type BenchMesh, publish, withMesh } from "../convergence/bench-mesh.js";
@@ -7,17 +10,19 @@ import { printTable } from "../proxy/contenders.js";
 import { type Counted, RestartLoad } from "../restarts/load.js";
 
 const root = resolve(import.meta.dirname, "../../..");
-const weights = [0, 1, 10, 50, 90, 100] as const; // of v2, in percent
+const weights = [0, 1, 10, 50, 90, 100] as const; // the weight of v2, in percent
 const settleMs = 1000;
 
-/** What the load uses is allowed by each, under one rule or another, by the old name of the method and by the new one. */
+/**
+ * Ways to authorize the load. Each allows it, by one rule or another, under the old method name and under the new one.
+ */
 const accesses = [
   'allow: [{ from: [front], methods: ["test.Echo/*"] }]',
   "allow: [{ from: [front], methods: [test.Echo/Unary, test.Echo/Forbidden, test.Echo/Bidi] }, { from: [guest], methods: ['*'] }]",
   'allow: [{ from: ["*"], methods: [test.Echo/Unary, test.Echo/Bidi, test.Echo/Forbidden] }]\ndeny: [{ from: [guest] }]',
 ] as const;
 
-/** Every weight with and without the rewrite, each time under another authorization: 36 policies. */
+/** Returns every weight with and without the rewrite, each under every authorization: 36 policies. */
 function policies(): readonly string[] {
   const all = weights.flatMap((weight) =>
     [false, true].flatMap((moved) => accesses.map((access) => [weight, moved, access] as const)),
@@ -52,7 +57,7 @@ rules:
   });
 }
 
-/** Each third policy after the last: weight, rewrite and authorization all change most of the time. */
+/** The step from one policy to the next, so that weight, rewrite and authorization all change most of the time. */
 const step = 7;
 
 export async function measureChanges(activations: number): Promise<void> {

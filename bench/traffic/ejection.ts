@@ -1,4 +1,6 @@
-/** How long an instance that is stopped (SIGSTOP) still gets calls, and when the control plane shows it. */
+/**
+ * Measures how long a stopped instance (SIGSTOP) still gets calls, and when the control plane shows that it is down.
+ */
 import { resolve } from "node:path";
 import { Client, credentials } from "@grpc/grpc-js";
 import { Child, pause } from "../../test/conformance/child.js";
@@ -15,20 +17,22 @@ const healthyMsMax = 60_000;
 interface Way {
   readonly name: string;
   readonly resilience: string;
-  /** Its applications answer grpc.health.v1. */
+  /** Whether the applications answer grpc.health.v1. */
   readonly health: boolean;
-  /** Its applications use the SDK. */
+  /** Whether the applications use the SDK. */
   readonly sdk: boolean;
   readonly deadlineMs: number;
-  /** As the docs say, in milliseconds. */
+  /** The bound that the documentation states, in milliseconds. */
   readonly boundMs: number;
-  /** Its proxy knows it too, so that `services` shows it. */
+  /** Whether the instance's proxy notices it too, so that `services` shows it. */
   readonly isShown: boolean;
 }
 
 const off = "outliers: { consecutiveFailures: 0, consecutiveTimeouts: 0 }";
 const [name, service] = ["name: echo", "service: echo"];
-/** A probe or silence is noticed within the interval; what is told travels within half a second. */
+/**
+ * The ways to notice it. A probe or silence is noticed within its interval, and the news travels within half a second.
+ */
 const ways: readonly Way[] = [
   {
     name: "without policy: three calls of 1 s without an answer",
@@ -66,7 +70,7 @@ export async function measureEjection(rounds: number): Promise<void> {
   for (const way of ways) await withMesh(async (mesh) => printRow(await measure(mesh, way, rounds)));
 }
 
-/** An application that hangs when it is told to, one that does not, and a caller. */
+/** Two applications, one of which hangs when it is told to, and a caller. */
 class Pair {
   readonly #apps: Child[] = [];
   readonly #bench: BenchMesh;
@@ -116,7 +120,7 @@ class Pair {
     }
   }
 
-  /** Resolves to the milliseconds until so many instances are healthy for the control plane, or to `mostMs`. */
+  /** Resolves with the milliseconds until the control plane sees `count` healthy instances, or with `mostMs`. */
   async untilHealthy(count: number, mostMs: number): Promise<number> {
     const startMs = performance.now();
     const healthy = async (): Promise<number> => {
@@ -127,7 +131,7 @@ class Pair {
     return performance.now() - startMs;
   }
 
-  /** Resolves to the version that answered, or "" if none did within the deadline. */
+  /** Resolves with the version that answered, or "" if none did within the deadline. */
   call(deadlineMs: number): Promise<string> {
     const options = { deadline: Date.now() + deadlineMs };
     return new Promise((resolve) => {

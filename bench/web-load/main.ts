@@ -1,4 +1,4 @@
-/** Calls of gRPC-Web and Connect over TLS, by HTTP/2 or HTTP/1.1, from Node's own clients. */
+/** Makes calls of gRPC-Web and Connect over TLS, by HTTP/2 or HTTP/1.1, with Node's own clients. */
 import { type ClientHttp2Session, connect } from "node:http2";
 import { Agent, request } from "node:https";
 import { cpuSecondsOf } from "../cpu-time.js";
@@ -43,7 +43,7 @@ function faultOf(status: number | undefined, answer: Buffer): string {
   return /grpc-status: ?0\r\n/.test(plain.subarray(framed.length).toString("latin1")) ? "" : "no good status";
 }
 
-/** One call; returns what is wrong with it, or "". */
+/** Makes one call. Resolves with what is wrong with it, or "". */
 type Ask = () => Promise<string>;
 
 async function overHttp2(): Promise<Ask> {
@@ -85,7 +85,7 @@ async function overHttp1(): Promise<Ask> {
         response.on("end", () => resolve(faultOf(response.statusCode, Buffer.concat(parts))));
       });
       sent.on("error", (error) => resolve(error.message));
-      sent.on("close", () => resolve("cut")); // after an answer that has ended this changes nothing
+      sent.on("close", () => resolve("cut")); // after a complete answer this changes nothing
       sent.end(body);
     });
 }

@@ -1,6 +1,6 @@
-/** What came instead of an answer. */
+/** The error of a call that got no answer. */
 
-/** An answer that is not the one that was asked for. `code` is Ashlar's error code, or one of the first three here. */
+/** A call that did not get the expected answer. `code` is Ashlar's error code, or one of the first three here. */
 export class CallError extends Error {
   readonly code: string;
 
@@ -15,8 +15,8 @@ export class CallError extends Error {
 export const isSignedOut = (error: unknown): boolean => error instanceof CallError && error.code === "signed_out";
 
 /**
- * Returns the answer, or `instead` if the control plane has no such thing (yet). Any other failure stays one: a page that
- * showed nothing then would say that there is nothing.
+ * Returns the answer, or `instead` if the control plane answers that there is no such thing (yet). Any other failure is
+ * thrown again: a page must not show "nothing" when it does not know.
  */
 export async function orNotFound<Answer, Instead>(
   answer: Promise<Answer>,

@@ -1,4 +1,4 @@
-/** Asks the control plane that served this page. */
+/** Calls the admin API of the control plane that served this page. */
 import { CallError } from "./call-error.js";
 import { type AnswerOf, type Session, session, type Unary, unary } from "./methods.js";
 
@@ -47,7 +47,7 @@ export async function readSession(): Promise<Session> {
   return session(await ask("/api/session", { method: "GET" }));
 }
 
-/** Ends the session. */
+/** Ends the session at the control plane. */
 export async function signOut(): Promise<void> {
   await ask("/api/logout", { method: "POST", headers: { "content-type": "application/json" }, body: "{}" });
 }

@@ -1,14 +1,14 @@
 /** Follows a stream of the control plane as server-sent events. */
 import { type EventOf, type Stream, streams } from "./methods.js";
 
-/** What a follower is told. */
+/** Receives what a stream brings. */
 export interface Follower<T> {
   readonly onEvent: (event: T) => void;
-  /** The stream is there (again), or is not. */
+  /** Called with true when the stream is open (again), and with false when it is cut. */
   readonly onConnected?: (connected: boolean) => void;
   /**
-   * The control plane ended it: with a message of what is wrong, or undefined where it had said all. Who does not want to
-   * know has it opened again.
+   * Called when the control plane ended the stream: with a message if something is wrong, or with undefined if it had
+   * sent everything. Without this callback the stream is opened again.
    */
   readonly onEnd?: (problem: string | undefined) => void;
 }
@@ -17,8 +17,8 @@ const retryMsMin = 1000;
 const retryMsMax = 15_000;
 
 /**
- * Follows a stream until the function that it returns is called; connects again when it breaks, ever more slowly. A page
- * that nobody sees follows nothing: a session may have few streams, and other windows need them.
+ * Follows a stream until the returned function is called. Reconnects after each break, with growing delays. A page in a
+ * hidden window follows nothing: a session may have few streams, and other windows need them.
  */
 export function follow<M extends Stream>(
   method: M,
@@ -84,7 +84,10 @@ export function follow<M extends Stream>(
   return stop;
 }
 
-/** Why there is no such stream, where asking again would not help; a browser does not tell what an EventSource got. */
+/**
+ * Returns why the stream cannot be had, if asking again would not help. An EventSource does not tell a page what the
+ * answer was.
+ */
 async function askWhy(url: string): Promise<string | undefined> {
   const enough = new AbortController();
   try {

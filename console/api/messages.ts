@@ -1,4 +1,4 @@
-/** The fields of the contract (proto/ashlar/v1) that the pages show: revisions, activations, the fleet. */
+/** The fields of the contract (proto/ashlar/v1) that the pages show about revisions, activations and the fleet. */
 import { list, maybe, message, number, type Read, text, truth } from "./read.js";
 
 export const approvalInfo = message({ operator: text, reason: text, timeMs: number });

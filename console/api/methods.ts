@@ -1,4 +1,4 @@
-/** What the pages ask of the control plane: the methods of AdminService, each with what is read of its answer. */
+/** The methods of AdminService that the pages call, each with the fields that are read of its answer. */
 import {
   accessChange,
   activationInfo,
@@ -27,7 +27,7 @@ import { tapBatch, watchedTraffic } from "./traffic-messages.js";
 
 const activated = message({ activation: maybe(activationInfo) });
 
-/** Methods with one answer. */
+/** The methods with one answer. */
 export const unary = {
   GetStatus: status,
   ListRevisions: message({ revisions: list(revisionInfo), active: maybe(activationInfo) }),
@@ -92,7 +92,7 @@ export const unary = {
   ResolveJournalEntry: message({ sequence: number }),
 } as const;
 
-/** Methods with a stream of answers. */
+/** The methods with a stream of answers. */
 export const streams = {
   WatchActivations: message({ activation: maybe(activationInfo) }),
   WatchTraffic: watchedTraffic,
@@ -105,6 +105,6 @@ export type AnswerOf<M extends Unary> = Read<(typeof unary)[M]>;
 export type Stream = keyof typeof streams;
 export type EventOf<M extends Stream> = Read<(typeof streams)[M]>;
 
-/** Who is signed in, and what this session may do. */
+/** Who is signed in, and what the session may do. */
 export const session = message({ operator: text, rights: list(text), mesh: text, expires: number });
 export type Session = Read<typeof session>;

@@ -1,2 +1,2 @@
-/** No policy at all, as one side of DiffRevisions: what a revision adds to it is everything that it says. */
+/** An empty policy as one side of DiffRevisions. A revision compared with it adds all that the revision says. */
 export const noPolicyAtAll = { files: { files: [{ name: "nothing.yaml", content: "" }] } } as const;

@@ -1,4 +1,4 @@
-/** The fields of the contract that the pages show of what is recorded: access, decisions, audit, journals. */
+/** The fields of the contract that the pages show about access, decisions, the audit log and journals. */
 import { list, message, number, type Read, raw, text, truth } from "./read.js";
 
 export const limitMet = message({ name: text, rate: text, burst: number, cost: number, per: list(text), scope: text });

@@ -1,4 +1,4 @@
-/** The fields of the contract (proto/ashlar/v1/look.proto) that the pages show: calls as they happen. */
+/** The fields of the contract (proto/ashlar/v1/look.proto) that the pages show about live calls. */
 import { list, message, number, type Read, text, truth } from "./read.js";
 
 export const trafficPair = message({

@@ -1,4 +1,4 @@
-/** Amounts as people read them. */
+/** Renders amounts for people. */
 
 const grouped = new Intl.NumberFormat("en");
 
@@ -9,7 +9,7 @@ export function counted(count: number, one: string, many = `${one}s`): string {
   return `${renderCount(count)} ${count === 1 ? one : many}`;
 }
 
-/** Calls in a second: "0", "0.4/s", "12/s", "1.2k/s". */
+/** Renders calls per second: "0/s", "0.4/s", "12/s", "1.2k/s". */
 export function renderRate(perSecond: number): string {
   if (perSecond <= 0) return "0/s";
   if (perSecond < 9.95) return `${trim(perSecond.toFixed(1))}/s`;
@@ -17,7 +17,7 @@ export function renderRate(perSecond: number): string {
   return `${trim((perSecond / 1000).toFixed(1))}k/s`;
 }
 
-/** A share of one: "100 %", "99.95 %", "0 %". Only what is all or nothing is shown as 100 or 0. */
+/** Renders a share between 0 and 1: "100 %", "99.95 %", "0 %". Only exactly all or nothing becomes 100 or 0. */
 export function renderShare(share: number): string {
   if (share >= 1) return "100 %";
   if (share <= 0) return "0 %";
@@ -27,7 +27,7 @@ export function renderShare(share: number): string {
   return `${trim(percent.toFixed(percent > 99 || percent < 1 ? 2 : 1))} %`;
 }
 
-/** Milliseconds: "0.4 ms", "12 ms", "1.2 s", "3 min", "5 h", "2 d". */
+/** Renders milliseconds: "0.4 ms", "12 ms", "1.2 s", "3 min", "5 h", "2 d". */
 export function renderMs(ms: number): string {
   if (ms < 0) return `-${renderMs(-ms)}`;
   if (ms === 0) return "0 ms";

@@ -1,6 +1,6 @@
-/** Words of the contract as the pages show them. */
+/** Words for the contract's codes and enums. */
 
-/** gRPC's names of its status codes, by number. */
+/** The names of gRPC's status codes, by number. */
 const codeNames = [
   "OK",
   "CANCELLED",
@@ -32,7 +32,7 @@ export function toneOfCode(code: number): Tone {
   return refusals.includes(code) ? "bad" : "warn";
 }
 
-/** What proxies decided, in words. */
+/** Returns a word for a proxy's verdict, and the tone to show it in. */
 export function renderVerdict(verdict: string): { readonly word: string; readonly tone: Tone } {
   switch (verdict) {
     case "VERDICT_ALLOWED":

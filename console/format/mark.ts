@@ -1,10 +1,11 @@
 /**
- * Masons cut a mark into each stone, so that anybody could see whose it was. A revision has one too: strokes on a grid of
- * 4 by 4 points, made of its digest. Two revisions with one mark are next to impossible among those of a mesh.
+ * Draws a revision's mark. Masons cut a mark into each stone, so that anybody could see whose it was. A revision's mark
+ * is made of strokes on a grid of 4 by 4 points, chosen by its digest. Two revisions of one mesh almost never have the
+ * same mark.
  */
 
 const points = 4;
-/** Strokes that a mark may have: each joins two neighbours on the left half, and is mirrored. */
+/** The strokes that a mark may have. Each joins two neighbours on the left half and is mirrored. */
 const strokes = buildStrokes();
 
 interface Stroke {
@@ -34,7 +35,7 @@ function buildStrokes(): readonly Stroke[] {
 const place = (point: number): number => 4 + point * (16 / (points - 1));
 const format = (value: number): string => String(Math.round(value * 100) / 100);
 
-/** Returns the path of a mark in a box of 24 by 24; empty for what is no digest. */
+/** Returns the SVG path of a mark in a box of 24 by 24. Empty if `digest` is not a digest. */
 export function markOf(digest: string): string {
   if (!/^[0-9a-f]{16,}$/i.test(digest)) return "";
   const path: string[] = [];
@@ -54,7 +55,7 @@ function line([ax, ay]: readonly [number, number], [bx, by]: readonly [number, n
   return `M${format(place(ax))} ${format(place(ay))}L${format(place(bx))} ${format(place(by))}`;
 }
 
-/** Mixes all of the digest with the stroke's place (FNV-1a, 32 bits). */
+/** Mixes the whole digest with the stroke's index (FNV-1a, 32 bits). */
 function rankOf(digest: string, index: number): number {
   let hash = 0x811c9dc5 ^ (index * 0x9e3779b1);
   for (let i = 0; i < digest.length; i++) {

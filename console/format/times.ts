@@ -1,4 +1,4 @@
-/** Times as people read them, in their own time zone. */
+/** Renders times for people, in their own time zone. */
 import { renderMs } from "./amounts.js";
 
 const full = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium" });
@@ -9,16 +9,16 @@ const day = new Intl.DateTimeFormat("en-GB", { weekday: "short", day: "numeric",
 const timeMsMax = 8.64e15;
 const isTime = (timeMs: number): boolean => timeMs > 0 && timeMs <= timeMsMax;
 
-/** "29 Nov 2026, 10:41:07". */
+/** Renders "29 Nov 2026, 10:41:07". */
 export const renderTime = (timeMs: number): string => (isTime(timeMs) ? full.format(timeMs) : "never");
 
-/** "10:41:07". */
+/** Renders "10:41:07". */
 export const renderClock = (timeMs: number): string => (isTime(timeMs) ? clock.format(timeMs) : "never");
 
-/** "Sun, 29 Nov 2026". */
+/** Renders "Sun, 29 Nov 2026". */
 export const renderDay = (timeMs: number): string => (isTime(timeMs) ? day.format(timeMs) : "no day");
 
-/** "just now", "12 s ago", "in 3 h". */
+/** Renders "just now", "12 s ago", "in 3 h". */
 export function renderAgo(timeMs: number, nowMs: number): string {
   if (!isTime(timeMs)) return "never";
   const ageMs = nowMs - timeMs;

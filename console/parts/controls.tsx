@@ -1,4 +1,4 @@
-/** What people press and type into. */
+/** Buttons, fields and tabs. */
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { Icon } from "./icon.js";
@@ -41,7 +41,7 @@ export function Search({ label, value, onChange, placeholder = "Search (press /)
   );
 }
 
-/** Suggestions of one field; browsers become slow with very many. */
+/** The most suggestions of one field. Browsers become slow with more. */
 const suggestedMax = 500;
 
 interface FieldProps {
@@ -159,7 +159,7 @@ export function Tabs<T extends string>({ label, tabs, chosen, onChoose }: TabsPr
   );
 }
 
-/** A command line to copy. */
+/** Shows a command line with a button that copies it. */
 export function Command({ line }: { readonly line: string }) {
   const [copied, setCopied] = useState(false);
   const copy = async (): Promise<void> => {
@@ -168,7 +168,7 @@ export function Command({ line }: { readonly line: string }) {
       setCopied(true);
       setTimeout(() => setCopied(false), 2000);
     } catch {
-      setCopied(false); // the browser does not allow it: the line can still be marked
+      setCopied(false); // the browser does not allow copying; the user can still select the line
     }
   };
   return (

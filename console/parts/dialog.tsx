@@ -1,4 +1,4 @@
-/** A dialog that asks before something changes. The browser keeps the focus inside, and Escape leaves it. */
+/** A dialog that asks before something changes. The browser keeps the focus inside, and Escape closes the dialog. */
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { Icon } from "./icon.js";

@@ -1,4 +1,4 @@
-/** Icons: strokes in a box of 24 by 24, drawn in the colour of the text. */
+/** Icons: strokes in a box of 24 by 24, in the colour of the text. */
 const paths = {
   mesh: "M5 5.5a2 2 0 1 0 0 .1M19 5.5a2 2 0 1 0 0 .1M12 18.5a2 2 0 1 0 0 .1M7 6h10M6 7.6l5 9M18 7.6l-5 9",
   revisions: "M4 5h9v4H4zM15 5h5v4h-5zM4 10.5h4v4H4zM10 10.5h10v4H10zM4 16h9v4H4zM15 16h5v4h-5z",
@@ -31,7 +31,7 @@ const paths = {
 
 export type IconName = keyof typeof paths;
 
-/** An icon without meaning of its own: what it stands for is said beside it, or by the label of its button. */
+/** Draws an icon. It is decoration: the text beside it, or its button's label, says what it means. */
 export function Icon({ name }: { readonly name: IconName }) {
   return (
     <svg
@@ -51,7 +51,7 @@ export function Icon({ name }: { readonly name: IconName }) {
   );
 }
 
-/** The name's sign: courses of dressed stone. */
+/** Draws Ashlar's logo: courses of dressed stone. */
 export function Brand() {
   return (
     <svg viewBox="0 0 28 28" fill="currentColor" aria-hidden="true" focusable="false">

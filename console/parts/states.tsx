@@ -1,4 +1,4 @@
-/** The faces of what a page loads: nothing yet, nothing there, failed, no longer fresh, too much. */
+/** Shows the state of what a page loads: loading, empty, failed, stale, or cut off. */
 import type { ComponentChildren } from "preact";
 import { renderCount } from "../format/amounts.js";
 import { faceOf, type Loaded } from "../state/loaded.js";
@@ -22,7 +22,7 @@ interface EmptyProps {
   readonly children?: ComponentChildren;
 }
 
-/** Says that there is nothing, why that may be, and what would change it. */
+/** Says that there is nothing to show, why that may be, and what would change it. */
 export function Empty({ icon = "empty", title, children }: EmptyProps) {
   return (
     <div class="state">
@@ -54,7 +54,7 @@ export function Notice({ tone, title, children, action }: NoticeProps) {
 
 interface ShownProps<T> {
   readonly of: Loaded<T>;
-  /** What is loaded, as it stands in a sentence: "the proxies". */
+  /** The name of what is loaded, as it reads within a sentence: "the proxies". */
   readonly what: string;
   readonly again: () => void;
   readonly isEmpty?: (value: T) => boolean;
@@ -62,7 +62,7 @@ interface ShownProps<T> {
   readonly children: (value: T) => ComponentChildren;
 }
 
-/** Shows what is loaded, or the face that fits. */
+/** Shows the loaded value, or why there is none. */
 export function Shown<T>({ of, what, again, isEmpty = () => false, empty, children }: ShownProps<T>) {
   const face = faceOf(of, isEmpty);
   const retry = (
@@ -100,7 +100,7 @@ interface MoreProps {
   readonly onMore: () => void;
 }
 
-/** Below a list that is cut: how much there is, and a way to see more of it. */
+/** Shows below a cut list how many items there are, with a button to show more. */
 export function More({ shown, all, onMore }: MoreProps) {
   if (shown >= all) return null;
   return (

@@ -1,4 +1,4 @@
-/** Small pieces of text that say one thing: a state, a revision, a time, a person. */
+/** Small pieces of text: a state, a revision, a time, a person. */
 import type { ComponentChildren } from "preact";
 import type { Tone } from "../format/codes.js";
 import { markOf } from "../format/mark.js";
@@ -13,7 +13,7 @@ export function Dot({ tone, live = false }: { readonly tone: Tone; readonly live
   return <span class={`dot ${tone}${live ? " live" : ""}`} aria-hidden="true" />;
 }
 
-/** A mason's mark, by which eyes find the same revision again. */
+/** Draws a revision's mason's mark, by which people recognise the revision. */
 export function Mark({ digest, small = false }: { readonly digest: string; readonly small?: boolean }) {
   const path = markOf(digest);
   return (
@@ -23,7 +23,7 @@ export function Mark({ digest, small = false }: { readonly digest: string; reado
   );
 }
 
-/** A revision by mark and number; a link to its page. */
+/** Shows a revision by its mark and number, as a link to its page. */
 export function Revision({ number, digest }: { readonly number: number; readonly digest?: string | undefined }) {
   if (number === 0) return <span class="quiet">none</span>;
   return (
@@ -34,7 +34,7 @@ export function Revision({ number, digest }: { readonly number: number; readonly
   );
 }
 
-/** How long ago something was, with the time itself for who asks. */
+/** Shows how long ago something was. The exact time is in the tooltip. */
 export function Ago({ timeMs, nowMs }: { readonly timeMs: number; readonly nowMs: number }) {
   const full = renderTime(timeMs);
   return (
@@ -44,7 +44,7 @@ export function Ago({ timeMs, nowMs }: { readonly timeMs: number; readonly nowMs
   );
 }
 
-/** Who: the name, with the whole identity for who asks. */
+/** Shows a name. The whole identity is in the tooltip. */
 export function Who({ id }: { readonly id: string }) {
   if (id === "") return <span class="quiet">nobody</span>;
   return (
@@ -54,7 +54,7 @@ export function Who({ id }: { readonly id: string }) {
   );
 }
 
-/** The beginning of a digest or an id. */
+/** Shows the beginning of a digest or an id. The whole is in the tooltip. */
 export function Id({ id, length = 10 }: { readonly id: string; readonly length?: number }) {
   return <code title={id}>{shortId(id, length)}</code>;
 }

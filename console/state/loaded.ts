@@ -1,11 +1,11 @@
-/** What a page knows of something that it loads, as a pure machine: nothing yet, a value, a stale value, a failure. */
+/** The state of something that a page loads, as a pure machine: nothing yet, a value, a stale value, or a failure. */
 
 export interface Loaded<T> {
-  /** The newest value; stays while a later one is asked for, and when that fails. */
+  /** The newest value. It stays while a newer one is loaded, and if loading fails. */
   readonly value: T | undefined;
-  /** Why the last attempt failed; undefined: it did not. */
+  /** Why the last attempt failed. undefined: it did not fail. */
   readonly problem: Problem | undefined;
-  /** When the value came, Unix time in milliseconds; 0: never. */
+  /** When the value was received, in Unix milliseconds. 0: never. */
   readonly atMs: number;
 }
 
@@ -27,12 +27,12 @@ export function step<T>(state: Loaded<T>, event: LoadEvent<T>): Loaded<T> {
       return { value: event.value, problem: undefined, atMs: event.nowMs };
     case "failed":
       return { ...state, problem: event.problem };
-    case "asked-else": // another question: the answer to the one before means nothing any more
+    case "asked-else": // the question has changed, so the former answer is dropped
       return nothingYet;
   }
 }
 
-/** Which of its faces a page shows. A value is shown although it is stale; then the page says so beside it. */
+/** The states that a page can show. A stale value is still shown, with a note beside it. */
 export type Face = "loading" | "failed" | "empty" | "shown" | "stale";
 
 export function faceOf<T>(state: Loaded<T>, isEmpty: (value: T) => boolean): Face {

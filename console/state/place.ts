@@ -1,11 +1,11 @@
-/** Where in the console somebody is: a page, something on it, and filters. It stands behind the # of the address. */
+/** A user's place in the console: a page, an item on it, and filters. It is stored behind the # of the address. */
 
 export const pages = ["mesh", "revisions", "proxies", "access", "audit", "journal"] as const;
 export type Page = (typeof pages)[number];
 
 export interface Place {
   readonly page: Page;
-  /** What is looked at on the page, for example a revision's number; empty: nothing in particular. */
+  /** The item that is shown on the page, for example a revision's number. Empty: none. */
   readonly item: string;
   readonly filters: Readonly<Record<string, string>>;
 }

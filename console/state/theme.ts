@@ -1,8 +1,8 @@
-/** Light, dark, or as the system has it. */
+/** The colour theme: light, dark, or the system's. */
 export const themes = ["system", "light", "dark"] as const;
 export type Theme = (typeof themes)[number];
 
-/** What a browser keeps for the page: `localStorage`. */
+/** The browser's storage for the page: `localStorage`. */
 interface Store {
   getItem(key: string): string | null;
   setItem(key: string, value: string): void;
@@ -14,7 +14,7 @@ export const parseTheme = (stored: string | null): Theme => themes.find((theme) 
 
 export const nextTheme = (theme: Theme): Theme => themes[(themes.indexOf(theme) + 1) % themes.length] ?? "system";
 
-/** Reads what was chosen before; browsers may refuse to keep anything. */
+/** Returns the theme that the user chose before. Browsers may refuse to store anything. */
 export function readTheme(store: Pick<Store, "getItem">): Theme {
   try {
     return parseTheme(store.getItem(key));

@@ -1,17 +1,17 @@
-/** Loads something for a page, again whenever that is called for, and never while nobody looks at the page. */
+/** Loads data for a page, again whenever needed, but never while the page is hidden. */
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { type Loaded, nothingYet, problemOf, step } from "./loaded.js";
 
 export interface LoadOptions {
-  /** Loads again after so many milliseconds; absent: only when asked. */
+  /** Loads again after this many milliseconds. Left out: only when asked. */
   readonly everyMs?: number;
-  /** Loads again whenever one of these is another one. */
+  /** Loads again whenever one of these values changes. */
   readonly when?: readonly unknown[];
 }
 
 /**
- * Loads with `load`, which is asked anew whenever `question` changes: an answer to another question is forgotten. Returns
- * what is known, and a function that loads again now.
+ * Loads with `load`, again whenever `question` changes; the answer to the former question is dropped. Returns the
+ * state, and a function that loads again now.
  */
 export function useLoaded<T>(
   question: string,

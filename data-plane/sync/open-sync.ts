@@ -42,7 +42,7 @@ export interface SyncOptions {
   readonly rootPublicKey: Uint8Array;
   /** The heads that came with the stored identity. The chains begin there if the disk has none. */
   readonly issued: IssuedHeads | undefined;
-  /** The longest time between two freshness statements (default 5000 ms). Three times as long without one is a problem. */
+  /** The longest time between two freshness statements (default 5000 ms). Three times that without one is a problem. */
   readonly freshnessIntervalMs?: number;
 }
 
@@ -166,7 +166,7 @@ function nameLoaded(judge: RecordJudge, { activations, lastGood }: LoadedState):
   }
 }
 
-/** Removes a freshness statement that is older than the end of its key, as stored answers may have. No warning is needed. */
+/** Removes a freshness statement from before the end of its key, which a stored answer may have, without a warning. */
 function withoutOldStatement(issued: IssuedHeads, mesh: string, judge: RecordJudge): IssuedHeads {
   try {
     verifyFreshness(issued.freshness, mesh, judge.keys);

@@ -1,4 +1,4 @@
-/** An audit log as control planes write it, for tests of what reads it. */
+/** Builds audit logs as control planes write them, for tests of their readers. */
 import { type AuditTrust, renderAuditHead, renderAuditLine, renderAuditTrust } from "../../core/audit/audit-file.js";
 import { type Digest, digestOf } from "../../core/digest.js";
 import { encodeAuditEntry } from "../../core/wire/audit.js";
@@ -15,7 +15,7 @@ export const auditTrust: AuditTrust = {
 };
 export const auditRootHash: Digest = digestOf(root.publicKey);
 
-/** The head of a log that ends with `entries`. */
+/** Returns the signed head of a log that ends with `entries`. */
 export function signHead(entries: readonly Uint8Array[], signer = key.signer): Uint8Array {
   const head = {
     sequence: entries.length,
@@ -25,7 +25,7 @@ export function signHead(entries: readonly Uint8Array[], signer = key.signer): U
   return signAuditHead(head, testMesh, signer);
 }
 
-/** Links entries from `changedAt` on anew, as one who may write would. */
+/** Links the entries from `changedAt` on again, as an attacker with write access would. */
 export function chainOf(details: readonly string[], headEvery = 5): Uint8Array[] {
   const entries: Uint8Array[] = [];
   const add = (action: string, detail: string): void => {
@@ -55,7 +55,7 @@ export function chainOf(details: readonly string[], headEvery = 5): Uint8Array[]
   return entries;
 }
 
-/** The lines of an export. */
+/** Returns the lines of an exported log. */
 export function fileOf(entries: readonly Uint8Array[], head: Uint8Array | undefined = signHead(entries)): string[] {
   const end = head === undefined ? [] : [renderAuditHead(head)];
   return [renderAuditTrust(auditTrust), ...entries.map(renderAuditLine), ...end];

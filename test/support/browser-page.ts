@@ -1,4 +1,7 @@
-/** What test/e2e/gateway-browser.test.ts runs in a page: a client of Connect and one of gRPC-Web, with tokens and without. */
+/**
+ * The script that test/e2e/gateway-browser.test.ts runs in a page: clients of Connect and gRPC-Web, with and without
+ * tokens.
+ */
 import { createFileRegistry, fromBinary } from "@bufbuild/protobuf";
 import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 import { ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
@@ -17,7 +20,7 @@ interface Asked {
   readonly token: string;
 }
 
-/** Orders at the demo shop. Returns what each client got, as text. */
+/** Places orders at the demo shop. Returns what each client got, as text. */
 async function callAll({ baseUrl, descriptors, token }: Asked): Promise<string[]> {
   const bytes = Uint8Array.from(atob(descriptors), (character) => character.charCodeAt(0));
   const schema = createFileRegistry(fromBinary(FileDescriptorSetSchema, bytes)).getService("shop.Checkout");

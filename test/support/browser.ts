@@ -1,11 +1,11 @@
-/** A real browser for tests of the console: the Chromium that the system has, steered by playwright-core. */
+/** A real browser for tests of the console: the system's Chromium, controlled by playwright-core. */
 import { existsSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { type Browser, chromium, type Page } from "playwright-core";
 
 const names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
-/** Returns the path of a Chromium on PATH (or what CHROMIUM names); undefined: there is none. */
+/** Returns the path of a Chromium: what CHROMIUM names, or one on the PATH. undefined: there is none. */
 export function findChromium(env: Readonly<Record<string, string | undefined>> = process.env): string | undefined {
   const paths = (env.PATH ?? "").split(delimiter).filter(Boolean);
   const found = names.flatMap((name) => paths.map((path) => join(path, name)));
@@ -18,7 +18,7 @@ export interface BrowserSettings {
   readonly colorScheme?: "light" | "dark";
 }
 
-/** A page, and what went wrong in it: exceptions, and what the browser complained about, such as its content policy. */
+/** A page, and the errors in it: exceptions and the browser's complaints, for example about the content policy. */
 export interface TestPage {
   readonly page: Page;
   readonly complaints: readonly string[];

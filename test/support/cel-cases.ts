@@ -1,4 +1,4 @@
-/** The cases of CEL's own specification, in the words of our conditions. */
+/** The test cases of CEL's own specification, translated to our conditions. */
 import type { Type as CelType } from "@bufbuild/cel-spec/cel/expr/checked_pb.js";
 import { Type_PrimitiveType, Type_WellKnownType } from "@bufbuild/cel-spec/cel/expr/checked_pb.js";
 import type { Value as CelValue } from "@bufbuild/cel-spec/cel/expr/value_pb.js";
@@ -16,15 +16,15 @@ import {
 } from "../../core/policy/condition/values.js";
 
 export interface CelCase {
-  /** "file/section/name". */
+  /** The case's name: "file/section/name". */
   readonly name: string;
   readonly expression: string;
-  /** undefined: it needs values or names that conditions do not have. */
+  /** The values that the case sees. undefined: it needs values or names that conditions do not have. */
   readonly scope: Scope | undefined;
   readonly expected: { readonly kind: "value"; readonly value: Value } | { readonly kind: "failure" } | undefined;
 }
 
-/** What our values cannot hold. */
+/** Thrown for a value that conditions cannot hold. */
 class Unsupported extends Error {}
 
 export function celCases(): readonly CelCase[] {

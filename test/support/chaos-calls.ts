@@ -1,17 +1,17 @@
-/** Calls of clients in the chaos of journals: each says what it was told at its end, and never fails. */
+/** Calls in the chaos tests of journals. Each resolves with what its client learned at the end, and never rejects. */
 import { Metadata, type StatusObject } from "@grpc/grpc-js";
 import type { EchoClient } from "./echo-client.js";
 
 export interface Told {
   readonly code: number;
   readonly details: string;
-  /** The write's place in the journal; 0: it was not told. */
+  /** The write's sequence in the journal. 0: the client did not learn it. */
   readonly sequence: number;
 }
 
 export interface KeyedCall {
   readonly key: string;
-  /** The order key; left out: none. */
+  /** The order key. Left out: the call has none. */
   readonly account?: string;
   readonly deadlineMs: number;
 }
@@ -34,18 +34,18 @@ export async function writeOne(client: EchoClient, text: string, call: KeyedCall
   return tellOf({ code, details, metadata: trailers });
 }
 
-/** A request of several messages, each sent a moment after the one before. */
+/** Makes a request of several messages, with a short pause between them. */
 export function writeStream(client: EchoClient, texts: readonly string[], call: KeyedCall): Promise<Told> {
   return new Promise((resolve) => {
     const options = { deadline: Date.now() + call.deadlineMs };
     const stream = client.raw.ClientStream(metadataOf(call), options, () => {});
     stream.on("status", (status: StatusObject) => resolve(tellOf(status)));
-    stream.on("error", () => {}); // the status says it too
+    stream.on("error", () => {}); // the status reports it too
     sendSlowly(stream, texts);
   });
 }
 
-/** Says each text once the one before was answered, and ends the call. */
+/** Sends each text when the one before was answered, and then ends the call. */
 export function talk(client: EchoClient, texts: readonly string[], deadlineMs: number): Promise<Told> {
   return new Promise((resolve) => {
     const call = client.raw.Bidi(new Metadata(), { deadline: Date.now() + deadlineMs });
@@ -56,7 +56,7 @@ export function talk(client: EchoClient, texts: readonly string[], deadlineMs: n
       said += 1;
     };
     call.on("data", next);
-    call.on("error", () => {}); // the status says it too
+    call.on("error", () => {}); // the status reports it too
     call.on("status", (status: StatusObject) => resolve(tellOf(status)));
     next();
   });

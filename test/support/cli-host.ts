@@ -1,4 +1,4 @@
-/** The built CLI in one process for many command lines: see run-commands.mjs. */
+/** Runs many command lines of the built CLI in one process; see run-commands.mjs. */
 import { type ChildProcess, fork } from "node:child_process";
 import { join } from "node:path";
 import { type Finished, repository } from "./processes.js";
@@ -7,7 +7,7 @@ interface Answer extends Finished {
   readonly id: number;
 }
 
-/** Commands run beside each other. What is about the process of a command itself (signals, stdin) needs `run`. */
+/** Runs commands at the same time. Tests about a command's own process (signals, stdin) need `run`. */
 export class CliHost {
   readonly #child: ChildProcess;
   readonly #waiting = new Map<number, { done(answer: Finished): void; fail(error: Error): void }>();
@@ -40,7 +40,7 @@ export class CliHost {
     });
   }
 
-  /** Runs one command line with this context; resolves with what a process of its own would have said. */
+  /** Runs one command line with this context. Resolves with what a separate process would have printed. */
   run(words: readonly string[], contextPath: string): Promise<Finished> {
     const id = this.#asked++;
     return new Promise((done, fail) => {

@@ -1,4 +1,4 @@
-/** A console in this process, over a made-up admin API, with a browser's worth of requests. */
+/** A console server in this process in front of a fake admin API, and requests as a browser makes them. */
 import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { request as httpRequest, type IncomingHttpHeaders } from "node:http";
@@ -40,7 +40,7 @@ export interface Asked {
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
-  /** PEM of a client's certificate and key. */
+  /** The client's certificate in PEM. Below: its key. */
   readonly cert?: string;
   readonly key?: string;
 }
@@ -51,7 +51,7 @@ export interface ConsoleSettings {
   readonly limits?: Partial<GateLimits>;
 }
 
-/** Opens one on a free port; everything that it writes to the audit log is in `audit`. */
+/** Opens a console on a free port. `audit` collects what it writes to the audit log. */
 export async function openTestConsole(
   implementation: BoundService["implementation"],
   { plain = false, hosts = [], limits = {} }: ConsoleSettings = {},
@@ -106,7 +106,7 @@ export async function openTestConsole(
 
 export type TestConsole = Awaited<ReturnType<typeof openTestConsole>>;
 
-/** One request on a connection of its own. */
+/** Makes one request on a connection of its own. */
 export function fetchFrom(origin: string, path: string, { method = "GET", headers, body, cert, key }: Asked) {
   const secure = { rejectUnauthorized: false, ...(cert === undefined ? {} : { cert, key }) };
   const send = origin.startsWith("https") ? httpsRequest : httpRequest;
@@ -126,16 +126,16 @@ export function fetchFrom(origin: string, path: string, { method = "GET", header
 
 export interface OpenEvents {
   readonly headers: IncomingHttpHeaders;
-  /** All that came so far. */
+  /** All text that has arrived. */
   readonly text: string;
-  /** Resolves when the server has ended it. */
+  /** Resolves when the server has ended the stream. */
   readonly ended: Promise<void>;
-  /** Waits for something in the text. */
+  /** Resolves when the text matches. */
   has(pattern: RegExp): Promise<void>;
   leave(): void;
 }
 
-/** Follows events; resolves when the answer begins. */
+/** Follows events. Resolves when the answer begins. */
 export function openEvents(origin: string, path: string, cookie: string): Promise<OpenEvents> {
   const send = origin.startsWith("https") ? httpsRequest : httpRequest;
   return new Promise((resolve, reject) => {

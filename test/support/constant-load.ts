@@ -1,16 +1,18 @@
-/** Load that goes on until it is stopped, and counts what failed: unary calls, and connections that are made and closed. */
+/** Load that runs until it is stopped and counts failures: unary calls, and connections that are opened and closed. */
 import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { EchoClient } from "./echo-client.js";
 
 export interface Load {
   readonly done: number;
-  /** What failed, by its text. */
+  /** The number of failures, by their text. */
   readonly failed: ReadonlyMap<string, number>;
   stop(): Promise<void>;
 }
 
-/** Repeats `once`, which resolves to undefined or to what failed, `lanes` at a time with a pause of some milliseconds. */
+/**
+ * Repeats `once` in `lanes` parallel loops with a pause of `pauseMs`. `once` resolves to undefined or to the failure.
+ */
 export function repeat(once: () => Promise<string | undefined>, lanes = 1, pauseMs = 5): Load {
   const failed = new Map<string, number>();
   let [done, stopped] = [0, false];
@@ -42,7 +44,7 @@ export function unaryCalls(client: EchoClient, lanes = 4): Load {
   }, lanes);
 }
 
-/** Connects again and again; a connection that is refused, or whose place is missing, failed. */
+/** Connects again and again. A refused connection, or a missing socket, is a failure. */
 export function knocks(target: { readonly path: string } | { readonly host: string; readonly port: number }): Load {
   return repeat(
     () =>

@@ -1,4 +1,4 @@
-/** `ashlar up` as a process of its own, from the compiled sources. */
+/** Runs `ashlar up` as a process of its own, from the compiled sources. */
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { repository, run, TestProcess } from "./processes.js";
@@ -26,7 +26,7 @@ export interface ReadyFile {
   readonly pid: number;
 }
 
-/** What node is given to start one on free ports. */
+/** Returns the arguments for node that start one on free ports. */
 export function upArguments(dataDir: string, ...flags: readonly string[]): readonly string[] {
   const listen = flags.includes("--listen") ? [] : ["--listen", "127.0.0.1:0"];
   return [mainPath, "--data", dataDir, ...listen, "--join-listen", "127.0.0.1:0", ...flags];

@@ -1,4 +1,4 @@
-/** The expressions of the dashboards and rules in deploy/. */
+/** The expressions in the dashboards and alert rules of deploy/. */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
@@ -15,7 +15,7 @@ interface Dashboard {
   readonly panels: readonly { readonly title: string; readonly targets: readonly { readonly expr: string }[] }[];
 }
 
-/** Where an expression stands, and the expression. */
+/** An expression and its location in the file. */
 export type Expression = readonly [where: string, expr: string];
 
 export function readRules(): { readonly alerts: readonly Expression[]; readonly recorded: readonly Expression[] } {

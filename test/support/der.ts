@@ -1,4 +1,4 @@
-/** Writes DER (X.690) node by node, also what no library would write: for certificates that must be refused. */
+/** Writes DER (X.690) node by node, even what no library would write: for certificates that must be refused. */
 
 type Part = Uint8Array | readonly Uint8Array[];
 
@@ -9,7 +9,7 @@ function header(tag: number, length: number): Buffer {
   return Buffer.of(tag, 0x80 | bytes.length, ...bytes);
 }
 
-/** One node: `tag`, the length, and the parts one after the other. */
+/** Returns one node: `tag`, the length, and the parts one after the other. */
 export function derNode(tag: number, ...parts: readonly Part[]): Buffer {
   const content = Buffer.concat(parts.flatMap((part) => (part instanceof Uint8Array ? [part] : [...part])));
   return Buffer.concat([header(tag, content.length), content]);
@@ -19,7 +19,7 @@ export const derSequence = (...parts: readonly Part[]): Buffer => derNode(0x30, 
 export const derOctets = (bytes: Uint8Array): Buffer => derNode(0x04, bytes);
 export const derTrue = Buffer.of(0x01, 0x01, 0xff);
 
-/** A non-negative integer from its bytes, big end first. */
+/** Returns a non-negative integer from its bytes, most significant byte first. */
 export function derInteger(bytes: Uint8Array): Buffer {
   let start = 0;
   while (start < bytes.length - 1 && bytes[start] === 0) start++;
@@ -27,7 +27,7 @@ export function derInteger(bytes: Uint8Array): Buffer {
   return derNode(0x02, (trimmed[0] ?? 0) >= 0x80 || trimmed.length === 0 ? [Buffer.of(0), trimmed] : trimmed);
 }
 
-/** Bits by number, without trailing zeros (a named bit list). */
+/** Returns a named bit list: the bits by number, without trailing zeros. */
 export function derNamedBits(bits: readonly number[]): Buffer {
   const last = Math.max(...bits, -1);
   const bytes = Buffer.alloc(Math.ceil((last + 1) / 8));
@@ -35,10 +35,10 @@ export function derNamedBits(bits: readonly number[]): Buffer {
   return derNode(0x03, Buffer.of(bytes.length * 8 - (last + 1)), bytes);
 }
 
-/** Whole bytes as a bit string. */
+/** Returns a bit string of whole bytes. */
 export const derBitString = (bytes: Uint8Array): Buffer => derNode(0x03, Buffer.of(0), bytes);
 
-/** An object identifier from its dotted form. */
+/** Returns an object identifier from its dotted form. */
 export function derOid(dotted: string): Buffer {
   const [first = 0, second = 0, ...rest] = dotted.split(".").map(Number);
   const bytes = [first * 40 + second, ...rest].flatMap((value) => {
@@ -50,7 +50,7 @@ export function derOid(dotted: string): Buffer {
   return derNode(0x06, Buffer.from(bytes));
 }
 
-/** UTCTime until 2049, GeneralizedTime after (RFC 5280 4.1.2.5); to the second, rounded down. */
+/** Returns UTCTime until 2049, then GeneralizedTime (RFC 5280 4.1.2.5), rounded down to seconds. */
 export function derTime(timeMs: number): Buffer {
   const text = new Date(timeMs)
     .toISOString()
@@ -60,7 +60,7 @@ export function derTime(timeMs: number): Buffer {
   return derNode(isShort ? 0x17 : 0x18, Buffer.from(isShort ? text.slice(2) : text, "latin1"));
 }
 
-/** A distinguished name of organization and common name; an empty part is left out. */
+/** Returns a distinguished name of organization and common name. An empty part is left out. */
 export function derName(organization: string, commonName: string): Buffer {
   const attribute = (oid: string, text: string) => {
     if (Buffer.byteLength(text) > 64) throw new Error(`longer than 64 bytes: ${text}`);

@@ -1,9 +1,9 @@
-/** A DNS server on loopback that answers A questions as it is told, and says of nothing else that it exists. */
+/** A DNS server on loopback that answers A questions from a table and says of other names that they do not exist. */
 import { createSocket, type Socket } from "node:dgram";
 import type { AddressInfo } from "node:net";
 
 export class TestDns {
-  /** IPv4 addresses by host. */
+  /** The IPv4 addresses by host. */
   readonly hosts = new Map<string, readonly string[]>();
   ttlSeconds = 60;
   readonly asked: string[] = [];

@@ -87,7 +87,7 @@ function clientStream(call, callback) {
     if (values.applied !== undefined) texts.push(request.text);
   });
   call.on("end", () => {
-    if (call.cancelled) return; // a stream that was broken off ends, too
+    if (call.cancelled) return; // a stream that was cancelled ends too
     noteApplied(call, texts.join("+"));
     callback(null, answer(call, last, count), trailersFor(call));
   });

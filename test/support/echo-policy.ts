@@ -20,7 +20,7 @@ allow:
     methods: [test.Echo/Unary, test.Echo/ServerStream, test.Echo/ClientStream, test.Echo/Bidi]
 `;
 
-/** Like frontMayCall, with all traffic split over the versions as said. */
+/** Returns `frontMayCall` with all traffic split over the versions by weight. */
 export function split(weights: Readonly<Record<string, number>>): string {
   const parts = Object.entries(weights).map(([version, weight]) => `{ version: ${version}, weight: ${weight} }`);
   return `${frontMayCall}---

@@ -24,13 +24,13 @@ export function echoDescriptors(): FileDescriptorSet {
   return create(FileDescriptorSetSchema, { file });
 }
 
-/** proto-loader leaves the names of fields in JSON empty, which compilers state. */
+/** Sets the JSON names of fields, which compilers set and proto-loader leaves empty. */
 function nameForJson(files: readonly FileDescriptorProto[]): void {
   for (const { field } of files.flatMap(({ messageType }) => messageType))
     for (const one of field) one.jsonName = protoCamelCase(one.name);
 }
 
-/** Returns a FileDescriptorSet of proto-loader's as a compiler would have written it. */
+/** Returns proto-loader's FileDescriptorSet as a compiler would have written it. */
 export function asCompiled(bytes: Uint8Array): Uint8Array {
   const set = fromBinary(FileDescriptorSetSchema, bytes);
   nameForJson(set.file);
@@ -39,7 +39,7 @@ export function asCompiled(bytes: Uint8Array): Uint8Array {
 
 export const echoDescriptorBytes = (): Uint8Array => toBinary(FileDescriptorSetSchema, echoDescriptors());
 
-/** The service as clients of Connect take it. */
+/** Returns the service's descriptor, as clients of Connect need it. */
 export function echoService(): DescService {
   const service = createFileRegistry(echoDescriptors()).getService("test.Echo");
   if (service === undefined) throw new Error("echo.proto has no Echo");

@@ -1,4 +1,4 @@
-/** Random egresses with everything that one can say, as canonical policy has them. */
+/** Random egresses with every field that an egress can have, in canonical form. */
 import fc from "fast-check";
 import type { Egress } from "../../core/kinds/egress/egress.js";
 

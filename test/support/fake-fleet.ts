@@ -1,4 +1,4 @@
-/** The real fleet view, fed by hand. */
+/** The real fleet view with heartbeats that tests write. */
 
 import { type FleetLoop, runFleetLoop } from "../../control-plane/fleet/fleet-loop.js";
 import { FleetState } from "../../control-plane/fleet/fleet-state.js";
@@ -58,7 +58,7 @@ export class FakeFleet {
     this.loop.hear(messageOf(subject, encodeHeartbeat(heartbeat)));
   }
 
-  /** The proxy says that it holds these revisions compiled. */
+  /** Makes the proxy report that it holds these revisions compiled. */
   prepare(proxyId: string, revisions: readonly Signed<Revision>[], parts: Partial<Heartbeat> = {}): void {
     const prepared = revisions.map(({ body, digest }) => ({ number: body.number, digest }));
     this.say(proxyId, { prepared, ...parts });

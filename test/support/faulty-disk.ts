@@ -10,7 +10,7 @@
 import * as realFs from "node:fs";
 import * as realPromises from "node:fs/promises";
 
-/** ENOSPC: no further byte fits. EIO: nothing that changes the disk works. kill: nothing works at all, for this process is dead. */
+/** ENOSPC: no further byte fits. EIO: no change of the disk works. kill: nothing works, because the process is dead. */
 export type DiskFault = "ENOSPC" | "EIO" | "kill";
 
 export const diskFaults: readonly DiskFault[] = ["ENOSPC", "EIO", "kill"];
@@ -26,23 +26,23 @@ export class FaultyDisk {
   #fault: DiskFault = "ENOSPC";
   #spent = 0;
 
-  /** Paths that do not begin with `root` are left alone. */
+  /** Only paths that begin with `root` can fail. */
   constructor(root: string) {
     this.#root = root;
   }
 
-  /** How much was written, synced and renamed since the last `heal`. */
+  /** The number of bytes written, syncs and renames since the last `heal`. */
   get spent(): number {
     return this.#spent;
   }
 
-  /** From now on so much more works. */
+  /** Lets `left` more bytes, syncs and renames succeed, and then fails with `fault`. */
   failAfter(left: number, fault: DiskFault): void {
     this.#left = left;
     this.#fault = fault;
   }
 
-  /** Everything works. */
+  /** Lets everything succeed again. */
   heal(): void {
     this.#left = Number.POSITIVE_INFINITY;
     this.#spent = 0;
@@ -52,7 +52,7 @@ export class FaultyDisk {
     return this.#left <= 0;
   }
 
-  /** How many of `count` bytes may be written; fails if none. */
+  /** Returns how many of `count` bytes may be written. Throws if none may. */
   #take(count: number): number {
     if (count === 0) return 0;
     if (this.#isBroken) throw this.#failure();
@@ -66,7 +66,7 @@ export class FaultyDisk {
     return Object.assign(new Error(`${this.#fault}: a fault of the test, write`), { code: this.#fault });
   }
 
-  /** What works on a full disk, and not on a broken one, or not for the dead. */
+  /** Throws if the disk has one of these faults. */
   #require(...faults: readonly DiskFault[]): void {
     if (this.#isBroken && faults.includes(this.#fault)) throw this.#failure();
   }
@@ -148,7 +148,7 @@ export class FaultyDisk {
     return { ...mocked, default: mocked } as unknown as typeof realPromises;
   }
 
-  /** A handle whose writes are counted. What only reads works as long as the process lives. */
+  /** Returns a handle whose writes are counted. Reads work until the process is "dead". */
   #wrap(handle: Handle): Handle {
     const write = async (content: Bytes, at: number | undefined): Promise<void> => {
       const bytes = bytesOf(content);

@@ -1,6 +1,9 @@
 import { createServer } from "node:net";
 
-/** Below the ports that Linux gives to connections and to who asks for any: of those one is gone before it is used. */
+/**
+ * The first port. It is below the range from which Linux takes ports for connections, since one of those may be gone
+ * before it is used.
+ */
 const firstPort = 10_000;
 const portsOfWorker = 3600;
 /** The most workers that `npm test` has, and the conformance checks beside them. */
@@ -9,8 +12,8 @@ const own = firstPort + portsOfWorker * (Number(process.env.JEST_WORKER_ID ?? 0)
 let next = Math.floor(Math.random() * portsOfWorker);
 
 /**
- * Returns ports of the loopback address that nobody listens on, each another one. Test files that run at the same time
- * get different ones, since each worker of jest has its own range.
+ * Returns different ports of the loopback address on which nobody listens. Test files that run at the same time get
+ * different ports, since each jest worker has its own range.
  */
 export async function freePorts(count: number): Promise<number[]> {
   const ports: number[] = [];

@@ -1,4 +1,4 @@
-/** Random gateways with everything that a listener can say, as canonical policy has them. */
+/** Random gateways with every field that a listener can have, in canonical form. */
 import fc from "fast-check";
 import type { EdgeCallers, EdgeListener, Gateway } from "../../core/kinds/gateway/gateway.js";
 import type { Authorization } from "../../core/model.js";
@@ -50,7 +50,7 @@ const listener = (services: readonly string[]): fc.Arbitrary<EdgeListener> =>
     { requiredKeys: ["name", "protocols", "expose", "callers"] },
   );
 
-/** A gateway to some of these services. */
+/** Generates a gateway to some of these services. */
 export const gateway = (name: string, services: readonly string[]): fc.Arbitrary<Gateway> =>
   fc.record({
     kind: fc.constant("Gateway" as const),
@@ -60,7 +60,7 @@ export const gateway = (name: string, services: readonly string[]): fc.Arbitrary
       .map((all) => [...all].sort((a, b) => (a.name < b.name ? -1 : 1))),
   });
 
-/** The same authorization, perhaps with rules about outside clients. */
+/** Generates the same authorization, perhaps with rules about outside clients. */
 export function withClients(authorization: Authorization): fc.Arbitrary<Authorization> {
   const clients = some(["spiffe://partner/till", "https://phones.example/7", `sha256:${"0a".repeat(32)}`], 1);
   return fc.option(clients, { nil: undefined }).map((client) => {

@@ -23,7 +23,7 @@ export async function openTestLedger(nats: TestNats, root: TestKey, dir?: string
   };
 }
 
-/** What the ledger's contract suite needs, on real servers. */
+/** Starts what the ledger's contract tests need, on real servers. */
 export async function startLedgerFixture(options: { cluster: boolean; program?: string }) {
   const nats = await startTestNats(options);
   const root = createTestKey();

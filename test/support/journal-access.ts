@@ -1,4 +1,4 @@
-/** What a control plane has of NATS for journals, on a test's servers. */
+/** A control plane's access to journals on a test's NATS servers. */
 import type { NatsAccess } from "../../control-plane/nats/nats-access.js";
 import type { Bus } from "../../runtime/bus.js";
 import type { TestNats } from "./nats.js";

@@ -1,4 +1,4 @@
-/** An export of a journal, of which the writers' certificates are good for another hour. */
+/** An exported journal whose writers' certificates are valid for another hour. */
 import { JournalSealer, readJournal, sealedOf } from "../../control-plane/journal/journal-sealer.js";
 import { journalSpec } from "../../control-plane/journal/journal-streams.js";
 import { digestOf } from "../../core/digest.js";
@@ -39,7 +39,10 @@ export const messageIdOf = (key: string): string =>
   entryMessageId(keyIdOf({ caller: buildSpiffeId(testMesh, "service", "shop"), user: "", method, key }), 0);
 const method = "bank.Ledger/Transfer";
 
-/** Three settled writes under k1 to k3, of order key "a": 1, 2, a seal 3, 4, 5, 6, 7; `letsGo`: through 2, said at 8. */
+/**
+ * Builds three settled writes with the keys k1 to k3 and order key "a", at the sequences 1, 2, a seal 3, 4, 5, 6, 7.
+ * `letsGo`: a record at 8 drops everything through 2.
+ */
 export async function makeArchive(letsGo = false): Promise<Archive> {
   let nowMs = archivedMs;
   const bus = new MemoryBroker({ nowMs: () => nowMs }).connect();

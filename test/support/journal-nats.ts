@@ -1,4 +1,4 @@
-/** A journal's stream on a real nats-server, and what proxies write to it with. */
+/** A journal's stream on a real nats-server, with a proxy's writer to it. */
 import { randomBytes } from "node:crypto";
 import { digestOf } from "../../core/digest.js";
 import type { KeySet } from "../../core/signature.js";
@@ -31,7 +31,7 @@ export class JournalNats {
     this.service = service;
   }
 
-  /** `isLocked`: its messages cannot be purged, as those of a real journal. */
+  /** Starts a server with the stream. `isLocked`: its messages cannot be purged, like a real journal's. */
   static async start(
     service: string,
     program?: string,
@@ -61,13 +61,13 @@ export class JournalNats {
     return new JournalNats(nats, bus, service);
   }
 
-  /** A connection to one of the servers alone. */
+  /** Opens a connection to one of the servers only. */
   async connectTo(server: number): Promise<Bus> {
     const user = await this.nats.user(everything, inbox);
     return this.nats.connect(user, { timeoutMs: 1000, urls: [this.nats.urls[server] ?? ""] });
   }
 
-  /** One life of a proxy of the service. */
+  /** Opens a journal as one run of a proxy of the service. */
   open(
     policy: FakePolicy,
     proxyId: string,
@@ -88,7 +88,10 @@ export class JournalNats {
     return new Journal(deps, this.service);
   }
 
-  /** Serves the event feed on a socket in this folder, which is returned, until `stop`. `keys` verify what operators say. */
+  /**
+   * Serves the event feed on a socket in this folder until `stop`. Returns the socket's path. `keys` verify operators'
+   * records.
+   */
   async feed(folder: string, keys: KeySet = new Map()): Promise<string> {
     const path = await freeFeedPath(folder);
     const known = { reader: this.#pki.reader(), mesh: this.#pki.mesh, keys: () => keys, random: Math.random };
@@ -98,7 +101,7 @@ export class JournalNats {
     return path;
   }
 
-  /** Appends what a proxy of the service says of an entry, true or not. */
+  /** Appends a proxy's record of how an entry ended, whether true or not. */
   async settle(
     proxyId: string,
     key: string,
@@ -114,7 +117,7 @@ export class JournalNats {
     await this.bus.append(journalSubject(this.service, "outcome", key), body, { headers });
   }
 
-  /** Lets go of what is before a sequence, as an operator does who retains the rest. */
+  /** Drops what is before a sequence, as an operator with retention does. */
   async dropBefore(sequence: number): Promise<void> {
     const name = journalStream(this.service);
     this.bus.publish(`$JS.API.STREAM.PURGE.${name}`, Buffer.from(JSON.stringify({ seq: sequence })));
@@ -123,7 +126,7 @@ export class JournalNats {
     await until("the messages are gone", isGone);
   }
 
-  /** All that is stored, in its order. */
+  /** Returns all stored messages in order. */
   async stored(): Promise<readonly StoredMessage[]> {
     const found: StoredMessage[] = [];
     for (let from = 1; ; ) {

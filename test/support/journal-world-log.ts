@@ -1,9 +1,9 @@
-/** What is in the log of a journal in memory, and what is asked of it. */
+/** The types of the in-memory journal's log, and of the calls to it. */
 import type { FoundOutcome, WriteEnd } from "../../core/journal/write-steps.js";
 
 export interface StoredEntry {
   readonly kind: "entry";
-  /** A streamed request: the records that have its messages. */
+  /** For a streamed request: the records that contain its messages. */
   readonly messages: readonly number[];
   readonly sequence: number;
   readonly subject: string;
@@ -23,7 +23,7 @@ export interface StoredOutcome extends FoundOutcome {
   readonly result: string;
 }
 
-/** Messages of a streamed request. */
+/** The record with the messages of a streamed request. */
 export interface StoredMessages {
   readonly kind: "messages";
   readonly sequence: number;
@@ -32,14 +32,14 @@ export interface StoredMessages {
   readonly number: number;
 }
 
-/** What somebody who has a proxy's credential stored under a message id that is another's. */
+/** What an attacker with a proxy's credential stored under another's message id. */
 export interface StoredGarbage {
   readonly kind: "garbage";
   readonly sequence: number;
   readonly subject: string;
 }
 
-/** What was let go: everything before, up to `through`. */
+/** The record of a drop: everything up to `through` was dropped. */
 export interface StoredLetGo {
   readonly kind: "let-go";
   readonly sequence: number;
@@ -56,24 +56,26 @@ export interface Call {
   readonly order: string;
   readonly request: string;
   readonly expected: number | undefined;
-  /** How many messages it streams; left out: it does not. "breaks-off": its caller sends one and leaves. */
+  /**
+   * How many messages the call streams. Left out: it does not stream. "breaks-off": its caller sends one and leaves.
+   */
   readonly messages?: number | "breaks-off";
 }
 
 export interface Ended {
   readonly call: Call;
-  /** undefined: its proxy died. */
+  /** How the call ended. undefined: its proxy died. */
   readonly end: WriteEnd<StoredOutcome> | { readonly kind: "gone" } | undefined;
 }
 
 export interface Faults {
-  /** The share of steps in which the proxy dies, and the share of appends whose acknowledgement is lost. */
+  /** The share of steps in which the proxy dies. Below: the share of appends whose acknowledgement is lost. */
   readonly death: number;
   readonly loss: number;
-  /** The share of reads that see all of the log. */
+  /** The share of reads that see the whole log. */
   readonly fresh: number;
-  /** The share of appends before which a thief takes the message id. */
+  /** The share of appends before which an attacker takes the message id. */
   readonly theft?: number;
-  /** The share of events in which an operator lets go of what is settled. */
+  /** The share of events in which an operator drops settled entries. */
   readonly lettingGo?: number;
 }

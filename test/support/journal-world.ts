@@ -1,6 +1,7 @@
 /**
- * A journal in memory with proxies that write through it: appends are refused a second copy by message id, reads see a
- * prefix of the log, acknowledgements are lost, applications are slow, and proxies die at each step. One seed, one run.
+ * An in-memory journal with proxies that write to it. A second append with the same message id is refused, reads see a
+ * prefix of the log, acknowledgements are lost, applications are slow, and proxies die at any step. One seed gives one
+ * run.
  */
 import { entryMessageId } from "../../core/journal/journal-key.js";
 import { JournalLog } from "../../core/journal/journal-log.js";
@@ -22,10 +23,10 @@ interface Running {
   readonly proxy: number;
   readonly life: number;
   asked: Step | StreamStep | undefined;
-  /** The records of its messages. */
+  /** The records of the call's messages. */
   readonly records: number[];
   waits: number;
-  /** What the application does with it: an index of `World.given`. */
+  /** What the application does with the write: an index of `World.given`. */
   given: number;
 }
 
@@ -33,11 +34,11 @@ interface Given {
   readonly sequence: number;
   readonly call: Call;
   isDone: boolean;
-  /** The application stands still for a while. */
+  /** Whether the application hangs for a while. */
   readonly isSlow: boolean;
 }
 
-/** A small generator of random numbers in [0, 1). */
+/** Returns a small generator of random numbers in [0, 1). */
 export function randomOf(seed: number): () => number {
   let state = seed | 0;
   return () => {
@@ -53,10 +54,10 @@ const patience = 12;
 export class World {
   readonly log: Stored[] = [];
   readonly ended: Ended[] = [];
-  /** What the application applied, in this order. */
+  /** What the application applied, in order. */
   readonly applied: Given[] = [];
   readonly given: Given[] = [];
-  /** Message ids that the stream does not know any more since the log had this length. */
+  /** Message ids that the stream forgot, each with the length that the log had then. */
   readonly forgotten: { readonly id: string; readonly sequence: number; readonly at: number }[] = [];
   readonly #ids = new Map<string, number>();
   readonly #random: () => number;
@@ -64,7 +65,7 @@ export class World {
   readonly #lives: number[];
   #running: Running[] = [];
   #life = 0;
-  /** Where the log was when each running call began. */
+  /** The length of the log when each running call began. */
   readonly #begunAt = new Map<Running, number>();
   readonly #back: number;
 
@@ -108,7 +109,7 @@ export class World {
     return yield* write.run();
   }
 
-  /** One event: a step of some call, a death, or something that the application does. */
+  /** Makes one event happen: a step of some call, a death, or an act of the application. */
   tick(): void {
     const { lettingGo = 0 } = this.#faults;
     if (lettingGo > 0 && this.#random() < lettingGo) this.#letGo();
@@ -120,12 +121,12 @@ export class World {
     else this.#perform(running);
   }
 
-  /** The last record of what was let go; none: nothing was. */
+  /** The last record of a drop. undefined: nothing was dropped. */
   get letGo(): StoredLetGo | undefined {
     return this.log.findLast((each): each is StoredLetGo => each.kind === "let-go");
   }
 
-  /** Lets go of what is settled, and older than any call that is under way; a part of it comes back at times. */
+  /** Drops what is settled and older than any running call. A part of it sometimes comes back. */
   #letGo(): void {
     const law = new JournalLog(this.letGo);
     for (const each of this.log) {
@@ -147,7 +148,7 @@ export class World {
     }
   }
 
-  /** A stream is let go whole, or not at all. */
+  /** Returns the sequence to drop through, so that a stream is dropped as a whole or not at all. */
   #unsplit(through: number): number {
     for (const each of this.log.toReversed())
       if (each.kind === "entry" && each.sequence > through && (each.messages[0] ?? Number.POSITIVE_INFINITY) <= through)
@@ -155,7 +156,9 @@ export class World {
     return through;
   }
 
-  /** What is there: the ends of what was let go come back when a server is killed before it has written that. */
+  /**
+   * Returns whether an entry exists. The last dropped entries come back if a server is killed before it wrote the drop.
+   */
   #isThere({ sequence }: Stored): boolean {
     const through = this.letGo?.through ?? 0;
     return sequence > through || sequence > through - this.#back;
@@ -168,7 +171,7 @@ export class World {
     this.applied.push(given);
   }
 
-  /** The proxy of this call dies at this very step, perhaps after it took effect. */
+  /** Kills the call's proxy in this step, perhaps after the step took effect. */
   #die({ proxy, life }: Running): void {
     const dead = this.#running.filter((each) => each.life === life);
     for (const each of dead) if (this.#random() < 0.5) this.#takesEffect(each);
@@ -240,7 +243,7 @@ export class World {
     }
   }
 
-  /** A replica: some prefix of the log, which has what was let go last. */
+  /** Returns what a replica has: a prefix of the log that includes the last drop. */
   #read(): readonly Stored[] {
     const isFresh = this.#random() < this.#faults.fresh;
     const least = this.letGo?.sequence ?? 0;
@@ -292,7 +295,7 @@ export class World {
     return { sequence, isDuplicate: false };
   }
 
-  /** What the caller does next. */
+  /** Returns what the caller does next. */
   #collect({ call, life }: Running): "messages" | "ended" | "gone" | typeof notYet {
     if (this.#random() < 0.5) return notYet;
     const stream = streamOf(call, life);
@@ -312,7 +315,10 @@ export class World {
     return sequence;
   }
 
-  /** A try that never arrived, or of which nobody heard, is repeated; now and then nobody waits for it. */
+  /**
+   * Appends, perhaps with loss: an append that did not arrive, or whose acknowledgement was lost, is repeated or given
+   * up.
+   */
   #withLoss(append: () => number): number | undefined | typeof notYet {
     const drawn = this.#random();
     if (drawn < this.#faults.loss / 3) return notYet;
@@ -325,8 +331,8 @@ export class World {
     const drawn = this.#random();
     if (drawn < this.#faults.loss / 3) return undefined; // it never arrived
     const appended = this.#append(running, expected, afterVoid);
-    if (drawn < (2 * this.#faults.loss) / 3) return undefined; // it did, and nobody heard
-    if (drawn < this.#faults.loss) return { ...appended, isDuplicate: true }; // the second try was answered
+    if (drawn < (2 * this.#faults.loss) / 3) return undefined; // it arrived, but its acknowledgement was lost
+    if (drawn < this.#faults.loss) return { ...appended, isDuplicate: true }; // the second attempt was acknowledged
     return appended;
   }
 
@@ -365,7 +371,7 @@ export class World {
 
   #forward(running: Running, sequence: number): unknown {
     if (running.given < 0) {
-      if (this.#random() < this.#faults.loss / 2) return "not-forwarded"; // no application was there
+      if (this.#random() < this.#faults.loss / 2) return "not-forwarded"; // there was no application
       this.#give(running, sequence);
       if (this.#random() < this.#faults.loss / 2) return "lost";
     }
@@ -388,7 +394,7 @@ export class World {
 const notYet = Symbol("not yet");
 const subjectOf = ({ order, keyId }: Call): string => (order === "" ? `k${keyId}` : `o${order}`);
 
-/** A stream is of one life: whoever dies leaves it open for ever. */
+/** Returns a stream's name. A stream belongs to one life of a proxy; a proxy that dies leaves it open for ever. */
 const streamOf = ({ id }: Call, life: number): string => `${id}.${life}`;
 
 function whenLate(step: Step | StreamStep): unknown {

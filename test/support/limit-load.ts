@@ -1,14 +1,14 @@
-/** Load above a limit on a machine that may be too busy to give it: measured only while it did. */
+/** Makes load above a limit, and measures only while the machine manages to make that load. */
 import { status } from "@grpc/grpc-js";
 import { expect } from "@jest/globals";
 import type { EchoClient } from "./echo-client.js";
 
 export interface LimitLoad {
-  /** Calls a second that have to be made at least for a stretch to count: several times the limit. */
+  /** The calls per second that must be made for a stretch to count. It is several times the limit. */
   readonly perSecond: number;
-  /** Load before a stretch counts. */
+  /** How long the load lasts before a stretch counts, in milliseconds. */
   readonly settleMs: number;
-  /** Milliseconds of the stretch that is measured. */
+  /** How long is measured, in milliseconds. */
   readonly forMs: number;
 }
 
@@ -21,13 +21,12 @@ export interface Measured {
 const slotMs = 500;
 const atMostMs = 90_000;
 const callersCount = 32;
-/** How many times the load that has to be made is made at most: more would only keep the machine busy. */
+/** How many times the necessary load is made at most. More would only keep the machine busy. */
 const mostTimes = 4;
 
 /**
- * Calls over all clients, at most `mostTimes` as many as have to be made, until there was enough load for
- * `settleMs + forMs` without a gap; returns what was admitted in the last `forMs` of it. Fails if the machine never gives
- * so much.
+ * Makes calls with all clients, at most `mostTimes` the necessary load, until the load was sufficient for `settleMs +
+ * forMs` without a gap. Returns what was admitted in the last `forMs`. Fails if the machine never manages that.
  */
 export async function loadAbove(clients: readonly EchoClient[], load: LimitLoad): Promise<Measured> {
   const { perSecond, settleMs, forMs } = load;
@@ -59,7 +58,7 @@ export async function loadAbove(clients: readonly EchoClient[], load: LimitLoad)
       await Promise.race([new Promise((done) => setTimeout(done, slotMs)), ...callers]);
       const nowMs = performance.now();
       if (counted.made - made < (perSecond * (nowMs - beforeMs)) / 1000) {
-        settledMs = nowMs; // too little load in this slot: the stretch begins anew
+        settledMs = nowMs; // the load was too small in this slot, so the stretch begins again
         measuredMs = 0;
       } else if (measuredMs === 0 && nowMs - settledMs >= settleMs) {
         measuredMs = nowMs;
@@ -73,7 +72,7 @@ export async function loadAbove(clients: readonly EchoClient[], load: LimitLoad)
   }
 }
 
-/** Within ±5 %. */
+/** Expects a value within ±5 %. */
 export function expectAbout(admitted: number, ideal: number): void {
   expect(admitted / ideal).toBeGreaterThan(0.95);
   expect(admitted / ideal).toBeLessThan(1.05);

@@ -1,4 +1,4 @@
-/** A clock that only moves when told to; sleepers wake in the order of their times. */
+/** A clock that only moves when told to. Sleepers wake in the order of their times. */
 import { onAbort } from "../../runtime/abort.js";
 import type { Clock } from "../../runtime/clock.js";
 
@@ -11,7 +11,7 @@ export class ManualClock implements Clock {
   #nowMs: number;
   readonly #startMs: number;
   #sleepers: Sleeper[] = [];
-  /** What somebody set the wall clock wrong by, in milliseconds; time that passes and sleeps do not notice. */
+  /** By how much the wall clock is set wrong, in milliseconds. Timers and the monotonic clock do not change with it. */
   offMs = 0;
 
   constructor(nowMs = 1_700_000_000_000) {
@@ -27,7 +27,7 @@ export class ManualClock implements Clock {
     return this.#nowMs - this.#startMs;
   }
 
-  /** How many sleep now. */
+  /** The number of sleepers. */
   get sleeping(): number {
     return this.#sleepers.length;
   }
@@ -46,7 +46,7 @@ export class ManualClock implements Clock {
     });
   }
 
-  /** Moves time on, waking sleepers on the way and letting them run. */
+  /** Advances the time, wakes the sleepers on the way and lets them run. */
   async advance(ms: number): Promise<void> {
     const endMs = this.#nowMs + ms;
     for (;;) {
@@ -61,7 +61,7 @@ export class ManualClock implements Clock {
   }
 }
 
-/** Lets everything run that waits for nothing but its turn. */
+/** Lets everything run that is ready to run. */
 export async function settle(): Promise<void> {
   for (let turn = 0; turn < 3; turn += 1) await new Promise((resolve) => setImmediate(resolve));
 }

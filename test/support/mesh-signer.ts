@@ -1,4 +1,7 @@
-/** A control plane in miniature for tests of the data plane: signs, and appends to real or memory streams. */
+/**
+ * A miniature control plane for tests of the data plane. It signs records and appends them to real or in-memory
+ * streams.
+ */
 
 import { createHash } from "node:crypto";
 import { unitWith } from "../../core/kinds/unit.js";
@@ -33,7 +36,7 @@ export interface TestRevision {
   readonly units: readonly EncodedUnit[];
 }
 
-/** A unit in which each of `callers` may call everything. */
+/** Returns a unit in which each of `callers` may call every method. */
 export function unitFor(service: string, callers: readonly string[]): Unit {
   return unitWith(service, {
     service: { kind: "Service", name: service, methods: [] },
@@ -62,7 +65,7 @@ export class MeshSigner {
     this.trust = signTrust(buildTrust([this.key]), mesh, this.root.signer);
   }
 
-  /** The next trust record; `keys` sign from then on. */
+  /** Signs the next trust record. `keys` sign from then on. */
   nextTrust(keys: readonly TestKey[], revoked: readonly string[] = []): Signed<Trust> {
     const revocations = revoked.map((serial) => ({ serial, reason: "lost", timeMs: 1 }));
     this.trust = signTrust({ ...buildTrust(keys, this.trust), revocations }, this.mesh, this.root.signer);
@@ -87,7 +90,7 @@ export class MeshSigner {
     return made;
   }
 
-  /** The next activation; does not become the head of this signer when `fork` is set. */
+  /** Signs the next activation. With `fork` it does not become this signer's head. */
   activation(
     revision: TestRevision,
     fork?: { readonly reason: string; readonly previous?: Signed<Activation> },
@@ -133,7 +136,7 @@ export class MeshSigner {
   }
 }
 
-/** Appends like a control plane does. */
+/** Appends records the way a control plane does. */
 export class TestPublisher {
   readonly #bus: Bus;
   readonly #stored = new Set<string>();
@@ -167,7 +170,7 @@ export class TestPublisher {
     return this.#bus.publish(prepareOrderSubject, bytes);
   }
 
-  /** Stores `bytes` under their digest, or under `digest` whatever they are. */
+  /** Stores `bytes` under their digest, or under another `digest`. */
   async blob(bytes: Uint8Array, digest = createHash("sha256").update(bytes).digest("hex")): Promise<void> {
     if (this.#stored.has(digest)) return;
     this.#stored.add(digest);

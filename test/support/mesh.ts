@@ -1,4 +1,4 @@
-/** A real mesh for end-to-end tests: `ashlar up`, proxies and applications, each a process of its own. */
+/** A real mesh for end-to-end tests: `ashlar up`, proxies and applications, each in a process of its own. */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,20 +8,20 @@ import { CliHost } from "./cli-host.js";
 import { cliPath, type Finished, repository, run, TestProcess } from "./processes.js";
 import { until } from "./until.js";
 
-/** A process may take so long to start where the machine has much to do. */
+/** How long a process may take to start on a busy machine, in milliseconds. */
 const startMs = 90_000;
 
 export interface ProxyOptions {
   readonly name: string;
   readonly service: string;
   readonly version?: string;
-  /** Further flags, for example ["--app", "unix:…"]; an agent socket is always there. */
+  /** Further flags, for example ["--app", "unix:…"]. There is always an agent socket. */
   readonly flags?: readonly string[];
-  /** Its wall clock is off by what this file says, in milliseconds. */
+  /** A file that contains by how many milliseconds the proxy's wall clock is off. */
   readonly clockFile?: string;
 }
 
-/** The environment of a process whose wall clock follows a file. */
+/** Returns the environment of a process whose wall clock follows a file. */
 function clockFrom(file: string | undefined): Record<string, string> {
   if (file === undefined) return {};
   const preload = join(repository, "test/support/set-clock.mjs");
@@ -79,7 +79,7 @@ export class TestMesh {
   static async start(name = "test", flags: readonly string[] = [], clockFile?: string): Promise<TestMesh> {
     const mesh = new TestMesh(mkdtempSync(join(tmpdir(), "ash-")), name, flags, clockFrom(clockFile));
     await mesh.up.said("ready", startMs).catch(async (error: unknown) => {
-      await mesh.stop(); // it would keep the test runner alive
+      await mesh.stop(); // otherwise it would keep the test runner alive
       throw error;
     });
     return mesh;
@@ -114,7 +114,7 @@ export class TestMesh {
     return this.#cli.run(args, join(this.data, "admin.json"));
   }
 
-  /** Runs a command of the CLI against this mesh as a process of its own, as people do; it takes half a second of CPU. */
+  /** Runs a CLI command against this mesh in a process of its own, as people do. It takes half a second of CPU. */
   cliProcess(...args: string[]): Promise<Finished> {
     return run(process.execPath, [cliPath, ...args], { env: { ASHLAR_CONTEXT: join(this.data, "admin.json") } });
   }
@@ -128,7 +128,7 @@ export class TestMesh {
     return JSON.parse(done.stdout);
   }
 
-  /** Asks the control plane as the CLI does, from this process: for what is asked again and again. */
+  /** Asks the control plane like the CLI, but from this process: for questions that are repeated often. */
   async ask<Answer>(question: (admin: AdminClient) => Promise<Answer>): Promise<Answer> {
     const admin = openAdminClient(readContext(join(this.data, "admin.json")));
     return question(admin).finally(() => admin.close());
@@ -169,7 +169,7 @@ export class TestMesh {
     return proxy;
   }
 
-  /** An application that joins through the SDK of this repository. */
+  /** Starts an application that joins through this repository's SDK. */
   async app(proxy: TestProxy, service: string, version = "v1", ...flags: readonly string[]): Promise<TestProcess> {
     const args = [
       "test/support/echo-app.mjs",
@@ -184,7 +184,7 @@ export class TestMesh {
     return this.child(`app ${proxy.name}`, process.execPath, args);
   }
 
-  /** Any process that prints "ready" when it is. */
+  /** Starts a process that prints "ready" when it is ready. */
   async child(name: string, command: string, args: readonly string[]): Promise<TestProcess> {
     const child = new TestProcess(name, command, args);
     this.#children.push(child);

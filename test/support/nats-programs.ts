@@ -1,4 +1,4 @@
-/** The nats-servers that tests run on: the one on the PATH, and a newest one where it is to be had. */
+/** The nats-servers that tests run on: the one on the PATH, and a newest one if there is one. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { repository } from "./processes.js";
@@ -8,7 +8,7 @@ export interface NatsProgram {
   readonly program: string;
 }
 
-const built = join(repository, ".ashlar/bin/nats-server"); // scripts/setup.mjs builds it where there is Go
+const built = join(repository, ".ashlar/bin/nats-server"); // scripts/setup.mjs builds it if Go is installed
 const newest = process.env.NATS_SERVER_NEWEST ?? (existsSync(built) ? built : undefined);
 
 export const natsPrograms: readonly NatsProgram[] = [

@@ -35,9 +35,9 @@ export interface TestNats {
   readonly urls: readonly string[];
   readonly dir: string;
   readonly servers: readonly NatsServer[];
-  /** What a file for `--nats-account` says. */
+  /** The content of a file for `--nats-account`. */
   readonly accountFile: object;
-  /** A user of the mesh's account unless stated. */
+  /** Creates a user of the mesh's account, unless another account is given. */
   user(
     permissions: NatsPermissions,
     inboxPrefix: string,
@@ -46,7 +46,7 @@ export interface TestNats {
   bootstrapUser(): Promise<TestUser>;
   controlPlaneUser(name?: string): Promise<TestUser>;
   proxyUser(service: string, proxyId: string): Promise<TestUser>;
-  /** A connected bus of this user; closed by `stop`. */
+  /** Returns a bus that is connected as this user. `stop` closes it. */
   connect(user: TestUser, options?: { timeoutMs?: number; urls?: readonly string[] }): Promise<Bus>;
   stop(): Promise<void>;
 }
@@ -135,7 +135,7 @@ export async function startTestNats(
   return nats;
 }
 
-/** A cluster elects a leader first: until then JetStream does not answer. */
+/** Creates the streams. It retries, because JetStream does not answer until a cluster has elected a leader. */
 async function createStreams(nats: TestNats, replicas: number): Promise<void> {
   const bus = await nats.connect(await nats.bootstrapUser(), { timeoutMs: 3000 });
   await untilTrue(() => bootstrapStreams(bus, { replicas }).then(() => true));

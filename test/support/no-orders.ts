@@ -1,4 +1,4 @@
 import type { PrepareOrders } from "../../control-plane/activate/prepare-orders.js";
 
-/** For tests whose proxies prepare everything unasked. */
+/** Orders nothing: for tests whose proxies prepare every revision unasked. */
 export const noOrders: PrepareOrders = { ask: async () => undefined };

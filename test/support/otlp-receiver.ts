@@ -1,4 +1,4 @@
-/** Receivers of traces that decode what real exporters send: OTLP over gRPC and over HTTP. */
+/** Receivers that decode the traces of real exporters: OTLP over gRPC and over HTTP. */
 import { createServer, type Server as HttpServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { gunzipSync } from "node:zlib";
@@ -30,12 +30,12 @@ export interface ReceivedSpan {
   readonly parentId: string;
   readonly state: string;
   readonly name: string;
-  /** 2: server, 3: client. */
+  /** The span kind. 2: server, 3: client. */
   readonly kind: number;
   readonly tookNs: bigint;
   readonly attributes: Readonly<Record<string, string | number>>;
   readonly events: readonly string[];
-  /** 2: error. */
+  /** The status code. 2: error. */
   readonly code: number;
   readonly resource: Readonly<Record<string, string | number>>;
 }

@@ -1,4 +1,4 @@
-/** Servers outside a mesh, over TLS, that serve test.Echo and note what they see. */
+/** TLS servers outside a mesh that serve test.Echo and record what they receive. */
 import {
   loadPackageDefinition,
   Metadata,
@@ -30,7 +30,7 @@ export const pem = (...certificates: readonly TestCertificate[]): string =>
 export const authority = (name: string): TestCertificate =>
   makeCertificate({ name, extensions: [basic(true), keyUsage([usage.keyCertSign, usage.crlSign])] });
 export const outsideCa = authority("outside");
-/** A certificate for `purpose`, an extended usage, with these alternative names, if any. */
+/** Returns a certificate for `purpose`, an extended key usage, with these alternative names. */
 export const leafOf = (issuer: TestCertificate, purpose: string, ...names: readonly Buffer[]): TestCertificate =>
   makeCertificate({
     issuer,

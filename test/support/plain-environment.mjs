@@ -13,7 +13,7 @@ import { TestEnvironment } from "jest-environment-node";
 export default class PlainEnvironment extends TestEnvironment {
   constructor(config, context) {
     const { createContext } = vm;
-    vm.createContext = () => createContext(vm.constants.DONT_CONTEXTIFY); // the constructor calls it, once
+    vm.createContext = () => createContext(vm.constants.DONT_CONTEXTIFY); // the base constructor calls it once
     try {
       super(config, context);
     } finally {

@@ -1,4 +1,4 @@
-/** A ledger of plain arrays that obeys the laws of the logs, for tests of what stands above it. */
+/** A ledger of plain arrays that obeys the rules of the logs, for tests of the code that uses a ledger. */
 
 import type { Ledger, RecordLog } from "../../control-plane/store/ledger.js";
 import { mayActivate } from "../../core/activation.js";
@@ -57,7 +57,7 @@ export class PlainLog<Body> implements RecordLog<Body> {
     return this.#records.some((record) => record.digest === digest);
   }
 
-  /** It loses nothing, so nothing comes back. */
+  /** Returns 0: this ledger loses nothing, so nothing is recovered. */
   async recover(): Promise<number> {
     return 0;
   }

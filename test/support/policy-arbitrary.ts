@@ -1,4 +1,4 @@
-/** Random policy that is valid: small name spaces, so that rules meet each other. */
+/** Random valid policies. They use few names, so that rules overlap. */
 import fc from "fast-check";
 import type { JwtIssuer } from "../../core/kinds/jwt-issuer/jwt-issuer.js";
 import type { Limit, RateLimit } from "../../core/kinds/rate-limit/rate-limit.js";
@@ -34,14 +34,14 @@ export const callerIds = [
 const some = <Item>(items: readonly Item[], minLength: number) =>
   fc.uniqueArray(fc.constantFrom(...items), { minLength, maxLength: 3 });
 
-/** What a condition may look at, for conditions whose meaning is plain. */
+/** The values that conditions with a known meaning can read. */
 export interface ConditionedCall {
   readonly caller: string;
   readonly method: string;
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** Conditions with what they mean. */
+/** Conditions with their meaning. */
 export const conditions: ReadonlyMap<string, (call: ConditionedCall) => boolean | "untold"> = new Map<
   string,
   (call: ConditionedCall) => boolean | "untold"
@@ -74,7 +74,7 @@ export const headerSets: fc.Arbitrary<Readonly<Record<string, string>>> = fc
   )
   .map((headers) => ({ ...headers }));
 
-/** The inputs of a call with these headers. */
+/** Returns the inputs of a call with these headers. */
 export function inputsWith(headers: Readonly<Record<string, string>>): CallInputs {
   return {
     header: (name) => headers[name],
@@ -138,7 +138,7 @@ const route = (service: string): fc.Arbitrary<Route> =>
 const service = (name: string): fc.Arbitrary<Service> =>
   fc.record({ kind: fc.constant("Service" as const), name: fc.constant(name), methods: some(methodNames, 0) });
 
-/** The service with some of its methods marked. */
+/** Generates the service with some of its methods marked. */
 function withMarks(about: Service): fc.Arbitrary<Service> {
   const marked = fc.option(some(patterns, 1), { nil: undefined });
   return fc.record({ idempotent: marked, noSideEffects: marked }).map(({ idempotent, noSideEffects }) => ({
@@ -148,7 +148,7 @@ function withMarks(about: Service): fc.Arbitrary<Service> {
   }));
 }
 
-/** The policy of a whole mesh with all four services. */
+/** Generates the policy of a whole mesh with all four services. */
 export const policy: fc.Arbitrary<readonly PolicyObject[]> = fc
   .tuple(
     fc.tuple(...serviceNames.map(service)),
@@ -157,7 +157,7 @@ export const policy: fc.Arbitrary<readonly PolicyObject[]> = fc
   )
   .map(([services, authorizations, routes]) => [...services, ...authorizations, ...routes]);
 
-/** Assertions about those services; most of them do not hold. */
+/** Generates assertions about those services. Most of them do not hold. */
 export const assertions: fc.Arbitrary<readonly Assertion[]> = fc.uniqueArray(
   fc.record({
     kind: fc.constant("Assertion" as const),
@@ -210,7 +210,7 @@ export const issuers: fc.Arbitrary<readonly JwtIssuer[]> = fc.uniqueArray(
   { selector: ({ name }) => name, maxLength: 3 },
 );
 
-/** Objects of each kind; a kind without an entry does not compile. */
+/** Generators by kind. A missing kind does not compile. */
 export const objectsByKind: { readonly [Kind in PolicyObject["kind"]]: fc.Arbitrary<readonly PolicyObject[]> } = {
   Service: fc.tuple(...serviceNames.map((name) => service(name).chain(withMarks))),
   Authorization: policy.chain((objects) =>
@@ -231,7 +231,7 @@ export const objectsByKind: { readonly [Kind in PolicyObject["kind"]]: fc.Arbitr
     .chain((names) => fc.tuple(...names.map((name) => telemetry(name)))),
 };
 
-/** The policy of a whole mesh with objects of every kind. */
+/** Generates the policy of a whole mesh with objects of every kind. */
 export const policyOfEveryKind: fc.Arbitrary<readonly PolicyObject[]> = fc
   .tuple(...Object.values(objectsByKind))
   .map((parts) => parts.flat());

@@ -1,4 +1,4 @@
-/** What happens to a proxy, and the parts of its first process that hear of it: for those who are told of them. */
+/** The parts of a proxy's first process that hear of changes, and the changes, for tests of those who are told. */
 import { parseSpiffeId } from "../../core/identity.js";
 import type { Endpoint } from "../../core/model.js";
 import { encodeEndpoint } from "../../core/wire/fleet.js";
@@ -28,7 +28,7 @@ import { unsignedReader } from "./statements.js";
 
 const empty = new Uint8Array();
 
-/** What calls ask. */
+/** The ports that calls use. */
 export interface ProxyPorts {
   readonly identity: CallIdentityView;
   readonly trust: TrustView;
@@ -37,7 +37,7 @@ export interface ProxyPorts {
   readonly app: AppView;
 }
 
-/** An identity that is renewed when a test says so. */
+/** An identity that a test renews. */
 class RenewedIdentity implements CallIdentityView {
   readonly #listeners = new Set<() => void>();
   current: CallIdentity = {
@@ -81,7 +81,7 @@ export class PortsWorld {
     this.#publisher = new TestPublisher(writing);
   }
 
-  /** A proxy of payments that has joined and heard of nothing yet. */
+  /** Opens a proxy of payments that has joined and knows nothing else yet. */
   static async open(spread?: RevisionSpread): Promise<PortsWorld> {
     const mesh = new MeshSigner();
     const broker = createMemoryNats();
@@ -117,7 +117,7 @@ export class PortsWorld {
     return { identity, trust: sync.trust, policy: sync.policy, endpoints, app: registry };
   }
 
-  /** A revision under which `caller` may call payments. */
+  /** Publishes a revision in which `caller` may call payments. */
   async publish(caller: string): Promise<TestRevision> {
     const revision = this.mesh.revision([unitFor("inventory", [caller]), unitFor("payments", [caller])]);
     await this.#publisher.publish(revision);
@@ -128,7 +128,7 @@ export class PortsWorld {
     await this.#publisher.activate(this.mesh.activation(revision));
   }
 
-  /** An epoch of `active` with a candidate beside it. */
+  /** Activates `active` again in a new epoch, with a shadow candidate. */
   async orderShadow(active: TestRevision, { record }: TestRevision): Promise<void> {
     const { body } = this.mesh.activation(active, { reason: "shadow" });
     const shadow = { number: record.body.number, digest: record.digest, shareBasisPoints: 2500 };

@@ -54,7 +54,7 @@ export class TestProcess {
     return this.#running;
   }
 
-  /** Waits until stdout has `text`; fails with what the process said if it ends or the time is over. */
+  /** Waits until stdout contains `text`. Fails with the process's output if the process ends or the time is up. */
   async said(text: string, timeoutMs = 30_000): Promise<void> {
     await until(
       `${this.name} prints ${JSON.stringify(text)}`,

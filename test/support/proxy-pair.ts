@@ -1,4 +1,4 @@
-/** Client → outbound proxy → mutual TLS → inbound proxy → server, on real sockets, with the ports set by hand. */
+/** Client → outbound proxy → mutual TLS → inbound proxy → server, on real sockets. Tests set the ports directly. */
 import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -69,7 +69,7 @@ export class KeptDecisions implements DecisionSink {
   }
 }
 
-/** One proxy's half: its identity, its views and its listeners. */
+/** One proxy of the pair: its identity, its views and its listeners. */
 export class TestSide {
   readonly identity: FakeIdentity;
   readonly trust: FakeTrust;
@@ -77,33 +77,33 @@ export class TestSide {
   readonly endpoints = new FakeEndpoints();
   readonly app = new FakeApp();
   readonly metrics = new RecordedMetrics();
-  /** The proxy's own. */
+  /** The version of the proxy's own service. */
   version = "v1";
   labels: readonly Label[] = [];
   readonly faults: unknown[] = [];
   readonly heap = { usedBytes: 1, limitBytes: 100 };
   readonly engine: ProxyEngine;
-  /** Connections to peers, and to the own application. */
+  /** The connections to peers and to the own application. */
   readonly pool: UpstreamPool;
   readonly applications: UpstreamPool;
-  /** Connections to peers for copies of calls. */
+  /** The connections to peers for copies of calls. */
   readonly copies: UpstreamPool;
   readonly tls: TlsState;
   readonly decisions = new KeptDecisions();
   readonly tally = new ShadowTally();
   /** Records every call. */
   readonly recorder: CallRecorder;
-  /** The time by which its deadlines are kept; tests may stop it or set it ahead. */
+  /** The clock for its deadlines. Tests may stop it or set it ahead. */
   nowMs: () => number = () => systemClock.monotonicMs();
-  /** Uniform in [0, 1). */
+  /** Returns a number that is uniform in [0, 1). */
   draw: () => number = Math.random;
-  /** Asked by both sides' calls that begin from now on. */
+  /** Called for each call that begins from now on, on both sides. */
   observe: CallSideDeps["observe"];
   gate: CallSideDeps["gate"];
   watch: CallSideDeps["watch"];
   journal: Journaling | undefined;
   reads: Reading | undefined;
-  /** Where its event feed is served. */
+  /** Where the event feed is served. */
   feed: AppRegistration | undefined;
   readonly #closers: (() => void)[] = [];
 
@@ -221,7 +221,7 @@ export class ProxyPair {
     this.dir = mkdtempSync(join(tmpdir(), "pair-"));
   }
 
-  /** "shop" calls "bytes"; everybody may, until the policy is switched. */
+  /** Starts a pair in which "shop" calls "bytes". Everybody may call until the policy is switched. */
   static async start(
     handlers: ByteHandlers,
     options: Partial<ProxyEngineOptions> = {},

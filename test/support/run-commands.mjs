@@ -1,11 +1,12 @@
-// Runs command lines of the built CLI for a test, one process for all of them: loading the CLI is most of what a command
-// costs. Over IPC it is sent {id, words, contextPath} and answers {id, code, stdout, stderr}; it ends with its parent.
+// Runs command lines of the built CLI for a test, one process for all of them: loading the CLI is most of what a
+// command costs. Over IPC it is sent {id, words, contextPath} and answers {id, code, stdout, stderr}; it ends with its
+// parent.
 
 import { runCli } from "../../dist/cli/program.js";
 import { systemClock } from "../../dist/runtime/clock.js";
 import { productVersion } from "../../dist/runtime/product-version.js";
 
-/** The environment that cli/main.ts gives without a terminal. */
+/** Returns the environment that cli/main.ts has without a terminal. */
 function environment(contextPath, said) {
   return {
     clock: systemClock,

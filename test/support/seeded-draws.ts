@@ -1,4 +1,4 @@
-/** A stream of numbers in [0, 1) that a seed decides (mulberry32). */
+/** A stream of numbers in [0, 1) that depends only on a seed (mulberry32). */
 export function drawsOf(seed: number): () => number {
   let state = seed;
   return () => {

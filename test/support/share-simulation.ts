@@ -1,4 +1,7 @@
-/** Proxies that share one limit, over a virtual clock and a network that delays and loses: seeded, so runs repeat. */
+/**
+ * Simulates proxies that share one limit, with a virtual clock and a network that delays and loses messages. A seed
+ * repeats a run.
+ */
 import type { Limit } from "../../core/kinds/rate-limit/rate-limit.js";
 import type { KeyDemand } from "../../core/limit/limit-report.js";
 import { MergedDemands } from "../../core/limit/merged-demands.js";
@@ -6,13 +9,13 @@ import { SharedBudgets } from "../../core/limit/shared-budgets.js";
 
 export interface SimulationOptions {
   readonly limit: Limit;
-  /** Proxies. */
+  /** The number of proxies. */
   readonly members: number;
-  /** How many workers each proxy has; with more than one, other proxies hear what they ask in all. */
+  /** How many workers each proxy has. With more than one, other proxies hear the sum of their demand. */
   readonly workers?: number;
   readonly intervalMs?: number;
   readonly delayMs?: number;
-  /** The share of messages that is lost, from 0 to 1. */
+  /** The share of messages that are lost, from 0 to 1. */
   readonly loss?: number;
   readonly seed?: number;
 }
@@ -35,20 +38,20 @@ interface Proxy {
 interface Message {
   readonly atMs: number;
   readonly proxy: Proxy;
-  /** undefined: it speaks for all workers of the proxy. */
+  /** The process that sent it. undefined: it speaks for all workers of the proxy. */
   readonly from: Member | undefined;
   readonly demands: readonly KeyDemand[];
 }
 
 export class ShareSimulation {
   readonly #options: Required<SimulationOptions>;
-  /** The processes that carry calls, those of a proxy one after the other. */
+  /** The processes that carry calls, in the order of their proxies. */
   readonly #members: Member[] = [];
   readonly #proxies: Proxy[] = [];
   #messages: Message[] = [];
   #state: number;
   nowMs = 0;
-  /** What the last run admitted, by member. */
+  /** How many calls each member admitted in the last run. */
   admitted: number[] = [];
 
   constructor(options: SimulationOptions) {
@@ -57,7 +60,7 @@ export class ShareSimulation {
     for (let i = 0; i < options.members; i += 1) this.join();
   }
 
-  /** From 0 to 1 (mulberry32). */
+  /** Returns a random number from 0 to 1 (mulberry32). */
   random(): number {
     this.#state = (this.#state + 0x6d2b79f5) | 0;
     let mixed = Math.imul(this.#state ^ (this.#state >>> 15), 1 | this.#state);
@@ -77,7 +80,7 @@ export class ShareSimulation {
     }
   }
 
-  /** A proxy without workers leaves. */
+  /** Removes a proxy without workers. */
   leave(index: number): void {
     this.#members.splice(index, 1);
     this.#proxies.splice(index, 1);
@@ -87,7 +90,9 @@ export class ShareSimulation {
     for (const member of this.#members) member.connected = connected;
   }
 
-  /** Lets `perSecond[i]` calls of one token come to process i, at random times, for so long; gives how many passed. */
+  /**
+   * Lets `perSecond[i]` calls of one token arrive at process i, at random times, for `forMs`. Returns how many passed.
+   */
   run(forMs: number, perSecond: readonly number[], key = ""): number {
     this.admitted = this.#members.map(() => 0);
     const endMs = this.nowMs + forMs;
@@ -123,7 +128,7 @@ export class ShareSimulation {
     this.#send(proxy, member, demands);
   }
 
-  /** The first process of a proxy with workers. */
+  /** Lets the first process of a proxy with workers pass on their reports. */
   #relay(proxy: Proxy): void {
     proxy.nextTickMs += this.#options.intervalMs;
     const [told] = proxy.merged.report(this.nowMs).limits;

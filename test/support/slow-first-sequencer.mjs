@@ -1,6 +1,6 @@
 /**
- * The order in which jest gives files to its workers: those that start processes first, so that no worker is left alone
- * with a long one at the end. Within each half, as jest has it: the slowest of last time, else the longest file, first.
+ * The order in which jest runs test files: those that start processes first, so that no worker is left alone with a
+ * long one at the end. Within each half jest's own order: the slowest of the last run first, else the longest file.
  */
 import TestSequencer from "@jest/test-sequencer";
 

@@ -1,4 +1,4 @@
-/** Disks of a given size: tmpfs mounts, where this user may mount. */
+/** Disks of a given size: tmpfs mounts, if this user may mount. */
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -6,7 +6,7 @@ import { join } from "node:path";
 
 const mounted: string[] = [];
 
-/** Mounts an empty disk of so many MiB and returns its folder; fails where this user may not mount. */
+/** Mounts an empty disk of `mebibytes` MiB and returns its folder. Fails if this user may not mount. */
 export function mountDisk(mebibytes: number): string {
   const dir = mkdtempSync(join(tmpdir(), "ash-disk-"));
   try {
@@ -23,7 +23,7 @@ export function resizeDisk(dir: string, mebibytes: number): void {
   execFileSync("mount", ["-o", `remount,size=${mebibytes}m`, dir], { stdio: "ignore" });
 }
 
-/** Unmounts all of them. */
+/** Unmounts all disks. */
 export function unmountDisks(): void {
   for (const dir of mounted.splice(0)) {
     execFileSync("umount", [dir]);
@@ -31,7 +31,7 @@ export function unmountDisks(): void {
   }
 }
 
-/** Why no disk can be mounted here; undefined: it can. */
+/** Returns why no disk can be mounted here. undefined: it is possible. */
 export function whyNoDisk(): string | undefined {
   try {
     mountDisk(1);

@@ -1,4 +1,4 @@
-/** What signs and judges statements in tests: a certificate authority with a trust record. */
+/** Signs and judges statements in tests: a certificate authority with a trust record. */
 import { buildSpiffeId } from "../../core/identity.js";
 import type { Signed, Trust } from "../../core/model.js";
 import { signTrust } from "../../core/wire/records.js";
@@ -14,13 +14,13 @@ import { toPem } from "../../runtime/tls-identity-keys.js";
 import { leafExtensions, makeCertificate, makeIntermediate, makeRoot, type TestCertificate } from "./certificates.js";
 import { buildTrust, createTestKey, testMesh } from "./records.js";
 
-/** Takes what is not signed, for ever: for tests of other things. */
+/** Returns a reader that accepts unsigned statements for ever, for tests of other things. */
 export function unsignedReader(clock: Pick<Clock, "nowMs" | "monotonicMs"> = systemClock): StatementReader {
   const unsignedUntilMs = (): number => Number.POSITIVE_INFINITY;
   return new StatementReader({ mesh: testMesh, trusting: () => undefined, clock, unsignedUntilMs });
 }
 
-/** Signs nothing, as the version before did. */
+/** Signs nothing, like the version before signatures. */
 export const unsignedWriter: Pick<StatementWriter, "sign"> = { sign: () => ({}) };
 
 export class StatementPki {
@@ -36,7 +36,7 @@ export class StatementPki {
     this.trust = this.#sign({ ...buildTrust([]), bundles: [{ trustDomain: mesh, x509Roots: [root.der] }] });
   }
 
-  /** Good from a minute ago for an hour unless stated. */
+  /** Issues a certificate that is valid from a minute ago for an hour, unless stated otherwise. */
   issue(
     service: string,
     proxyId: string,
@@ -83,7 +83,7 @@ export function writerOf(current: ProxyIdentity, clock: Pick<Clock, "nowMs"> = s
   return new StatementWriter({ identity: { current }, clock });
 }
 
-/** A message as a reader of the bus gets it. */
+/** Returns a message as a reader of the bus gets it. */
 export function messageOf(
   subject: string,
   data: Uint8Array,
@@ -93,7 +93,7 @@ export function messageOf(
   return { subject, data, header: (name) => headers[name], relayed, origin: undefined };
 }
 
-/** A signed message. */
+/** Returns a signed message. */
 export function signedMessage(
   writer: StatementWriter,
   kind: StatementKind,

@@ -1,4 +1,4 @@
-/** A proxy's sync machine in a small world, for properties. */
+/** A proxy's sync machine in a small simulated world, for property tests. */
 import { expect } from "@jest/globals";
 import fc from "fast-check";
 import type { Activation, PreparedRevision, Signed } from "../../core/model.js";
@@ -52,7 +52,7 @@ export class World {
     this.check();
   }
 
-  /** Performs one effect that is waiting; reads are answered from the log, or lost. */
+  /** Performs one waiting effect. Reads are answered from the log if `answers`, else they are lost. */
   perform(index: number, answers: boolean): void {
     const effect = this.#queue.splice(index % Math.max(1, this.#queue.length), 1)[0];
     if (effect === undefined) return;
@@ -60,7 +60,8 @@ export class World {
       if (!this.diskFails) this.disk = effect.activations;
       this.send(this.diskFails ? { kind: "floor-failed" } : { kind: "floor-saved", floor: effect.floor });
     } else if (effect.kind === "switch") {
-      expect(this.diskEpoch()).toBeGreaterThanOrEqual(effect.activation.body.epoch); // I2: on disk before it is acted on
+      // I2: on disk before it is acted on
+      expect(this.diskEpoch()).toBeGreaterThanOrEqual(effect.activation.body.epoch);
       this.lastGood = effect.activation;
     } else if (effect.kind === "prepare") {
       this.send(
@@ -84,7 +85,7 @@ export class World {
     }
   }
 
-  /** What calls are judged by. */
+  /** Returns the revision that calls are judged by. */
   evaluated(): PreparedRevision | undefined {
     return this.state.evaluating && revisionFor(this.state.evaluating.body, this.proxyId);
   }
@@ -94,7 +95,7 @@ export class World {
   }
 
   check(): void {
-    expect(this.diskEpoch()).toBeGreaterThanOrEqual(this.#highest); // I2: never back, restarts included
+    expect(this.diskEpoch()).toBeGreaterThanOrEqual(this.#highest); // I2: never lower, even after restarts
     this.#highest = this.diskEpoch();
     expect(seenEpochOf(this.state)).toBeGreaterThanOrEqual(this.#highest);
     const { evaluating } = this.state;

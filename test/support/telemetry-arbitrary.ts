@@ -1,4 +1,4 @@
-/** Random Telemetry, as canonical policy has it. */
+/** Random Telemetry objects in canonical form. */
 import fc from "fast-check";
 import type { MethodShare, Telemetry } from "../../core/kinds/telemetry/telemetry.js";
 
@@ -18,7 +18,7 @@ const accessLog = fc.record({
   redact: headers,
 });
 
-/** `service`: undefined for the mesh's. */
+/** Generates Telemetry. `service`: undefined for the whole mesh. */
 export function telemetry(service: string | undefined): fc.Arbitrary<Telemetry> {
   return fc
     .record({

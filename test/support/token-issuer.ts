@@ -1,4 +1,4 @@
-/** An issuer of tokens with keys of its own; it also makes tokens that no honest issuer would. */
+/** An issuer of tokens with its own keys. It also makes tokens that no honest issuer would. */
 
 import { constants, createHmac, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 import type { JwtIssuer } from "../../core/kinds/jwt-issuer/jwt-issuer.js";
@@ -28,7 +28,7 @@ export function makeTokenKey(alg: keyof typeof made = "ES256", kid: string | und
   return { kid, alg, ...made[alg]() };
 }
 
-/** base64url, of JSON unless it is a text. */
+/** Returns base64url of a text, or of any other value as JSON. */
 export function encode(part: unknown): string {
   return Buffer.from(typeof part === "string" ? part : JSON.stringify(part)).toString("base64url");
 }
@@ -56,12 +56,12 @@ export class TestTokenIssuer {
     this.keys = keys;
   }
 
-  /** Good for five minutes, for audience "shop". */
+  /** Returns claims that are valid for five minutes, for audience "shop". */
   claims(more: Json = {}, seconds = nowSeconds): Json {
     return { iss: this.issuer, aud: "shop", sub: "ann", iat: seconds, exp: seconds + 300, ...more };
   }
 
-  /** A token with these claims; `header` is added to what its first key says. */
+  /** Returns a token with these claims. `header` is added to the header of the first key. */
   token(more: Json = {}, header: Json = {}, key: TestTokenKey | undefined = this.keys[0], seconds?: number): string {
     if (key === undefined) throw new Error("an issuer without keys");
     return this.raw(
@@ -76,7 +76,7 @@ export class TestTokenIssuer {
     return `${signed}.${signBytes(String(header.alg), signed, key.privateKey)}`;
   }
 
-  /** Signed by HMAC with `secret`. */
+  /** Returns a token that is signed by HMAC with `secret`. */
   symmetric(secret: string | Buffer, header: Json = {}): string {
     const signed = `${encode({ alg: "HS256", ...header })}.${encode(this.claims())}`;
     return `${signed}.${createHmac("sha256", secret).update(signed).digest("base64url")}`;

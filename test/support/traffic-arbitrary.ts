@@ -1,4 +1,4 @@
-/** Random routes with everything that a rule can say, and random Resilience, as canonical policy has them. */
+/** Random routes with every field that a rule can have, and random Resilience, in canonical form. */
 import fc from "fast-check";
 import { failureCodes } from "../../core/kinds/amounts.js";
 import type { Resilience } from "../../core/kinds/resilience/resilience.js";
@@ -9,7 +9,7 @@ const some = <Item>(items: readonly Item[], minLength: number, maxLength = 3) =>
   fc.uniqueArray(fc.constantFrom(...items), { minLength, maxLength }).map((all) => [...all].sort());
 const option = <Value>(arbitrary: fc.Arbitrary<Value>) => fc.option(arbitrary, { nil: undefined });
 
-/** Without the keys that have no value: canonical policy does not have them. */
+/** Returns the object without keys whose value is undefined, as canonical policy has it. */
 function withoutNone<Value extends object>(value: Value): Value {
   return Object.fromEntries(Object.entries(value).filter(([, one]) => one !== undefined)) as Value;
 }
@@ -100,7 +100,7 @@ const ruleParts = fc.record({
   ),
 });
 
-/** A rule with all that is possible at once and no contradiction. */
+/** Generates a rule with everything that can be combined without contradiction. */
 export const trafficRule: fc.Arbitrary<RouteRule> = ruleParts.map(
   ({ split: targets, sticky, whenEmpty, stale, hedge, ...rest }) => {
     const match = rest.match && withoutNone(rest.match);

@@ -1,13 +1,13 @@
-/** Two hosts for tests: network namespaces of their own, joined by a cable that can be cut without a word. */
+/** Two "hosts" for tests: network namespaces, joined by a cable that can be cut silently. */
 import { spawnSync } from "node:child_process";
 import { type Finished, run, TestProcess } from "./processes.js";
 
 const near = { address: "10.211.0.1", device: "near", hardware: "02:00:00:00:02:01" };
 const far = { address: "10.211.0.2", device: "far", hardware: "02:00:00:00:02:02" };
-/** No device has it: frames go there and are dropped, as at a host without power. */
+/** An address that no device has. Frames to it are dropped, as at a host without power. */
 const nobody = "02:00:00:00:02:ff";
 
-/** A command with the arguments that run it in a namespace. */
+/** The arguments that run a command in a namespace. */
 export type Prefix = readonly string[];
 
 export class TwoHosts {
@@ -20,7 +20,7 @@ export class TwoHosts {
     this.#near = holder("unshare", ["-rn", "--"]);
   }
 
-  /** Returns why this machine cannot have them, or undefined if it can. */
+  /** Returns why this machine cannot have two hosts, or undefined if it can. */
   static whyNot(): string | undefined {
     const script = "ip link set lo up && ip link add name near type veth peer name far && nsenter --version";
     const { status, stderr, error } = spawnSync("unshare", ["-rn", "sh", "-c", script], { encoding: "utf8" });
@@ -85,7 +85,7 @@ export class TwoHosts {
   }
 }
 
-/** A process that keeps a namespace. Its children take its process id by exec. */
+/** Starts a process that keeps a namespace. Its children take over its process id by exec. */
 function holder(command: string, args: readonly string[]): TestProcess {
   const script = "ip link set lo up && echo ready && exec sleep 1000";
   return new TestProcess("a host", command, [...args, "sh", "-c", script]);

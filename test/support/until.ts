@@ -1,6 +1,8 @@
-/** Waits for what comes true by itself, by asking again and again. */
+/** Waits for a condition by checking it again and again. */
 
-/** Fails with `what`, and what `detail` says then, if `holds` does not answer true within `timeoutMs`; what it throws is thrown. */
+/**
+ * Waits until `holds` returns true. Fails with `what` and `detail` after `timeoutMs`. What `holds` throws is thrown.
+ */
 export async function until(
   what: string,
   holds: () => boolean | Promise<boolean>,
@@ -16,7 +18,7 @@ export async function until(
   }
 }
 
-/** The same for a condition that may throw until it holds: what it threw last is thrown after `timeoutMs`. */
+/** Waits for a condition that may throw meanwhile. After `timeoutMs` it throws what the condition threw last. */
 export async function untilTrue(condition: () => boolean | Promise<boolean>, timeoutMs = 30_000): Promise<void> {
   const deadline = Date.now() + timeoutMs;
   let failure: unknown = new Error("the condition did not come true");

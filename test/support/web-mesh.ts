@@ -10,14 +10,14 @@ import { cliPath, TestProcess } from "./processes.js";
 export interface WebMesh {
   readonly mesh: TestMesh;
   readonly gateway: TestProcess;
-  /** "HOST:PORT" by listener. */
+  /** The addresses "HOST:PORT", by listener. */
   readonly addresses: Readonly<Record<string, string>>;
   stop(): Promise<void>;
 }
 
 const methods = "[test.Echo/Unary, test.Echo/ServerStream, test.Echo/ClientStream, test.Echo/Bidi]";
 
-/** Policy: `listeners` is the YAML of the gateway's listeners, without `expose` for the echo service. */
+/** Returns the policy. `listeners`: the YAML of the gateway's listeners, without `expose` for the echo service. */
 export const webPolicy = (
   listeners: string,
 ): string => `${services.replace("name: echo\n", "name: echo\nnoSideEffects: [test.Echo/Unary]\n")}---

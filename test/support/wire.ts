@@ -1,4 +1,4 @@
-/** Frames and header blocks written by hand: nothing here refuses to write what no peer should. */
+/** Writes frames and header blocks by hand, including those that no peer should send. */
 import { clientPreface, errorCode, frameFlag, frameType } from "../../data-plane/http2/protocol.js";
 
 export type Field = readonly [name: string, value: string];
@@ -14,13 +14,13 @@ export const preface = Buffer.from(clientPreface, "latin1");
 
 const codeNames = new Map(Object.entries(errorCode).map(([name, code]) => [code as number, name]));
 
-/** "PROTOCOL_ERROR" for 1, and so on. */
+/** Returns "PROTOCOL_ERROR" for 1, and so on. */
 export function codeName(code: number): string {
   const name = codeNames.get(code);
   return name === undefined ? `0x${code.toString(16)}` : name.replace(/[A-Z]/g, "_$&").toUpperCase();
 }
 
-/** A frame whose length field says `claimed` instead of the payload's length, where it is given. */
+/** Returns a frame. `claimed`: what its length field says instead of the payload's length. */
 export function frame(
   type: number,
   flags: number,
@@ -55,11 +55,11 @@ export const windowUpdate = (id: number, add: number): Buffer => frame(frameType
 export const ping = (text = "12345678"): Buffer => frame(frameType.ping, 0, 0, Buffer.from(text));
 export const data = (id: number, payload: Uint8Array, endStream = false): Buffer =>
   frame(frameType.data, endStream ? frameFlag.endStream : 0, id, payload);
-/** `parent` 0 and the lowest weight, unless told. */
+/** Returns a PRIORITY frame with the lowest weight. `parent`: 0 unless given. */
 export const priority = (id: number, parent = 0): Buffer =>
   frame(frameType.priority, 0, id, Buffer.concat([word(parent), Buffer.of(0)]));
 
-/** An integer of HPACK with a prefix of `bits`, over the pattern `first` (RFC 7541, 5.1). */
+/** Returns an HPACK integer with a prefix of `bits`, over the pattern `first` (RFC 7541, 5.1). */
 export function integer(first: number, bits: number, value: number): Buffer {
   const most = 2 ** bits - 1;
   if (value < most) return Buffer.of(first | value);
@@ -74,7 +74,10 @@ const plainString = (text: string): Buffer => {
   return Buffer.concat([integer(0, 7, bytes.length), bytes]);
 };
 
-/** A literal field, no Huffman; `indexed` puts it into the receiver's table. Each character is one byte. */
+/**
+ * Returns a literal field without Huffman coding. `indexed` puts it into the receiver's table. Each character is one
+ * byte.
+ */
 export function literal([name, value]: Field, indexed = false): Buffer {
   return Buffer.concat([Buffer.of(indexed ? 0x40 : 0x00), plainString(name), plainString(value)]);
 }
@@ -104,13 +107,13 @@ export function headers(
   return Buffer.concat(pieces);
 }
 
-/** A gRPC message that is not compressed. */
+/** Returns an uncompressed gRPC message. */
 export function message(content: Uint8Array | string = ""): Buffer {
   const bytes = Buffer.from(content);
   return Buffer.concat([Buffer.of(0), word(bytes.length), bytes]);
 }
 
-/** The head of a good call; `replaced` wins by name, and a new name is appended. */
+/** Returns the fields of a valid call. `replaced` replaces fields by name and appends new names. */
 export function request(path: string, replaced: Readonly<Record<string, string>> = {}): Field[] {
   const fields: Record<string, string> = {
     ":method": "POST",
@@ -124,12 +127,12 @@ export function request(path: string, replaced: Readonly<Record<string, string>>
   return Object.entries(fields);
 }
 
-/** The header block of a good call of `test.Bytes/Unary`. */
+/** Returns the header block of a valid call of `test.Bytes/Unary`. */
 export function requestBlock(replaced: Readonly<Record<string, string>> = {}): Buffer {
   return block(request("/test.Bytes/Unary", { ":scheme": "http", ":authority": "bytes", ...replaced }));
 }
 
-/** Cuts whole frames. */
+/** Returns the complete frames in `bytes`. */
 export function parseFrames(bytes: Buffer): Frame[] {
   const frames: Frame[] = [];
   for (let at = 0; at < bytes.length; ) {

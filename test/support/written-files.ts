@@ -1,4 +1,4 @@
-/** Runs a writer of files against a disk that fails at any byte, and checks what is there at the next start. */
+/** Runs a writer of files on a disk that fails at any byte, and checks what the next start finds. */
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { type DiskFault, diskFaults, type FaultyDisk } from "./faulty-disk.js";
@@ -6,23 +6,23 @@ import { stride } from "./runs.js";
 
 /** A writer that is open on a folder. */
 export interface OpenWriter {
-  /** Resolves once item `n` is acknowledged. */
+  /** Writes item `n`. Resolves when it is acknowledged. */
   write(n: number): Promise<void> | void;
   close?(): Promise<void> | void;
 }
 
 export interface WriterCase {
   readonly name: string;
-  /** Items that are written one after the other. */
+  /** How many items are written, one after the other. */
   readonly items: number;
-  /** Each costs so many bytes at least that not every one is tried; 1 unless stated. */
+  /** Tests only every `stride`th byte, because each item has many. 1 unless given. */
   readonly stride?: number;
   open(dir: string): Promise<OpenWriter> | OpenWriter;
-  /** What is there, item by item; of a file that is replaced, the one that it holds. */
+  /** Returns the items that exist; for a file that is replaced, the one that it contains. */
   read(dir: string): Promise<readonly number[]> | readonly number[];
   /**
-   * "all": what was acknowledged stays. "last": a later one takes its place, and one that fails does not. "newest": the
-   * same where each is done with before the next one begins, so that one that fails may leave nothing.
+   * "all": every acknowledged item stays. "last": a later item replaces it, but a failed one does not. "newest": as
+   * "last", if each item is finished before the next begins, so that a failed one may leave nothing.
    */
   readonly keeps: "all" | "last" | "newest";
 }
@@ -32,7 +32,10 @@ interface Run {
   readonly attempted: readonly number[];
 }
 
-/** Every fault after every byte (in `npm run check` after every fifth); throws with what was lost. Returns how many were tried. */
+/**
+ * Tries every fault after every byte (in `npm run check` after every fifth). Throws if something was lost. Returns the
+ * number of tries.
+ */
 export async function checkWriter(disk: FaultyDisk, dir: string, writer: WriterCase): Promise<number> {
   const total = await measure(disk, join(dir, "whole"), writer);
   const step = stride(writer.stride ?? 1);
@@ -68,7 +71,10 @@ async function measure(disk: FaultyDisk, folder: string, writer: WriterCase): Pr
   return spent;
 }
 
-/** A full or broken disk is mended after the first failure, and the same writer goes on; a dead one is opened again. */
+/**
+ * Writes all items. A full or broken disk is repaired after the first failure, and the same writer goes on; after a
+ * kill it is opened again.
+ */
 async function writeAll(
   disk: FaultyDisk,
   folder: string,
@@ -95,7 +101,7 @@ async function writeAll(
   return { acknowledged, attempted };
 }
 
-/** Frees the descriptor; the dead write nothing. */
+/** Closes the descriptor of a "dead" writer, which writes nothing. */
 async function closeDead(open: OpenWriter): Promise<void> {
   try {
     await open.close?.();

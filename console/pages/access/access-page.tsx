@@ -1,4 +1,7 @@
-/** Access: who may call what, who could at some time, why a call was refused, and what a candidate would change. */
+/**
+ * The page Access: who may call what, who could at some time, why a call was refused, and what a candidate would
+ * change.
+ */
 import { call } from "../../api/client.js";
 import { noPolicyAtAll } from "../../api/no-policy.js";
 import { Tabs } from "../../parts/controls.js";

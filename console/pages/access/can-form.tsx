@@ -1,4 +1,4 @@
-/** Whether one caller may make one call, and by which rule. */
+/** A form that asks whether one caller may make one call, and by which rule. */
 import { useState } from "preact/hooks";
 import { call } from "../../api/client.js";
 import type { CheckedAccess } from "../../api/record-messages.js";

@@ -1,4 +1,4 @@
-/** One recorded call: what was decided, by what, from which inputs, and what the policy of now would say. */
+/** Explains one recorded call: the decision, its rule, the inputs, and what the present policy would decide. */
 import { Fragment } from "preact";
 import { useState } from "preact/hooks";
 import { call } from "../../api/client.js";
@@ -114,7 +114,7 @@ function recorded(state: string, value: string): string {
   }
 }
 
-/** The same call under the policy of now. */
+/** Shows what the present policy decides about the same call. */
 function Now({ decision }: { readonly decision: Decision }) {
   const load = (signal: AbortSignal) => call("CheckAccess", requestOf(decision, 0), signal);
   const [answer, again] = useLoaded(`now ${decision.id}`, load);

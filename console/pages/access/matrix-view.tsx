@@ -1,4 +1,4 @@
-/** The matrix of callers and methods, of one service or of all of them. */
+/** Shows the matrix of callers and methods, for one service or for all. */
 import { useMemo } from "preact/hooks";
 import type { AccessChange } from "../../api/messages.js";
 import { counted } from "../../format/amounts.js";

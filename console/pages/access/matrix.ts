@@ -1,8 +1,8 @@
-/** Who may call what, as a table: callers down, services or methods across. */
+/** Builds the table of who may call what: callers are rows, services or methods are columns. */
 import type { AccessChange } from "../../api/messages.js";
 import { counted } from "../../format/amounts.js";
 
-/** Names what found no room, and nothing that did: "120 services more". */
+/** Returns what was left out because there was no room: "120 services more". Leaves out counts that are zero. */
 export function renderLeftOff(callers: number, columns: number, column: "service" | "method"): string {
   const parts = [callers > 0 && counted(callers, "caller"), columns > 0 && counted(columns, column)];
   return `${parts.filter(Boolean).join(" and ")} more`;
@@ -12,29 +12,29 @@ export type CellKind = "allowed" | "conditional" | "denied";
 
 export interface Cell {
   readonly kind: CellKind;
-  /** The condition in CEL; empty: there is none, or there are several methods. */
+  /** The condition in CEL. Empty: there is none, or the cell stands for several methods. */
   readonly text: string;
-  /** How many methods may be called. */
+  /** How many methods the caller may call. */
   readonly count: number;
 }
 
 export interface Matrix {
   readonly columns: readonly string[];
   readonly rows: readonly { readonly caller: string; readonly cells: readonly Cell[] }[];
-  /** How many callers and columns are left out. */
+  /** How many callers and columns were left out. */
   readonly callersLeftOff: number;
   readonly columnsLeftOff: number;
 }
 
-/** More cannot be read, and a browser would stand still over it. */
+/** The most rows. More cannot be read, and a browser would become slow. */
 export const callersMax = 80;
 export const columnsMax = 40;
 
 const denied: Cell = { kind: "denied", text: "", count: 0 };
 
 /**
- * Builds the table from what a revision allows against no policy at all. With a service its columns are methods, else
- * services. `search` chooses callers and columns by name.
+ * Builds the table from the difference between a revision and an empty policy. With a service, columns are methods;
+ * else they are services. `search` chooses callers and columns by name.
  */
 export function buildMatrix(allowed: readonly AccessChange[], service: string, search: string): Matrix {
   const own = allowed.filter((entry) => entry.after !== "denied" && (service === "" || entry.service === service));
@@ -45,7 +45,8 @@ export function buildMatrix(allowed: readonly AccessChange[], service: string, s
   const callers = sorted(own.map(({ caller }) => caller));
   const someColumn = columns.some(fits);
   const someCaller = callers.some(fits);
-  // Words that name callers choose rows, words that name services choose columns; words that name neither leave nothing.
+  // Words that name callers choose rows, words that name services choose columns; words that name neither leave
+  // nothing.
   const shownColumns = someColumn && !someCaller ? columns.filter(fits) : columns;
   const shownCallers = someCaller ? callers.filter(fits) : someColumn ? callers : [];
   const cells = new Map<string, AccessChange[]>();
@@ -67,7 +68,7 @@ export function buildMatrix(allowed: readonly AccessChange[], service: string, s
   };
 }
 
-/** Everyone else comes last: what is true of them is true of whoever is not named. */
+/** Sorts names. "*", which stands for everyone else, comes last. */
 function sorted(names: readonly string[]): readonly string[] {
   return [...new Set(names)].sort((a, b) => (a === "*" ? 1 : b === "*" ? -1 : a < b ? -1 : 1));
 }

@@ -1,4 +1,4 @@
-/** Names that fields suggest: those that policy has. */
+/** The names that fields suggest, taken from the policy. */
 export interface Names {
   readonly services: readonly string[];
   readonly callers: readonly string[];

@@ -1,4 +1,4 @@
-/** Recorded calls decided again under a candidate: which would come out otherwise. */
+/** Decides recorded calls again under a candidate and shows which would come out differently. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { call } from "../../api/client.js";
 import { follow } from "../../api/events.js";
@@ -66,7 +66,7 @@ export function ReplayView({ services }: { readonly services: readonly string[] 
   );
 }
 
-/** Reads what was recorded, then asks about each kind of call, one after the other. */
+/** Reads the recorded decisions, then asks about each kind of call, one after the other. */
 function useReplay(): readonly [Result | undefined, (candidate: number, service: string, spanMs: number) => void] {
   const [result, setResult] = useState<Result>();
   const stop = useRef<() => void>(() => undefined);

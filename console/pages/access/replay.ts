@@ -1,28 +1,28 @@
-/** Recorded calls decided again: which of them a candidate would decide otherwise. */
+/** Decides recorded calls again, to find those that a candidate would decide differently. */
 import type { CheckedAccess, Decision, DecisionBatch } from "../../api/record-messages.js";
 
-/** Calls that are alike to policy, as far as they were recorded. */
+/** Recorded calls that policy cannot tell apart. */
 export interface Asked {
   readonly key: string;
   readonly decision: Decision;
-  /** How many recorded calls there were. */
+  /** How many such calls were recorded. */
   readonly count: number;
 }
 
 export interface Recorded {
   readonly asked: readonly Asked[];
-  /** Recorded calls that were to be looked at. */
+  /** How many recorded calls were examined. */
   readonly calls: number;
-  /** Calls of further kinds, for which there was no room. */
+  /** How many calls were left out because there was no room for further kinds. */
   readonly leftOff: number;
 }
 
 export const noneRecorded: Recorded = { asked: [], calls: 0, leftOff: 0 };
 
-/** So many kinds of calls are decided again at most. */
+/** The most kinds of calls that are decided again. */
 export const askedMax = 400;
 
-/** Adds what a proxy decided about calls that came in by authorization; limits and routes are not asked again. */
+/** Adds the inbound calls of a batch that authorization decided. Limits and routes are not asked again. */
 export function addRecorded(known: Recorded, batch: DecisionBatch): Recorded {
   const byKey = new Map(known.asked.map((entry) => [entry.key, entry]));
   let { calls, leftOff } = known;
@@ -44,7 +44,7 @@ function keyOf({ caller, service, method, verdict, headers, claims, tokenIssuer 
   return JSON.stringify([caller, service, method, verdict, headers, claims, tokenIssuer]);
 }
 
-/** The same call, as CheckAccess takes it. */
+/** Returns the same call as a request for CheckAccess. */
 export function requestOf(decision: Decision, revision: number): Readonly<Record<string, unknown>> {
   const claims = Object.fromEntries(
     decision.claims
@@ -63,7 +63,7 @@ export function requestOf(decision: Decision, revision: number): Readonly<Record
   };
 }
 
-/** A recorded value as JSON has it. */
+/** Returns a recorded value as plain JSON. */
 export function plain(value: unknown): unknown {
   if (typeof value !== "object" || value === null) return null;
   const [[kind, inner] = ["", undefined]] = Object.entries(value);

@@ -1,4 +1,4 @@
-/** What people type about a call, as the admin API takes it. */
+/** Turns what people type about a call into requests of the admin API. */
 
 export interface TypedHeader {
   readonly name: string;
@@ -18,7 +18,7 @@ export function parseHeaders(text: string): { readonly headers: readonly TypedHe
   return { headers, problem: "" };
 }
 
-/** Says what is wrong with claims; empty: nothing is, or there are none. */
+/** Returns what is wrong with the claims. Empty: nothing is wrong, or there are no claims. */
 export function checkClaims(text: string): string {
   if (text.trim() === "") return "";
   try {
@@ -31,7 +31,7 @@ export function checkClaims(text: string): string {
   }
 }
 
-/** The 24 hexadecimal digits of a decision's id, which JSON has in base64; what is neither comes back as it is. */
+/** Returns a decision's id as 24 hexadecimal digits. JSON has it in base64. Any other text is returned as it is. */
 export function decisionId(text: string): string {
   const trimmed = text.trim();
   if (/^[0-9a-fA-F]{24}$/.test(trimmed)) return trimmed.toLowerCase();

@@ -1,4 +1,4 @@
-/** Every caller of a method, now or at some time. */
+/** Lists every caller of a method, now or at some time. */
 import { useState } from "preact/hooks";
 import { call } from "../../api/client.js";
 import type { AnswerOf } from "../../api/methods.js";

@@ -1,4 +1,4 @@
-/** Audit: what operators did, in the order they did it, in a chain that shows whether anything was touched since. */
+/** The page Audit: what operators did, in order, in a chain that shows whether any entry was changed later. */
 import { useMemo, useState } from "preact/hooks";
 import { call } from "../../api/client.js";
 import type { AuditEntry } from "../../api/record-messages.js";

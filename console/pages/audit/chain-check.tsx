@@ -1,4 +1,6 @@
-/** Whether the chain holds: what the control plane says of what it listed, and the whole log followed in this browser. */
+/**
+ * Shows whether the audit chain is intact: by the control plane's word, and by following the whole log in this browser.
+ */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { call } from "../../api/client.js";
 import type { AnswerOf } from "../../api/methods.js";

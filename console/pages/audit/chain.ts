@@ -1,11 +1,11 @@
-/** Follows the links of the audit log: each entry names the digest of the one before it, byte for byte. */
+/** Follows the links of the audit log: each entry names the digest of the exact bytes of the entry before it. */
 
 export interface Chain {
   readonly entries: number;
   readonly last: number;
-  /** Digest of the last entry, lower-case hexadecimal; empty: there was none. */
+  /** The digest of the last entry in lower-case hexadecimal. Empty: no entry was read. */
   readonly lastDigest: string;
-  /** One line each, the first twenty. */
+  /** The first twenty problems, one line each. */
   readonly problems: readonly string[];
 }
 
@@ -15,11 +15,11 @@ const problemsMax = 20;
 
 export interface Link {
   readonly sequence: number;
-  /** Digest of the entry before it, lower-case hexadecimal; empty: it is the first. */
+  /** The digest of the previous entry in lower-case hexadecimal. Empty: this is the first entry. */
   readonly previous: string;
 }
 
-/** Adds the next entry, whose own bytes have `digest`. `link` is undefined for what is no entry. */
+/** Adds the next entry, whose bytes have `digest`. `link` is undefined if the bytes are no entry. */
 export function addLink(chain: Chain, link: Link | undefined, digest: string): Chain {
   const problem = link === undefined ? `what stands after entry ${chain.last} is no entry` : problemOf(chain, link);
   return {
@@ -40,7 +40,9 @@ function problemOf({ last, lastDigest, entries }: Chain, { sequence, previous }:
     : `entry ${last} or ${sequence} was changed: ${sequence} does not name the one before it`;
 }
 
-/** Reads the number and the link of an entry (ashlar.v1.AuditEntry, fields 1 and 2); undefined: it is no entry. */
+/**
+ * Reads the number and the link of an entry (ashlar.v1.AuditEntry, fields 1 and 2). undefined: the bytes are no entry.
+ */
 export function readLink(bytes: Uint8Array): Link | undefined {
   let place = 0;
   let sequence = 0;
@@ -74,7 +76,7 @@ export function readLink(bytes: Uint8Array): Link | undefined {
 export const toHex = (bytes: Uint8Array): string =>
   [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 
-/** The bytes of a field as proto3 JSON has them. */
+/** Decodes a bytes field of proto3 JSON (base64). */
 export function fromBase64(text: string): Uint8Array<ArrayBuffer> {
   const binary = atob(text);
   return Uint8Array.from(binary, (char) => char.charCodeAt(0));

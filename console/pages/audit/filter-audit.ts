@@ -1,4 +1,4 @@
-/** What somebody looks for in the audit log. */
+/** Filters the audit log. */
 import type { AuditEntry } from "../../api/record-messages.js";
 import type { Tone } from "../../format/codes.js";
 
@@ -6,7 +6,7 @@ export interface AuditFilter {
   readonly search: string;
   readonly action: string;
   readonly actor: string;
-  /** "", "ok" or "refused". */
+  /** The wanted outcome: "ok", "refused", or "" for both. */
   readonly outcome: string;
 }
 
@@ -25,7 +25,7 @@ export function filterAudit(entries: readonly AuditEntry[], filter: AuditFilter)
     .toReversed();
 }
 
-/** What an entry says besides; of a signed record, which nobody can read, that it is one. */
+/** Returns the further text of an entry. Nobody can read a signed record, so it is only named as one. */
 export function detailOf({ action, detail }: AuditEntry): string {
   if (action === "head") return "a signature over all entries before it";
   return /^eyJ[\w-]+\.[\w-]+\.[\w-]+$/.test(detail) ? "a signed record" : detail;
@@ -36,6 +36,6 @@ export function toneOfEntry({ outcome, action }: AuditEntry): Tone {
   return ["activate", "rollback", "publish"].includes(action) ? "accent" : "plain";
 }
 
-/** The values that a filter offers, sorted. */
+/** Returns the values that a filter offers, sorted. */
 export const valuesOf = (entries: readonly AuditEntry[], field: "action" | "actor"): readonly string[] =>
   [...new Set(entries.map((entry) => entry[field]))].filter((value) => value !== "").sort();

@@ -1,4 +1,4 @@
-/** One entry whole: its place in the order, the messages, and for an unknown outcome a way to say what became of it. */
+/** Shows one entry: its place in the order, its messages, and for an unknown outcome a way to settle it. */
 import { Fragment } from "preact";
 import { useState } from "preact/hooks";
 import { call } from "../../api/client.js";

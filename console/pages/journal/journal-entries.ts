@@ -1,4 +1,4 @@
-/** The write journal as a page shows it. */
+/** Prepares entries of the write journal for the page. */
 import type { JournalEntryInfo } from "../../api/record-messages.js";
 import { renderCode, type Tone, toneOfCode } from "../../format/codes.js";
 
@@ -8,7 +8,7 @@ export interface EntryState {
   readonly why: string;
 }
 
-/** What became of a write. */
+/** Returns the state of a write in one word, with the reason. */
 export function stateOfEntry({ valid, settled, code }: JournalEntryInfo): EntryState {
   if (!valid) return { word: "void", tone: "plain", why: "It lost the race of its order key and was never forwarded." };
   if (!settled)
@@ -18,7 +18,7 @@ export function stateOfEntry({ valid, settled, code }: JournalEntryInfo): EntryS
 
 export interface JournalFilter {
   readonly search: string;
-  /** "", "settled", "unresolved" or "void". */
+  /** The wanted state: "settled", "unresolved", "void", or "" for all. */
   readonly state: string;
 }
 
@@ -43,7 +43,7 @@ export function filterJournal(
 export interface Frames {
   /** The length of each message, in bytes. */
   readonly lengths: readonly number[];
-  /** The first bytes as hexadecimal and as text, so many in a line. */
+  /** The first bytes in hexadecimal and as text, a fixed number per line. */
   readonly dump: string;
   readonly cut: boolean;
 }

@@ -1,4 +1,4 @@
-/** Journal: the writes of services that keep one, in their order, and what came of each. */
+/** The page Journal: the writes of services that keep a journal, in order, with the outcome of each. */
 import { useMemo, useState } from "preact/hooks";
 import { call } from "../../api/client.js";
 import type { JournalEntryInfo } from "../../api/record-messages.js";
@@ -63,7 +63,7 @@ interface VerifiedProps {
   readonly service: string;
 }
 
-/** What the control plane verified before it listed anything. */
+/** Says what the control plane verified before it listed the entries. */
 function Verified({ entries, refused, service }: VerifiedProps) {
   const unresolved = entries.filter(({ valid, settled }) => valid && !settled).length;
   const name = service || entries[0]?.service || "NAME";

@@ -1,4 +1,4 @@
-/** Entries of journals as a table; a row opens to the whole entry. */
+/** Shows journal entries as a table. A row opens to show the whole entry. */
 import { Fragment } from "preact";
 import { useState } from "preact/hooks";
 import type { JournalEntryInfo } from "../../api/record-messages.js";

@@ -1,4 +1,6 @@
-/** An operator's word about a write whose outcome nobody knows. It is signed, noted, and never taken back. */
+/**
+ * Lets an operator state what became of a write with an unknown outcome. The statement is signed, audited and final.
+ */
 import { useState } from "preact/hooks";
 import { call } from "../../api/client.js";
 import type { JournalEntryInfo } from "../../api/record-messages.js";
@@ -14,7 +16,10 @@ interface ResolveProps {
   readonly onDone: () => void;
 }
 
-/** What a repeat of the write's key gets: OK where it was applied, else ABORTED, after which callers may try again. */
+/**
+ * Returns the code that a repeat of the write gets: OK if the write was applied, else ABORTED, after which callers may
+ * retry.
+ */
 const codeOf = (applied: boolean): number => (applied ? 0 : 10);
 
 export function ResolveDialog({ entry, onClose, onDone }: ResolveProps) {

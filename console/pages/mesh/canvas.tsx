@@ -1,4 +1,4 @@
-/** The picture: drag or arrow keys move it, the wheel or + and - zoom, 0 shows all of it. */
+/** The frame of the picture. Dragging or arrow keys move it, the wheel or + and - zoom, 0 shows all of it. */
 import type { ComponentChildren, RefObject } from "preact";
 import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Icon } from "../../parts/icon.js";
@@ -7,13 +7,13 @@ import { centreOn, fitView, panBy, type Size, type View, viewByKey, zoomAt } fro
 
 interface CanvasProps {
   readonly picture: Size;
-  /** What to bring into the middle; it is done whenever this is another point. */
+  /** The point to move into the middle. The picture moves each time that this is another point. */
   readonly target: Point | undefined;
   readonly label: string;
-  /** A line was pressed, or nothing. */
+  /** Called with the id of a pressed line, or with undefined if something else was pressed. */
   readonly onPress: (edge: string | undefined) => void;
   readonly farBelow: number;
-  /** Somebody begins to move the picture, or has ended. */
+  /** Called with true when a user begins to move the picture, and with false at the end. */
   readonly onMoving: (moving: boolean) => void;
   readonly children: ComponentChildren;
 }
@@ -79,7 +79,9 @@ export function Canvas({ picture, target, label, onPress, farBelow, onMoving, ch
   );
 }
 
-/** Moves the content without drawing it anew: at most once a frame, and the page learns only whether it is far. */
+/**
+ * Moves the content without rendering it again, at most once per frame. The page learns only whether it is zoomed out.
+ */
 function useView(content: RefObject<SVGGElement | null>, farBelow: number, setFar: (far: boolean) => void) {
   const view = useRef<View>({ scale: 1, x: 0, y: 0 });
   const waiting = useRef(0);
@@ -100,7 +102,9 @@ function useView(content: RefObject<SVGGElement | null>, farBelow: number, setFa
   return { view, show };
 }
 
-/** Hears of presses on lines, which are no buttons: the panel of a box and the list offer each of them to the keyboard. */
+/**
+ * Listens for presses on lines. Lines are no buttons: for the keyboard, a box's panel and the list offer each of them.
+ */
 function usePress(frame: RefObject<SVGSVGElement | null>, onPress: (edge: string | undefined) => void): void {
   const latest = useRef(onPress);
   latest.current = onPress;

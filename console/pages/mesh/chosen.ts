@@ -1,2 +1,2 @@
-/** What of the picture somebody chose. */
+/** The box or line of the picture that a user has chosen. */
 export type Chosen = { readonly kind: "node" | "edge"; readonly id: string } | undefined;

@@ -1,4 +1,4 @@
-/** The picture as a list, for who would rather read: busiest first. */
+/** Shows the picture's connections as a list, the busiest first. */
 import { useState } from "preact/hooks";
 import { renderMs, renderRate, renderShare } from "../../format/amounts.js";
 import { clip, shortIdentity } from "../../format/names.js";

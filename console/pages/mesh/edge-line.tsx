@@ -1,4 +1,4 @@
-/** A line of the picture, with its figures. */
+/** Draws a line of the picture, with its figures. */
 import { memo } from "preact/compat";
 import { renderMs, renderRate, renderShare } from "../../format/amounts.js";
 import { pathOf } from "./paths.js";
@@ -11,11 +11,11 @@ interface EdgeProps {
   readonly drawn: Drawn;
   readonly className: string;
   readonly words: boolean;
-  /** How the route of the called service splits its calls; empty: it does not. */
+  /** How the called service's route splits its calls. Empty: it does not split them. */
   readonly split: string;
 }
 
-/** A line is drawn anew only where something that it shows is another. */
+/** A memoised line: it is rendered again only if something that it shows has changed. */
 export const Edge = memo(EdgeLine, (before, after) => {
   if (before.className !== after.className || before.words !== after.words || before.drawn !== after.drawn)
     return false;
@@ -25,7 +25,7 @@ export const Edge = memo(EdgeLine, (before, after) => {
   return widthOf(was.rate) === widthOf(is.rate);
 });
 
-/** Busier lines are wider, in steps of half a pixel. */
+/** Returns the width of a line in pixels, in steps of half a pixel. Busier lines are wider. */
 const widthOf = (rate: number): number =>
   rate > 0 ? 1.5 + Math.min(8, Math.round(Math.log10(1 + rate) * 2.6)) / 2 : 1.2;
 

@@ -1,4 +1,4 @@
-/** What is beside the picture when a line is chosen: its figures by method, the rules that allow it, what was refused. */
+/** The panel for a chosen line: its figures by method, the rules that allow its calls, and what was refused. */
 import { renderMs, renderRate, renderShare } from "../../format/amounts.js";
 import { clip, shellWord, shortIdentity, shortMethod } from "../../format/names.js";
 import { Command } from "../../parts/controls.js";

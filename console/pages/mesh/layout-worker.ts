@@ -1,4 +1,4 @@
-/** Lays out beside the page: with hundreds of services that takes longer than a page may stand still. */
+/** Computes the layout in a worker. With hundreds of services that would block the page for too long. */
 import { layOut } from "./layout.js";
 import type { Box, Link } from "./shapes.js";
 

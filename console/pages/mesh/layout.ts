@@ -1,13 +1,16 @@
-/** Where nodes stand and how edges run: from left (who calls) to right (who is called), or on a narrow screen from top to bottom. */
+/**
+ * Places boxes and lines: callers to the left and called services to the right, or on a narrow screen from top to
+ * bottom.
+ */
 
 import { layout as dagreLayout, Graph } from "@dagrejs/dagre";
 import type { Box, Layout, Link, Point } from "./shapes.js";
 
 const margin = 48;
-/** The room that a line's words take. */
+/** The space that a line's text takes, in pixels. */
 const wordsSize = { width: 104, height: 48, labelpos: "c" };
 
-/** On a narrow screen there is no room for one at the sides. */
+/** The margin on a narrow screen, which has no space for a wider one. */
 const narrowMargin = 14;
 
 export function layOut(boxes: readonly Box[], links: readonly Link[], narrow = false): Layout {

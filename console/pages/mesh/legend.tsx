@@ -1,4 +1,4 @@
-/** What the lines and signs of the picture mean. */
+/** Explains the lines and signs of the picture. */
 import { Icon } from "../../parts/icon.js";
 
 const lines = [

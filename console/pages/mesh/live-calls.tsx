@@ -1,4 +1,4 @@
-/** Calls of one line as they happen, once somebody asks to see them: asking is noted in the audit log. */
+/** Shows calls of one line live, once a user asks for it. Asking is noted in the audit log. */
 import { useEffect, useState } from "preact/hooks";
 import { follow } from "../../api/events.js";
 import { counted, renderMs } from "../../format/amounts.js";

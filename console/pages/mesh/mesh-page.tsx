@@ -1,4 +1,4 @@
-/** Mesh: what there is, who calls whom, and how that goes, as a picture that moves with the traffic, or as a list. */
+/** The page Mesh: the services, who calls whom and how the calls go, as a moving picture or as a list. */
 import { useCallback, useMemo, useRef, useState } from "preact/hooks";
 import { counted, renderCount } from "../../format/amounts.js";
 import { Check, Search } from "../../parts/controls.js";
@@ -46,7 +46,7 @@ export function MeshPage({ place }: { readonly place: Place }) {
   );
 }
 
-/** Says what the figures lack, if they lack something. */
+/** Says what is missing in the figures, if anything is. */
 function TrafficWords({ live: { traffic, trafficProblem } }: { readonly live: LiveTopology }) {
   if (trafficProblem !== "")
     return (
@@ -145,7 +145,10 @@ function Drawing({ topology, live, place }: DrawingProps) {
   );
 }
 
-/** Returns one function for as long as the page is open, so that what is drawn with it stays drawn. */
+/**
+ * Returns a function that stays the same while the page is open, so that parts that depend on it are not rendered
+ * again.
+ */
 function useChoose(place: Place): (next: Chosen) => void {
   const filters = useRef(place.filters);
   filters.current = place.filters;

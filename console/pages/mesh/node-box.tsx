@@ -1,4 +1,4 @@
-/** A box of the picture: a service with its versions, a gateway, or what is outside. */
+/** Draws a box of the picture: a service with its versions, a gateway, or a destination outside the mesh. */
 import { memo } from "preact/compat";
 import { renderRate, renderShare } from "../../format/amounts.js";
 import { clip, shortIdentity } from "../../format/names.js";

@@ -1,4 +1,4 @@
-/** What is beside the picture when a box is chosen: its versions, and its connections to go on to. */
+/** The panel for a chosen box: its versions, and links to its connections. */
 import { renderRate, renderShare } from "../../format/amounts.js";
 import { clip, shellWord, shortIdentity } from "../../format/names.js";
 import { Command } from "../../parts/controls.js";

@@ -1,13 +1,13 @@
-/** The layout of a picture with many boxes: columns as close as they can be read, callers to the left of those they call. */
+/** Lays out a picture with many boxes in narrow columns, with callers to the left of those they call. */
 import type { Box, Layout, Link, Point } from "./shapes.js";
 
-/** With more boxes than this they stand in packed columns, and lines run straight between them. */
+/** A picture with more boxes than this uses packed columns with straight lines between them. */
 export const packedAbove = 60;
 
 const margin = 48;
 const columnGap = 96;
 const rowGap = 14;
-/** Packed columns make a picture about so much wider than high. */
+/** How much wider than high a packed picture becomes. */
 const aspect = 1.7;
 const sweeps = 3;
 
@@ -43,7 +43,7 @@ export function packColumns(boxes: readonly Box[], links: readonly Link[]): Layo
   };
 }
 
-/** The ranks from left to right, each in an order that keeps those close that call each other. */
+/** Returns the ranks from left to right. The order in each rank keeps services close that call each other. */
 function orderRanks(ids: readonly string[], links: readonly Link[]): readonly (readonly string[])[] {
   const callers = new Map<string, string[]>(ids.map((id) => [id, []]));
   const called = new Map<string, string[]>(ids.map((id) => [id, []]));
@@ -74,8 +74,9 @@ function orderRanks(ids: readonly string[], links: readonly Link[]): readonly (r
 }
 
 /**
- * How many calls away each is from one that nobody calls, the shortest way; where everybody is called, from the one that
- * calls most. The longest way would make a ribbon of services that call each other in circles.
+ * Returns for each service how many calls away it is from one that nobody calls, by the shortest way, or, if all are
+ * called, from the one that calls most. The longest way would place services that call each other in circles in one
+ * long row.
  */
 function findRanks(
   ids: readonly string[],

@@ -1,7 +1,7 @@
-/** How a link is drawn. */
+/** Computes the SVG paths of links. */
 import type { Point } from "./shapes.js";
 
-/** The path of a link as SVG writes it: along its way, or in one curve from the right of a box to the left of another. */
+/** Returns the path of a link: along `way`, or in one curve from the right of a box to the left of another. */
 export function pathOf(
   way: readonly Point[] | undefined,
   from: Point,
@@ -15,7 +15,7 @@ export function pathOf(
   return `M${n(start.x)} ${n(start.y)}C${n(start.x + bend)} ${n(start.y)} ${n(end.x - bend)} ${n(end.y)} ${n(end.x)} ${n(end.y)}`;
 }
 
-/** A smooth line: through the middles between points, bent by the points. */
+/** Returns a smooth line through the middles between points, bent towards the points. */
 function alongPoints(points: readonly Point[]): string {
   const [first = { x: 0, y: 0 }] = points;
   const last = points.at(-1) ?? first;

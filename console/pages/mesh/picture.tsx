@@ -1,4 +1,4 @@
-/** Boxes and lines of the picture. */
+/** Draws the boxes and lines of the picture. */
 import { memo } from "preact/compat";
 import { renderShare } from "../../format/amounts.js";
 import { clip } from "../../format/names.js";
@@ -13,12 +13,12 @@ interface PictureProps {
   readonly nodes: readonly MeshNode[];
   readonly edges: readonly MeshEdge[];
   readonly chosen: Chosen;
-  /** Ids that the search finds; undefined: nobody searches. */
+  /** The ids that the search finds. undefined: nobody searches. */
   readonly found: ReadonlySet<string> | undefined;
   readonly onChoose: (chosen: Chosen) => void;
 }
 
-/** With more lines than this none moves: it would cost more than it shows. */
+/** With more lines than this, no line is animated: it would cost more than it shows. */
 const flowingMax = 60;
 
 export const Picture = memo(function Picture({ drawn, nodes, edges, chosen, found, onChoose }: PictureProps) {
@@ -65,13 +65,13 @@ export const Picture = memo(function Picture({ drawn, nodes, edges, chosen, foun
   );
 });
 
-/** "v1 90 % · v2 10 %" of a service whose route splits its calls. */
+/** Returns "v1 90 % · v2 10 %" for a service whose route splits its calls. */
 function renderSplit({ versions }: MeshNode): string {
   const split = versions.filter(({ share }) => share !== undefined);
   return split.map(({ name, share = 0 }) => `${clip(name, 12)} ${renderShare(share)}`).join(" · ");
 }
 
-/** What belongs to the chosen box or line; undefined: nothing is chosen. */
+/** Returns the ids of what belongs to the chosen box or line. undefined: nothing is chosen. */
 function nearOf(edges: readonly MeshEdge[], chosen: Chosen): ReadonlySet<string> | undefined {
   if (chosen === undefined) return undefined;
   const own = edges.filter(({ id, from, to }) => id === chosen.id || from === chosen.id || to === chosen.id);

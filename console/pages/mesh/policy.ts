@@ -1,12 +1,15 @@
-/** What the picture needs of a revision's policy: what there is, who may call it by which rule, and where calls go. */
+/**
+ * The part of a revision's policy that the picture shows: what exists, who may call it by which rule, and where calls
+ * go.
+ */
 export interface AllowRule {
-  /** The name that decisions give it: "payments-callers/allow[0]". */
+  /** The name that decisions give the rule: "payments-callers/allow[0]". */
   readonly rule: string;
   readonly service: string;
-  /** A service, "gateway/NAME", a SPIFFE ID, or "*". */
+  /** The callers: a service, "gateway/NAME", a SPIFFE ID, or "*". */
   readonly from: readonly string[];
   readonly methods: readonly string[];
-  /** The condition in CEL; empty: none. */
+  /** The condition in CEL. Empty: there is none. */
   readonly when: string;
 }
 
@@ -30,7 +33,7 @@ type Json = Readonly<Record<string, unknown>>;
 
 export const noPolicy: Policy = { services: [], gateways: [], allows: [], splits: [] };
 
-/** Reads a revision's policy as the control plane gives it in JSON. Kinds that the picture does not show are passed over. */
+/** Parses a revision's policy from the control plane's JSON. Kinds that the picture does not show are skipped. */
 export function parsePolicy(json: string): Policy {
   const parsed: unknown = json === "" ? [] : JSON.parse(json);
   const objects = records(parsed);
@@ -61,7 +64,7 @@ export function parsePolicy(json: string): Policy {
   };
 }
 
-/** The split of the last rule, which is for the calls that no earlier one is for. */
+/** Returns the split of the last rule, which applies to calls that match no earlier one. */
 function splitOf(route: Json): readonly Split[] {
   const rule = records(route.rules).findLast(({ match, split }) => match === undefined && split !== undefined);
   const targets = records(rule?.split).map(({ version, labels, weight }) => ({
@@ -88,12 +91,12 @@ function named(object: Json): { readonly name: string; readonly methods: readonl
   return { name: text(object.name), methods: texts(object.methods) };
 }
 
-/** Whether a rule's pattern is about a method: "*", "package.Service/*", or the method itself. */
+/** Whether a rule's pattern matches a method: "*", "package.Service/*", or the method itself. */
 export function coversMethod(pattern: string, method: string): boolean {
   return pattern === "*" || pattern === method || (pattern.endsWith("/*") && method.startsWith(pattern.slice(0, -1)));
 }
 
-/** The rules that allow calls of `caller` to `service`. */
+/** Returns the rules that allow `caller` to call `service`. */
 export function rulesBetween(policy: Policy, caller: string, service: string): readonly AllowRule[] {
   return policy.allows.filter(
     (rule) => rule.service === service && rule.from.some((from) => from === caller || from === "*"),

@@ -1,12 +1,12 @@
-/** Refusals of one caller, as they come out of recorded decisions: the newest few, and counts of the rest. */
+/** Collects the refusals of one caller from recorded decisions: the newest few, and counts of the rest. */
 import type { Decision, DecisionBatch, RefusalCount } from "../../api/record-messages.js";
 
 export interface Refusals {
-  /** Newest first. */
+  /** The shown decisions, newest first. */
   readonly shown: readonly Decision[];
-  /** Those that were too many to be recorded one by one. */
+  /** Counts of refusals that were too many to be recorded one by one. */
   readonly counts: readonly RefusalCount[];
-  /** How many are not shown. */
+  /** How many refusals are not shown. */
   readonly more: number;
 }
 
@@ -14,7 +14,7 @@ export const noRefusals: Refusals = { shown: [], counts: [], more: 0 };
 
 const shownMax = 12;
 
-/** True if a SPIFFE ID is that of a caller as the mesh names it: a service, "gateway/NAME", or the ID itself. */
+/** Whether a SPIFFE ID is that of `caller`, which is a service, "gateway/NAME", or a SPIFFE ID. */
 export function isCaller(id: string, caller: string, mesh: string): boolean {
   if (caller.startsWith("spiffe://")) return id === caller;
   return id === `spiffe://${mesh}/${caller.includes("/") ? caller : `service/${caller}`}`;
@@ -39,7 +39,7 @@ export function addRefusals(known: Refusals, batch: DecisionBatch, caller: strin
 const isRefusal = (verdict: string): boolean =>
   ["VERDICT_DENIED", "VERDICT_UNAUTHENTICATED", "VERDICT_LIMITED", "VERDICT_UNROUTED"].includes(verdict);
 
-/** One sentence: who refused it, by what. */
+/** Returns one sentence that says who refused the call and by what. */
 export function explainRefusal(decision: Decision): string {
   const { direction, verdict, rule, revision, tokenProblem, closed } = decision;
   const by = `by revision ${revision}`;
@@ -60,7 +60,7 @@ export function explainRefusal(decision: Decision): string {
   }
 }
 
-/** What a gateway refused by: the rule is "LISTENER/PART". */
+/** Returns what a gateway refused by. The rule's name is "LISTENER/PART". */
 function atEdge({ rule, tokenProblem }: Decision): string {
   const at = rule.indexOf("/");
   const listener = `Listener ${rule.slice(0, Math.max(0, at))}`;

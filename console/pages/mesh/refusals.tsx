@@ -1,4 +1,4 @@
-/** What proxies refused lately between two services, each with what refused it. */
+/** Shows what proxies lately refused between two services, each refusal with its reason. */
 import { useEffect, useState } from "preact/hooks";
 import { follow } from "../../api/events.js";
 import { counted } from "../../format/amounts.js";

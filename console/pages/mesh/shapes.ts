@@ -1,4 +1,4 @@
-/** What a layout is made of, and what it gives. */
+/** The input and the result of a layout. */
 
 export interface Box {
   readonly id: string;
@@ -18,11 +18,11 @@ export interface Point {
 }
 
 export interface Layout {
-  /** The middle of each box. */
+  /** The centre of each box, by its id. */
   readonly places: Readonly<Record<string, Point>>;
-  /** The way of each link, from box to box. */
+  /** The points that each link runs through from box to box, by its id. */
   readonly ways: Readonly<Record<string, readonly Point[]>>;
-  /** Where a link's words have room; of one that is missing: in its middle. */
+  /** Where a link's text has space, by its id. If missing: in the middle of the link. */
   readonly words: Readonly<Record<string, Point>>;
   readonly width: number;
   readonly height: number;

@@ -1,13 +1,13 @@
-/** The newest of the calls that a tap told, and how many it could not tell. */
+/** Keeps the newest calls that a tap reported, and how many it could not report. */
 import type { TapBatch, TappedCall } from "../../api/traffic-messages.js";
 
 export interface ShownCall extends TappedCall {
-  /** A key that no other call that is shown has. */
+  /** A key that no other shown call has. */
   readonly key: number;
 }
 
 export interface Tapped {
-  /** Newest first. */
+  /** The calls, newest first. */
   readonly calls: readonly ShownCall[];
   readonly seen: number;
   readonly dropped: number;

@@ -1,4 +1,4 @@
-/** The topology of the mesh: what there is, who calls whom, and how that goes. */
+/** The topology of the mesh: what exists, who calls whom, and how the calls go. */
 import type { ServiceInfo } from "../../api/messages.js";
 import type { TrafficPair } from "../../api/traffic-messages.js";
 import type { Policy } from "./policy.js";
@@ -6,15 +6,15 @@ import type { Policy } from "./policy.js";
 export type NodeKind = "service" | "gateway" | "egress" | "outside";
 
 export interface MeshNode {
-  /** The name of the caller: "payments", "gateway/storefront", or a SPIFFE ID. */
+  /** The name of the service, gateway or caller: "payments", "gateway/storefront", or a SPIFFE ID. */
   readonly id: string;
   readonly kind: NodeKind;
   readonly versions: readonly MeshVersion[];
-  /** Calls to it in a second. */
+  /** Calls to it per second. */
   readonly rate: number;
-  /** Calls by it in a second. */
+  /** Calls that it makes, per second. */
   readonly outRate: number;
-  /** Instances that take no calls. */
+  /** How many instances take no calls because they are unhealthy. */
   readonly unhealthy: number;
   readonly instances: number;
 }
@@ -22,7 +22,7 @@ export interface MeshNode {
 export interface MeshVersion {
   readonly name: string;
   readonly instances: number;
-  /** The share that the route gives it; undefined: the route says nothing. */
+  /** The share of calls that the route gives this version. undefined: the route has no split. */
   readonly share: number | undefined;
   readonly rate: number;
 }
@@ -31,21 +31,23 @@ export interface MeshEdge {
   readonly id: string;
   readonly from: string;
   readonly to: string;
-  /** Policy allows some call. */
+  /** Whether policy allows any call on this edge. */
   readonly allowed: boolean;
   readonly figures: Figures;
-  /** Each kind of call that was made. */
+  /** The figures of each kind of call that was made. */
   readonly calls: readonly TrafficPair[];
 }
 
-/** How calls go: in a second, and times in milliseconds. */
+/** How calls go: rates per second, and durations in milliseconds. */
 export interface Figures {
   readonly rate: number;
   readonly refusedRate: number;
   readonly failedRate: number;
-  /** The share of calls that neither failed nor were refused; 1 where there were none. */
+  /** The share of calls that neither failed nor were refused. 1 if there were no calls. */
   readonly success: number;
-  /** The median of what the kinds of calls take, weighted by calls, and the p99 of the slowest kind, in milliseconds. */
+  /**
+   * The median duration by kinds of calls, weighted by calls. Below: the p99 of the slowest kind. Both in milliseconds.
+   */
   readonly p50Ms: number;
   readonly p99Ms: number;
 }
@@ -62,7 +64,7 @@ export interface Traffic {
 
 export const edgeId = (from: string, to: string): string => `${from} → ${to}`;
 
-/** Puts together what policy says, what runs, and what was called; sorted by name. */
+/** Combines policy, running instances and traffic into one topology, sorted by name. */
 export function buildTopology(policy: Policy, services: readonly ServiceInfo[], traffic: Traffic): Topology {
   const kinds = new Map<string, NodeKind>();
   for (const { name } of services) kinds.set(name, "service");
@@ -97,17 +99,17 @@ export function buildTopology(policy: Policy, services: readonly ServiceInfo[], 
   return { nodes: nodes.sort(byId), edges: built.sort(byId) };
 }
 
-/** The services that some rule opens to every caller. */
+/** Returns the services that some rule opens to every caller. */
 const openServices = ({ allows }: Policy): ReadonlySet<string> =>
   new Set(allows.filter(({ from }) => from.includes("*")).map(({ service }) => service));
 
-/** Edges that were seen stay, at rest, so that the picture does not jump when calls pause; at most so many. */
+/** How many edges without current calls are kept, so that the picture does not jump when calls pause. */
 const keptMax = 2000;
 const rest: Figures = { rate: 0, refusedRate: 0, failedRate: 0, success: 1, p50Ms: 0, p99Ms: 0 };
 
 /**
- * Returns `topology` with the edges of `kept` that it lacks, and keeps its own there. No rule names the two ends of such an
- * edge any more, whatever was true when it was seen: only a rule for every caller still allows it.
+ * Returns `topology` with the edges of `kept` that it lacks, and adds its own edges to `kept`. No rule names both ends
+ * of such an edge any more, so only a rule for every caller can still allow it.
  */
 export function keepEdges(topology: Topology, kept: Map<string, MeshEdge>, policy: Policy): Topology {
   const there = new Set(topology.edges.map(({ id }) => id));
@@ -173,7 +175,7 @@ export function figuresOf(pairs: readonly TrafficPair[], windowMs: number): Figu
   };
 }
 
-/** The p50 of the kind of call in which the middle one of all calls falls. */
+/** Returns the p50 of the kind of call that contains the median call. */
 function middleOf(pairs: readonly TrafficPair[], calls: number): number {
   let before = 0;
   for (const pair of [...pairs].sort((a, b) => a.p50Ms - b.p50Ms)) {
@@ -185,7 +187,7 @@ function middleOf(pairs: readonly TrafficPair[], calls: number): number {
 
 export type EdgeState = "refused" | "failing" | "busy" | "idle" | "barred";
 
-/** The one word that the picture shows of an edge. */
+/** Returns the state that the picture shows for an edge. */
 export function stateOfEdge({ allowed, figures }: MeshEdge): EdgeState {
   if (figures.refusedRate > 0) return "refused";
   if (figures.rate === 0) return allowed ? "idle" : "barred";

@@ -1,10 +1,10 @@
-/** Has the picture laid out, anew only when there is another box or link. */
+/** Computes the layout of the picture, again only when a box or link was added or removed. */
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { packColumns, packedAbove } from "./pack.js";
 import type { Box, Layout, Link } from "./shapes.js";
 import type { MeshNode, Topology } from "./topology.js";
 
-/** The worker's file, by its hashed name: the build puts it in. */
+/** The URL of the worker's file with its hash. The build defines it. */
 declare const LAYOUT_WORKER: string;
 
 export function boxOf(node: MeshNode, packed: boolean): Box {
@@ -18,7 +18,7 @@ export interface Drawn {
   readonly packed: boolean;
 }
 
-/** Returns the newest layout; undefined until the first one is done. */
+/** Returns the newest layout. undefined until the first one is ready. */
 export function useLayout(topology: Topology | undefined): Drawn | undefined {
   const [drawn, setDrawn] = useState<Drawn>();
   const packed = (topology?.nodes.length ?? 0) > packedAbove;
@@ -46,7 +46,7 @@ export function useLayout(topology: Topology | undefined): Drawn | undefined {
   return drawn;
 }
 
-/** Whether the window is one of a phone: two boxes beside each other are all that can be read there. */
+/** Whether the window is as narrow as a phone, where only two boxes beside each other can be read. */
 function useNarrow(): boolean {
   const [query] = useState(() => matchMedia("(max-width: 640px)"));
   const [narrow, setNarrow] = useState(query.matches);

@@ -1,4 +1,4 @@
-/** What the picture is made of, live: policy, services, and the traffic of the last seconds. */
+/** Loads the data of the picture live: policy, services, and the traffic of the last seconds. */
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { orNotFound } from "../../api/call-error.js";
 import { call } from "../../api/client.js";
@@ -15,18 +15,18 @@ export interface LiveTopology {
   readonly again: () => void;
   readonly policy: Policy;
   readonly traffic: WatchedTraffic | undefined;
-  /** Why there is no traffic to see; empty: there is, or it is about to come. */
+  /** Why no traffic is shown. Empty: traffic is shown or will come soon. */
   readonly trafficProblem: string;
 }
 
-/** A revision says the same for ever, so its policy is asked for once. */
+/** The policy of one revision. A revision never changes, so it is loaded once. */
 interface ReadPolicy {
-  /** Its number; 0: nothing was ever activated. */
+  /** The revision's number. 0: nothing was ever activated. */
   readonly revision: number;
   readonly policy: Policy;
 }
 
-/** Before anything was activated there is no policy to show. */
+/** Loads the active policy, or an empty one if nothing was activated yet. */
 async function readPolicy(signal: AbortSignal): Promise<ReadPolicy> {
   const { revision, json } = await orNotFound(call("GetRevision", { asJson: true }, signal), {
     revision: undefined,
@@ -47,7 +47,7 @@ export function useTopology(): LiveTopology {
         {
           onEvent: setTraffic,
           onEnd: (problem) => {
-            setTraffic(undefined); // figures of before are not live any more
+            setTraffic(undefined); // the former figures are not live any more
             setTrafficProblem(problem ?? "The control plane ended the stream of traffic.");
           },
         },

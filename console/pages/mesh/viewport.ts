@@ -1,4 +1,4 @@
-/** Which part of the picture is seen: its scale, and where its origin is on the screen. */
+/** The visible part of the picture: its scale, and the position of its origin on the screen. */
 
 export interface View {
   readonly scale: number;
@@ -16,7 +16,7 @@ export const scaleMax = 2.5;
 
 const clamp = (scale: number): number => Math.min(scaleMax, Math.max(scaleMin, scale));
 
-/** Zooms by `factor` so that what is at (x, y) on the screen stays there. */
+/** Zooms by `factor`. The point at (x, y) on the screen stays where it is. */
 export function zoomAt(view: View, x: number, y: number, factor: number): View {
   const scale = clamp(view.scale * factor);
   const ratio = scale / view.scale;
@@ -27,7 +27,7 @@ export function panBy(view: View, dx: number, dy: number): View {
   return { ...view, x: view.x + dx, y: view.y + dy };
 }
 
-/** Shows all of the picture, and no larger than it is. */
+/** Returns the view that shows the whole picture, but not enlarged. */
 export function fitView(picture: Size, screen: Size): View {
   if (picture.width <= 0 || picture.height <= 0 || screen.width <= 0 || screen.height <= 0)
     return { scale: 1, x: 0, y: 0 };
@@ -39,13 +39,13 @@ export function fitView(picture: Size, screen: Size): View {
   };
 }
 
-/** Puts a point of the picture into the middle of the screen, large enough to read. */
+/** Moves a point of the picture into the middle of the screen, at a readable scale. */
 export function centreOn(view: View, point: { readonly x: number; readonly y: number }, screen: Size): View {
   const scale = Math.max(view.scale, 0.8);
   return { scale, x: screen.width / 2 - point.x * scale, y: screen.height / 2 - point.y * scale };
 }
 
-/** What a key does to the view; undefined: nothing. */
+/** Returns the view after a key was pressed. undefined: the key does nothing. */
 export function viewByKey(view: View, key: string, picture: Size, screen: Size): View | undefined {
   const step = 60;
   const [cx, cy] = [screen.width / 2, screen.height / 2];

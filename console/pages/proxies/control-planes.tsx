@@ -1,4 +1,4 @@
-/** Control planes with the keys they sign by, and NATS: what is wrong with them stands here beside the proxies. */
+/** Shows the control planes with their signing keys, and NATS, with their problems. */
 import { call } from "../../api/client.js";
 import type { Problem, SigningKeyInfo } from "../../api/messages.js";
 import { counted, renderMs } from "../../format/amounts.js";
@@ -156,7 +156,7 @@ function Servers({ servers }: { readonly servers: readonly ServerState[] }) {
 interface VerdictProps {
   readonly problems: readonly Problem[];
   readonly known: boolean;
-  /** What is wrong and no problem of the mesh; empty: nothing. */
+  /** What is wrong but is not reported as a problem of the mesh. Empty: nothing. */
   readonly warning?: string;
 }
 

@@ -1,4 +1,4 @@
-/** The ledger as a table, a group for each service; a row opens to all that is known of its proxy. */
+/** Shows the ledger as a table with a group for each service. A row opens to show all that is known of its proxy. */
 import { Fragment } from "preact";
 import { useState } from "preact/hooks";
 import { renderMs } from "../../format/amounts.js";
@@ -119,7 +119,7 @@ function Endpoint({ row: { endpoint, proxy } }: { readonly row: Row }) {
   );
 }
 
-/** A proxy that carries its calls itself has none. */
+/** Shows how many workers carry calls. A proxy without workers shows nothing. */
 function Workers({ row: { proxy } }: { readonly row: Row }) {
   if (proxy === undefined || proxy.workers === 0) return null;
   if (proxy.workersServing === proxy.workers) return <span class="number">{proxy.workers}</span>;

@@ -1,8 +1,10 @@
-/** The ledger of proxies: what each says of itself, how far it is, and how its endpoint does, in one row. */
+/**
+ * The ledger of proxies: one row for each, with what it reports, whether it is behind, and the state of its endpoint.
+ */
 import type { EndpointInfo, ProxyConvergence, ProxyInfo, ServiceInfo } from "../../api/messages.js";
 import type { Tone } from "../../format/codes.js";
 
-/** The facts about one proxy. `proxy` is absent for one that got an identity and was never heard of. */
+/** The facts about one proxy. `proxy` is undefined if the proxy was issued an identity but never reported. */
 export interface Row {
   readonly id: string;
   readonly service: string;
@@ -16,9 +18,9 @@ export interface Row {
 export interface State {
   readonly word: string;
   readonly tone: Tone;
-  /** One sentence, or empty. */
+  /** Why the row is in this state: one sentence, or empty. */
   readonly why: string;
-  /** It does not evaluate what it should. */
+  /** Whether the proxy does not evaluate the revision that it should. */
   readonly behind: boolean;
 }
 
@@ -101,12 +103,12 @@ export function filterLedger(rows: readonly Row[], { search, behindOnly }: Ledge
   });
 }
 
-/** How long a certificate lasts in all; a proxy renews it every hour. */
+/** How long a certificate is valid, in milliseconds. A proxy renews its certificate every hour. */
 const certificateMs = 86_400_000;
 
 export interface Certificate {
   readonly leftMs: number;
-  /** What is left of its day, from 0 to 1. */
+  /** The share of the certificate's validity that remains, from 0 to 1. */
   readonly share: number;
   readonly tone: "ok" | "warn" | "bad";
 }

@@ -1,4 +1,4 @@
-/** Which problems of the mesh are about NATS and the logs in it, and which about control planes. */
+/** Sorts the mesh's problems: which are about NATS and its logs, and which about control planes. */
 import type { ControlPlaneInfo, NatsServerInfo, Problem, SigningKeyInfo } from "../../api/messages.js";
 import { counted } from "../../format/amounts.js";
 import type { Tone } from "../../format/codes.js";
@@ -31,7 +31,7 @@ export function problemsOfParts(problems: readonly Problem[]): PartProblems {
   };
 }
 
-/** A control plane with the keys it signs by. `info` is absent if its key came or went between the two answers. */
+/** A control plane with its signing keys. `info` is undefined if a key appears in only one of the two answers. */
 export interface Plane {
   readonly name: string;
   readonly info: ControlPlaneInfo | undefined;
@@ -53,7 +53,9 @@ interface Spoken {
   readonly tone: Tone;
 }
 
-/** `natsConnected`: whether the control plane that answers could have heard the others. */
+/**
+ * Returns a control plane's state. `natsConnected`: whether the answering control plane could have heard the others.
+ */
 export function stateOfPlane({ info, keys }: Plane, natsConnected: boolean): Spoken {
   if (info?.self === true || keys.some(({ inUse }) => inUse)) return { word: "answers you", tone: "ok" };
   if (info === undefined) return { word: "trusted", tone: "plain" };
@@ -61,7 +63,7 @@ export function stateOfPlane({ info, keys }: Plane, natsConnected: boolean): Spo
   return natsConnected ? { word: "there", tone: "ok" } : { word: "not known", tone: "plain" };
 }
 
-/** Returns what is wrong with servers that no problem names; empty: nothing. */
+/** Returns what is wrong with NATS servers that no problem names. Empty: nothing. */
 export function renderAway(servers: readonly NatsServerInfo[]): string {
   const away = servers.filter((server) => stateOfServer(server).tone === "bad").length;
   if (away === 0) return "";

@@ -1,4 +1,7 @@
-/** Proxies: what each evaluates and since when, who is behind and why; the parts of the control plane beside them. */
+/**
+ * The page Proxies: what each proxy evaluates and since when, which are behind and why, and the state of the control
+ * planes.
+ */
 import { useMemo, useState } from "preact/hooks";
 import { orNotFound } from "../../api/call-error.js";
 import { call } from "../../api/client.js";

@@ -1,10 +1,10 @@
-/** What a change of policy does to who may call what. */
+/** How a change of policy changes who may call what. */
 import type { AccessChange } from "../../api/messages.js";
 
 export interface AccessEffect {
   readonly gains: readonly AccessChange[];
   readonly loses: readonly AccessChange[];
-  /** May still call, or still not, under another condition. */
+  /** Access that is still allowed, or still denied, but under another condition. */
   readonly changes: readonly AccessChange[];
 }
 
@@ -16,7 +16,7 @@ export function effectOf(access: readonly AccessChange[]): AccessEffect {
   };
 }
 
-/** What a person types before the mesh changes: the number shows that they read which revision it is. */
+/** Returns what a person has to type before the mesh changes. The number shows that they know which revision it is. */
 export const confirmationOf = (verb: "activate" | "stage" | "roll back", revision: number): string =>
   `${verb} ${revision}`;
 

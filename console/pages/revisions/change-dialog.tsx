@@ -1,4 +1,6 @@
-/** Asks before the mesh changes: what will change, for whom, why, and a typed word that nobody types by accident. */
+/**
+ * Asks for confirmation before the mesh changes: it shows what changes for whom, and wants a reason and a typed word.
+ */
 import { useState } from "preact/hooks";
 import { call } from "../../api/client.js";
 import type { ProxyConvergence, RevisionInfo } from "../../api/messages.js";

@@ -1,4 +1,4 @@
-/** A text diff as rows of two sides. */
+/** Turns a text diff into rows with two sides. */
 
 export interface Side {
   readonly line: number;
@@ -11,13 +11,13 @@ export interface DiffRow {
   readonly after: Side | undefined;
 }
 
-/** A run of rows that are the same on both sides, left out. */
+/** A run of omitted rows that are the same on both sides. */
 export interface Gap {
   readonly kind: "gap";
   readonly rows: readonly DiffRow[];
 }
 
-/** Makes rows of lines that begin with " ", "-" or "+". Lines that were taken away stand beside those in their place. */
+/** Builds rows from lines that begin with " ", "-" or "+". Removed lines stand beside the lines that replace them. */
 export function buildDiffRows(lines: readonly string[]): readonly DiffRow[] {
   const rows: DiffRow[] = [];
   let removed: Side[] = [];
@@ -45,7 +45,7 @@ export function buildDiffRows(lines: readonly string[]): readonly DiffRow[] {
   return rows;
 }
 
-/** Leaves out what is the same, except `around` rows beside what differs. */
+/** Leaves out rows that are the same on both sides, except `around` rows before and after each difference. */
 export function foldRows(rows: readonly DiffRow[], around: number): readonly (DiffRow | Gap)[] {
   const near = rows.map((_, index) =>
     rows.slice(Math.max(0, index - around), index + around + 1).some(({ kind }) => kind !== "same"),

@@ -1,4 +1,4 @@
-/** What differs between two revisions: who may call what, then the objects side by side. */
+/** Shows the differences between two revisions: who may call what, then the objects side by side. */
 import { useState } from "preact/hooks";
 import type { AccessChange, ObjectChange } from "../../api/messages.js";
 import { counted } from "../../format/amounts.js";
@@ -32,7 +32,7 @@ export function Diff({ objects, access }: DiffProps) {
   );
 }
 
-/** Who gains and who loses access. */
+/** Shows who gains and who loses access. */
 export function Effect({ access }: { readonly access: readonly AccessChange[] }) {
   const { gains, loses, changes } = effectOf(access);
   if (access.length === 0) return <p class="quiet">Nobody's access changes.</p>;

@@ -1,4 +1,4 @@
-/** When a revision was in force, and who put it there. */
+/** Shows when a revision was in force, and who activated it. */
 import type { ActivationInfo } from "../../api/messages.js";
 import { clip } from "../../format/names.js";
 import { renderTime } from "../../format/times.js";

@@ -1,4 +1,4 @@
-/** One revision: what it says, what it changed, when it was in force, and what can be done with it. */
+/** Shows one revision: its policy, what it changed, when it was in force, and the actions on it. */
 import { useState } from "preact/hooks";
 import { call } from "../../api/client.js";
 import type { ActivationInfo, RevisionInfo } from "../../api/messages.js";

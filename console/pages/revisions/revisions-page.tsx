@@ -1,4 +1,4 @@
-/** Revisions: what the policy was and is, who changed it and why, and what was put in force when. */
+/** The page Revisions: the former and present policy, who changed it and why, and what was activated when. */
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { call } from "../../api/client.js";
 import { follow } from "../../api/events.js";
@@ -59,7 +59,7 @@ export function RevisionsPage({ place }: { readonly place: Place }) {
   );
 }
 
-/** The activation log: what is known of it, and each new one. */
+/** Returns the activation log: loaded once, then extended by each new activation. */
 function useActivations(): readonly ActivationInfo[] {
   const { status } = useMesh();
   const [known, setKnown] = useState<readonly ActivationInfo[]>([]);

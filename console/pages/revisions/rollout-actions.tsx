@@ -1,4 +1,4 @@
-/** What an operator can do with a rollout that runs: pause it, let it go on, begin the next stage, end it. */
+/** The actions on a running rollout: pause, resume, begin the next stage, end. */
 import { useState } from "preact/hooks";
 import { call } from "../../api/client.js";
 import type { RolloutInfo } from "../../api/messages.js";

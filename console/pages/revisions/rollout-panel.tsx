@@ -1,4 +1,4 @@
-/** A rollout as it happens: its stages, what each gate says, what it waits for, and the four things to do with it. */
+/** Shows a rollout live: its stages, what each gate says, what it waits for, and the four actions. */
 import { call } from "../../api/client.js";
 import type { GateFigure, RolloutInfo } from "../../api/messages.js";
 import { counted, renderMs } from "../../format/amounts.js";

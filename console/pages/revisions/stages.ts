@@ -1,4 +1,4 @@
-/** Stages of a rollout: as operators write them, as the admin API takes them, and how far a running one is. */
+/** Stages of a rollout: parses them as operators write them, and shows how far a running rollout is. */
 import type { RolloutInfo } from "../../api/messages.js";
 
 export type StageRequest = Readonly<Record<string, unknown>>;
@@ -10,7 +10,10 @@ export type ParsedStages =
 const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 const stagesMax = 32;
 
-/** Reads "1, 25%:2m, label:canary=true, 100%": so many proxies, a share of them, those with a label; each with its hold. */
+/**
+ * Parses "1, 25%:2m, label:canary=true, 100%": a number of proxies, a share of them, or those with a label, each with
+ * an optional hold time.
+ */
 export function parseStages(text: string): ParsedStages {
   const words = text.split(/[\s,]+/).filter(Boolean);
   if (words.length === 0) return { problem: "Write at least one stage, for example 10%, 100%." };
@@ -49,11 +52,11 @@ function parseHold(text: string): number {
 export interface StageView {
   readonly name: string;
   readonly state: "done" | "now" | "next" | "ended";
-  /** How much of its hold is over, from 0 to 1; of a stage that is not now: 0 or 1. */
+  /** The share of the stage's hold time that has passed, from 0 to 1. 0 for a later stage, 1 for an earlier one. */
   readonly share: number;
 }
 
-/** How far a rollout is, stage by stage. */
+/** Returns how far a rollout is, stage by stage. */
 export function viewStages(rollout: RolloutInfo, nowMs: number): readonly StageView[] {
   const running = rollout.state === "running" || rollout.state === "paused";
   return rollout.stages.map((name, index) => {

@@ -1,4 +1,4 @@
-/** The timeline: revisions as stones of a wall, newest on top, with what was put in force between them. */
+/** Shows the timeline: revisions as stones of a wall, the newest on top, with the activations between them. */
 import type { RevisionInfo } from "../../api/messages.js";
 import { clip } from "../../format/names.js";
 import { renderClock } from "../../format/times.js";

@@ -1,4 +1,4 @@
-/** The history of the mesh's policy: revisions as they were published, and what was put in force when, newest first. */
+/** The history of the mesh's policy: revisions by their publication and activations by their time, newest first. */
 import type { ActivationInfo, RevisionInfo } from "../../api/messages.js";
 import type { Tone } from "../../format/codes.js";
 import { renderDay } from "../../format/times.js";
@@ -39,7 +39,7 @@ export function buildTimeline(
   return days;
 }
 
-/** Activations stand above the revision of the same moment, later epochs above earlier ones. */
+/** Orders entries of one moment: activations above the revision, later epochs above earlier ones. */
 const rankOf = (entry: Entry): number => (entry.kind === "activation" ? entry.activation.epoch : 0);
 
 function textOf(entry: Entry): string {
@@ -51,7 +51,7 @@ function textOf(entry: Entry): string {
   return `epoch ${epoch} revision ${revision} ${author} ${reason} ${describeActivation(entry.activation).word}`;
 }
 
-/** What an activation did, in a few words. */
+/** Describes in a few words what an activation did. */
 export function describeActivation(activation: ActivationInfo): { readonly word: string; readonly tone: Tone } {
   const { rollbackOf, rollout, stage, paused, forced, revision } = activation;
   if (rollbackOf > 0) return { word: `rolled back from ${rollbackOf} to ${revision}`, tone: "bad" };
@@ -62,7 +62,10 @@ export function describeActivation(activation: ActivationInfo): { readonly word:
   return { word: `revision ${revision} activated${forced ? " by force" : ""}`, tone: forced ? "warn" : "accent" };
 }
 
-/** Activations, oldest first and each once, however often the stream began anew; at most `max`, the newest. */
+/**
+ * Adds an activation to a list that is oldest first. Each is listed once, even if the stream sends it again. The newest
+ * `max` stay.
+ */
 export function addActivation(
   known: readonly ActivationInfo[],
   next: ActivationInfo,

@@ -1,4 +1,4 @@
-/** The made-up mesh's policy, and what differs between two of its revisions. */
+/** The fake mesh's policy, and the difference between two of its revisions. */
 
 import { parseAllDocuments } from "yaml";
 import { serviceNames } from "./fixture-mesh.js";
@@ -53,7 +53,7 @@ listeners:
     callers: { anyone: true }
 `;
 
-/** The policy of the shop and of all further services. */
+/** Returns the policy of the shop and of all further services as YAML. */
 export function policyYaml(services: number): string {
   const names = serviceNames(services).slice(5);
   const more = names.map((name) => `---\nkind: Service\nname: ${name}\n`);
@@ -66,7 +66,10 @@ export function policyYaml(services: number): string {
   return [shopYaml, ...more, ...allowed].join("");
 }
 
-/** The same as a control plane gives it in JSON: it has objects and need not read them, so neither does a page wait for that. */
+/**
+ * Returns the same policy as a control plane gives it in JSON. It is parsed once, because a real control plane need not
+ * parse it.
+ */
 export function policyJson(services: number): string {
   const json =
     read.get(services) ?? JSON.stringify(parseAllDocuments(policyYaml(services)).map((document) => document.toJS()));
@@ -133,7 +136,7 @@ export const diff = {
   toRevision: 7,
 };
 
-/** What the policy allows, against none at all. */
+/** Returns what the policy allows, as the difference to an empty policy. */
 export function everything(services: number): { readonly access: readonly object[] } {
   const access = allowedCalls(services).map(({ from, to, method }) => ({
     caller: from,

@@ -1,4 +1,4 @@
-/** The made-up mesh's audit log and journal. */
+/** The fake mesh's audit log and journal. */
 import { createHash } from "node:crypto";
 import { AuditEntry } from "../../../proto/gen/ashlar/v1/audit.js";
 import { digestOf } from "./fixture-mesh.js";
@@ -33,7 +33,7 @@ function entries(nowMs: number) {
 
 export const auditEntries = (nowMs: number): readonly object[] => entries(nowMs);
 
-/** The same entries as they are stored, each naming the digest of the one before it, in base64. */
+/** Returns the entries as they are stored, each with the digest of the one before, in base64. */
 export function auditChain(nowMs: number): readonly string[] {
   let previous: Buffer = Buffer.alloc(0);
   return entries(nowMs).map((entry) => {
@@ -65,7 +65,7 @@ export function journalEntries(nowMs: number): readonly Json[] {
   }));
 }
 
-/** A message as gRPC frames it, in base64. */
+/** Returns a message with its gRPC prefix, in base64. */
 export function framed(text: string): string {
   const message = Buffer.from(text);
   const head = Buffer.alloc(5);

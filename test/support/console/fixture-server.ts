@@ -1,4 +1,4 @@
-/** Serves the pages of the console with a made-up mesh behind them, for tests and for whoever works on the pages. */
+/** Serves the console's pages in front of a fake mesh, for tests and for work on the pages. */
 import { readFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -6,11 +6,14 @@ import { extname, join, normalize } from "node:path";
 
 export type Answers = Readonly<Record<string, (request: Record<string, unknown>) => unknown>>;
 
-/** What the made-up mesh answers. */
+/** The answers of the fake mesh. */
 export interface Fixture {
-  /** By method: the answer. A method that is missing answers "unimplemented". */
+  /** The answers by method. A method that is missing answers "unimplemented". */
   readonly unary: Answers;
-  /** By method: what a stream begins with, and what it sends every `everyMs` after that; without `everyMs` it ends. */
+  /**
+   * By method: what a stream begins with, and what it sends every `everyMs` after that. Without `everyMs` the stream
+   * ends.
+   */
   readonly streams: Readonly<
     Record<
       string,
@@ -36,7 +39,7 @@ const types: Readonly<Record<string, string>> = {
 const policy =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/** An error of the admin API: throw it from an answer. */
+/** An error of the admin API, to be thrown from an answer. */
 export class Refused extends Error {
   readonly code: string;
   readonly status: number;
@@ -50,9 +53,9 @@ export class Refused extends Error {
 
 export interface FixtureServer {
   readonly url: string;
-  /** What the pages asked for, in order. */
+  /** The requests that the pages made, in order. */
   readonly asked: { readonly method: string; readonly request: unknown }[];
-  /** Answers nothing any more, as a control plane that is gone; or again. */
+  /** true: answers nothing any more, like a control plane that is down. false: answers again. */
   readonly setAway: (away: boolean) => void;
   readonly close: () => Promise<void>;
 }

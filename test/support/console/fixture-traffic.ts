@@ -1,4 +1,4 @@
-/** Calls of the made-up mesh: who calls whom, how often, and what was refused. */
+/** The fake mesh's calls: who calls whom, how often, and what was refused. */
 import { digestOf, serviceNames } from "./fixture-mesh.js";
 
 type Json = Readonly<Record<string, unknown>>;
@@ -20,7 +20,7 @@ const shopCalls: readonly Call[] = [
   { from: "payments", to: "card-provider", method: "cards.v1.Cards/Charge" },
 ];
 
-/** The calls that policy allows: those of the shop, and three of each further service. */
+/** Returns the calls that policy allows: those of the shop, and three for each further service. */
 export function allowedCalls(services: number): readonly Call[] {
   const names = serviceNames(services);
   // A tree with some shortcuts, as most meshes are.
@@ -34,7 +34,7 @@ export function allowedCalls(services: number): readonly Call[] {
   return [...shopCalls, ...more];
 }
 
-/** Counts of the last ten seconds; they differ a little each time. */
+/** Returns counts of the last ten seconds, a little different in each turn. */
 export function traffic(services: number, turn: number): Json {
   const pairs = allowedCalls(services)
     .filter((_, index) => index < shopCalls.length || index % 3 !== 0)
@@ -73,7 +73,7 @@ function pairsOf({ from, to, method }: Call, calls: number): readonly Json[] {
 
 const mesh = "spiffe://shop.example";
 
-/** Recorded refusals: some one by one, the rest counted. */
+/** Returns recorded refusals: some one by one, the others counted. */
 export function refusals(nowMs: number): Json & { readonly decisions: readonly Json[] } {
   return {
     service: "payments",

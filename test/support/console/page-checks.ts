@@ -1,6 +1,6 @@
-/** What is looked for in every page of the console, as scripts that run in it. */
+/** Checks for every page of the console, as scripts that run in the page. */
 
-/** Returns the things that somebody can press or fill in and that a screen reader has no name for. */
+/** Returns the controls that have no name for a screen reader. */
 export const unnamedControls = `(() => {
   const named = (element) =>
     [element.getAttribute("aria-label"), element.textContent, element.title, element.placeholder,
@@ -13,8 +13,8 @@ export const unnamedControls = `(() => {
 })()`;
 
 /**
- * Returns the texts that are drawn with less contrast to what is behind them than WCAG 2.2 AA asks for: 4.5 to 1, large
- * ones 3 to 1. Those that are dimmed or disabled on purpose are passed over, as are those of the picture, whose ground is drawn.
+ * Returns the texts whose contrast is below WCAG 2.2 AA: 4.5 to 1, for large text 3 to 1. Text that is dimmed or
+ * disabled on purpose is skipped, and text of the picture, whose background is drawn.
  */
 export const faintTexts = `(() => {
   const parse = (text) => {
