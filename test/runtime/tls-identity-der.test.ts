@@ -187,17 +187,17 @@ describe("hostile structure", () => {
   };
 
   for (const [name, shape] of Object.entries(shapes)) {
-    test(`${name}, as many as fit, are refused within 250 ms of CPU time`, () => {
+    test(`${name}, as many as fit, are refused within a second of CPU time`, () => {
       const [certificate, request] = [shape(16_384), shape(8192)];
       const spent = cpuMs(() => {
         expect(() => verifySvidChain([certificate], rootsOf, now)).toThrow(invalidIdentity);
         expect(() => parseCsr(request)).toThrow(invalidArgument);
       });
-      expect(spent).toBeLessThan(250);
+      expect(spent).toBeLessThan(1000);
     });
   }
 
-  test("extensions as large as fit are refused within 250 ms of CPU time", () => {
+  test("extensions as large as fit are refused within a second of CPU time", () => {
     const big = (one: Extension) => leafExtensions(id).map((old) => (old.oid === one.oid ? one : old));
     const bits = { ...keyUsage([usage.digitalSignature]), value: derBitString(Buffer.alloc(15_000, 255)) };
     for (const extension of [
@@ -207,7 +207,7 @@ describe("hostile structure", () => {
       bits,
     ]) {
       const { der } = leaf(big(extension));
-      expect(cpuMs(() => expect(() => parseSvid(der)).toThrow(invalidIdentity))).toBeLessThan(250);
+      expect(cpuMs(() => expect(() => parseSvid(der)).toThrow(invalidIdentity))).toBeLessThan(1000);
     }
     const { der } = leaf([...leafExtensions(id), { oid: "1.2.3", critical: false, value: Buffer.alloc(16_384) }]);
     expect(() => parseSvid(der)).toThrow("at most 16384 are read");
