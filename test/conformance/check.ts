@@ -119,7 +119,7 @@ export class Arena {
 
   async #keep(peer: RawPeer, { silent }: RawPeerOptions): Promise<RawPeer> {
     this.#opened.push(peer);
-    if (!silent) await peer.until(() => peer.peerSettings.size > 0 && peer.settingsAcks > 0, 5000);
+    if (!silent) await peer.until(() => peer.peerSettings.size > 0 && peer.settingsAcks > 0, 10_000);
     return peer;
   }
 

@@ -35,7 +35,7 @@ class Caller {
     const peer = new RawPeer(connectSocket(this.#socket), false);
     this.#peer = peer;
     this.#id = 1;
-    await peer.until(() => peer.settingsAcks > 0, 5000);
+    await peer.until(() => peer.settingsAcks > 0, 10_000);
     return peer;
   }
 

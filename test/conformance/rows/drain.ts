@@ -29,7 +29,7 @@ async function another(arena: Arena, grace: string): Promise<MeshProxy> {
 
 async function connectTo(arena: Arena, proxy: MeshProxy): Promise<RawPeer> {
   const peer = new RawPeer(await connectMutual(arena.mesh, proxy, arena.frontCredentials), false);
-  await peer.until(() => peer.peerSettings.size > 0, 3000);
+  await peer.until(() => peer.peerSettings.size > 0, 10_000);
   return peer;
 }
 
@@ -50,13 +50,13 @@ async function graceful(arena: Arena): Promise<Verdict> {
   })();
   await pause(500);
   proxy.child.signal("SIGTERM");
-  await streaming.until(() => streaming.goaways.length >= 2, 6000);
+  await streaming.until(() => streaming.goaways.length >= 2, 10_000);
   await load;
   await pause(300);
   const wasOpen = !long.isOver && !streaming.closed;
   streaming.send(data(id, message("rest"), true));
-  await streaming.until(() => long.isOver, 3000);
-  await streaming.until(() => streaming.closed, 5000);
+  await streaming.until(() => long.isOver, 10_000);
+  await streaming.until(() => streaming.closed, 10_000);
   const code = await Promise.race([proxy.child.exited, pause(12_000).then(() => -1)]);
   const goaways = streaming.goaways.map(
     ({ code: error, last }) => `${error}/${last === 0x7fff_ffff ? "2^31-1" : last}`,
@@ -78,7 +78,7 @@ async function cutAfterGrace(arena: Arena): Promise<Verdict> {
   await pause(200);
   const startedMs = performance.now();
   proxy.child.signal("SIGTERM");
-  await peer.until(() => stream.isOver || peer.closed, 8000);
+  await peer.until(() => stream.isOver || peer.closed, 10_000);
   const tookMs = Math.round(performance.now() - startedMs);
   const ending = stream.resetCode !== undefined || stream.ended ? outcome(peer, stream) : connectionOutcome(peer);
   const code = await Promise.race([proxy.child.exited, pause(8000).then(() => -1)]);
@@ -167,7 +167,7 @@ async function silentConnections(arena: Arena): Promise<Verdict> {
   const peer = await arena.connect();
   const served = outcome(peer, await call(peer));
   const greeted = await arena.connect({ silent: true, polite: false });
-  await greeted.until(() => greeted.closed, 8000);
+  await greeted.until(() => greeted.closed, 10_000);
   for (let wait = 0; wait < 150 && closed < total; wait++) await pause(100);
   // Those that the system never gave to the proxy are not held either: its queue was too short for so many at once.
   const held = Math.max(0, arena.attacked.child.openFiles - filesBefore);

@@ -67,7 +67,7 @@ async function unreadAnswers(arena: Arena): Promise<Verdict> {
   }
   const grew = (arena.attacked.child.rssBytes - rssBefore) / (1 << 20);
   peer.socket.resume();
-  await peer.until(() => peer.closed, 3000);
+  await peer.until(() => peer.closed, 10_000);
   const seen = `${connectionOutcome(peer)}, ${peer.pingAcks.length} answers, RSS +${grew.toFixed(1)} MiB`;
   return verdict(
     (peer.fatal === errorCode.enhanceYourCalm || peer.closed) && peer.pingAcks.length <= 1100 && grew < 16,
@@ -81,7 +81,7 @@ async function everyUnknownType(arena: Arena): Promise<Verdict> {
   const id = newId();
   peer.send(headers(id, request("/checks.Echo/Unary")), data(id, message("x"), true));
   const stream = peer.stream(id);
-  await peer.until(() => stream.isOver, 3000);
+  await peer.until(() => stream.isOver, 10_000);
   const seen = `246 types once, then ${outcome(peer, stream)}`;
   return verdict(outcome(peer, stream) === "grpc-status 0", seen);
 }
@@ -103,7 +103,7 @@ async function smallMessages(arena: Arena): Promise<Verdict> {
     await pause(5);
   }
   peer.send(data(id, Buffer.alloc(0), true));
-  await peer.until(() => stream.isOver || peer.closed, 5000);
+  await peer.until(() => stream.isOver || peer.closed, 10_000);
   const arrived = arena.upstream.seen[0]?.stream.bytes ?? 0;
   const seen = `${sent} messages of 3 bytes: ${outcome(peer, stream)}, ${arrived} of ${sent * 8} bytes arrived`;
   return verdict(outcome(peer, stream) === "grpc-status 0" && arrived === sent * 8, seen);

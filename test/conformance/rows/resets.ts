@@ -44,7 +44,7 @@ async function atOnce(arena: Arena): Promise<Verdict> {
     return Buffer.concat([headers(id, waiting), reset(id, errorCode.cancel)]);
   });
   peer.send(Buffer.concat(pieces));
-  await peer.until(() => peer.closed, 5000);
+  await peer.until(() => peer.closed, 10_000);
   await pause(300);
   const { seen, mostOpen } = arena.upstream;
   const told = `${connectionOutcome(peer)}; upstream ${seen.length} starts, ${mostOpen} at once`;
@@ -129,7 +129,7 @@ function madeYouReset({ name, wanted, bytes }: Primitive): Check {
       const id = newId();
       first.send(bytes(id));
       const stream = first.stream(id);
-      await first.until(() => stream.isOver || first.fatal !== undefined, 2000);
+      await first.until(() => stream.isOver || first.fatal !== undefined, 10_000);
       const single = outcome(first, stream);
       await pause(200);
       const isSingle = wanted.some((code) => single === `RST_STREAM(${codeName(code)})`);
@@ -140,7 +140,7 @@ function madeYouReset({ name, wanted, bytes }: Primitive): Check {
         flood.send(bytes(newId()));
         if (++sent % 5 === 0) await pause(1);
       }
-      await flood.until(() => flood.fatal !== undefined, 2000);
+      await flood.until(() => flood.fatal !== undefined, 10_000);
       await pause(200);
       const { seen, mostOpen } = arena.upstream;
       const told = `${single}${stillOpen > 0 ? ", upstream call left open" : ""}; 1000: ${connectionOutcome(flood)} after ${sent}, upstream ${seen.length} starts, ${mostOpen} at once`;
@@ -172,7 +172,7 @@ async function uploadsCancelled(arena: Arena): Promise<Verdict> {
       const stream = peer.stream(newId());
       peer.send(headers(stream.id, request("/checks.Echo/Unary")));
       for (let part = 0; part < 3; part++) peer.send(data(stream.id, Buffer.alloc(16_000), part === 2));
-      if (!(await peer.until(() => stream.isOver, 5000))) return 0;
+      if (!(await peer.until(() => stream.isOver, 10_000))) return 0;
     }
     return (20 * 48_000) / (performance.now() - startedMs);
   };

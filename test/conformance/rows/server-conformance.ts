@@ -22,10 +22,10 @@ async function follow(arena: Arena, { act, wanted }: Rule): Promise<Verdict> {
   const id = act(peer);
   const ended = peer.stream(id);
   const isOver = () => peer.goaways.length > 0 || (id !== 0 && ended.isOver);
-  await peer.until(isOver, /nothing/.test(wanted.source) ? 300 : 2500);
+  await peer.until(isOver, /nothing/.test(wanted.source) ? 300 : 10_000);
   const seen = id === 0 ? connectionOutcome(peer) : outcome(peer, ended);
   const isFatal = seen.startsWith("GOAWAY");
-  const closed = !isFatal || (await peer.until(() => peer.closed, 3000));
+  const closed = !isFatal || (await peer.until(() => peer.closed, 10_000));
   peer.close();
   return verdict(wanted.test(seen) && closed, closed ? seen : `${seen}, connection left open`);
 }
@@ -35,7 +35,7 @@ async function greetings(arena: Arena): Promise<Verdict> {
   const start = async (name: string, wanted: RegExp, ...bytes: Buffer[]) => {
     const peer = await arena.connect({ silent: true });
     peer.send(...bytes);
-    await peer.until(() => peer.closed || peer.goaways.length > 0, 3000);
+    await peer.until(() => peer.closed || peer.goaways.length > 0, 10_000);
     const seen = connectionOutcome(peer);
     parts.push([name, verdict(wanted.test(seen), seen)]);
     peer.close();
@@ -50,14 +50,14 @@ async function greetings(arena: Arena): Promise<Verdict> {
   await start("3.4 SETTINGS ack first", /^(GOAWAY\(PROTOCOL_ERROR\)|closed.*)$/, preface, settingsAck);
   const peer = await arena.connect();
   peer.send(ping("abcdefgh"));
-  await peer.until(() => peer.pingAcks.length > 0, 2000);
+  await peer.until(() => peer.pingAcks.length > 0, 10_000);
   parts.push([
     "6.7 PING is answered with its bytes",
     verdict(peer.pingAcks[0] === "abcdefgh", peer.pingAcks.join() || "nothing"),
   ]);
   const acks = peer.settingsAcks;
   peer.send(settings([[4, 70_000]]));
-  await peer.until(() => peer.settingsAcks > acks, 2000);
+  await peer.until(() => peer.settingsAcks > acks, 10_000);
   parts.push([
     "6.5.3 SETTINGS are acknowledged",
     verdict(peer.settingsAcks === acks + 1, `${peer.settingsAcks - acks} acks`),
@@ -73,10 +73,10 @@ async function headersAfterEnd(arena: Arena): Promise<Verdict> {
   const id = newId();
   const stream = peer.stream(id);
   peer.send(headers(id, good), data(id, message("x"), true));
-  await peer.until(() => stream.ended, 2000);
+  await peer.until(() => stream.ended, 10_000);
   const first = outcome(peer, stream);
   peer.send(headers(id, good, { endStream: true }));
-  await peer.until(() => peer.goaways.length > 0 || peer.closed, 2000);
+  await peer.until(() => peer.goaways.length > 0 || peer.closed, 10_000);
   const then = connectionOutcome(peer);
   return verdict(isServed.test(first) && then === "GOAWAY(STREAM_CLOSED)", `${first}, then ${then}`);
 }
@@ -87,13 +87,13 @@ async function sendWindow(arena: Arena): Promise<Verdict> {
   const id = newId();
   const answered = peer.stream(id);
   peer.send(headers(id, good), data(id, message("0123456789"), true));
-  await peer.until(() => answered.bytes >= 3, 2000);
+  await peer.until(() => answered.bytes >= 3, 10_000);
   const first = answered.bytes;
   peer.send(settings([[4, 5]]));
-  await peer.until(() => answered.bytes >= 5, 2000);
+  await peer.until(() => answered.bytes >= 5, 10_000);
   const second = answered.bytes;
   peer.send(windowUpdate(id, 100));
-  await peer.until(() => answered.ended, 2000);
+  await peer.until(() => answered.ended, 10_000);
   const seen = `3, then 5, then all: ${first}, ${second}, ${answered.bytes}, ${outcome(peer, answered)}`;
   return verdict(first === 3 && second === 5 && answered.bytes === 15, seen);
 }

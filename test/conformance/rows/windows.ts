@@ -77,7 +77,7 @@ async function windowArithmetic(arena: Arena): Promise<Verdict> {
     const id = newId();
     peer.send(headers(id, request("/checks.Echo/Wait")), ...updates.map((add) => windowUpdate(id, add)));
     const stream = peer.stream(id);
-    await peer.until(() => stream.isOver || peer.fatal !== undefined, 2000);
+    await peer.until(() => stream.isOver || peer.fatal !== undefined, 10_000);
     const seen = outcome(peer, stream);
     const next = await call(peer);
     parts.push([
@@ -90,8 +90,8 @@ async function windowArithmetic(arena: Arena): Promise<Verdict> {
     const peer = await arena.connect();
     const id = newId();
     peer.send(headers(id, request("/checks.Echo/Wait")), ...frames(id));
-    await peer.until(() => peer.goaways.length > 0, 2000);
-    const closed = await peer.until(() => peer.closed, 3000);
+    await peer.until(() => peer.goaways.length > 0, 10_000);
+    const closed = await peer.until(() => peer.closed, 10_000);
     const seen = connectionOutcome(peer);
     parts.push([name, verdict(seen === wanted && closed, closed ? seen : `${seen}, left open`)]);
   };
@@ -115,7 +115,7 @@ async function tooMuchData(arena: Arena): Promise<Verdict> {
   peer.send(headers(id, request("/checks.Wild/Unary", { ":authority": "wild" })));
   const stream = peer.stream(id);
   peer.send(...Array.from({ length: 10 }, () => data(id, Buffer.alloc(16_384))));
-  await peer.until(() => stream.isOver || peer.fatal !== undefined, 3000);
+  await peer.until(() => stream.isOver || peer.fatal !== undefined, 10_000);
   return oneOf(outcome(peer, stream), "RST_STREAM(FLOW_CONTROL_ERROR)", "GOAWAY(FLOW_CONTROL_ERROR)");
 }
 
@@ -126,7 +126,7 @@ async function streamsOverLimit(arena: Arena, silent: boolean): Promise<Verdict>
   for (const { id } of streams) peer.send(headers(id, request("/checks.Echo/Wait")));
   const last = streams[100];
   if (last === undefined) throw new Error("no stream");
-  await peer.until(() => last.isOver || peer.fatal !== undefined, 3000);
+  await peer.until(() => last.isOver || peer.fatal !== undefined, 10_000);
   await pause(200);
   const others = streams.slice(0, 100).filter(({ isOver }) => isOver).length;
   const seen = `advertised ${peer.peerSettings.get(3)}; 101st: ${outcome(peer, last)}, others over: ${others}, upstream ${arena.upstream.seen.length}`;
@@ -155,8 +155,8 @@ async function settingsOfClient(arena: Arena): Promise<Verdict> {
   for (const [name, entry, code] of invalidSettings) {
     const peer = await arena.connect();
     peer.send(settings([entry]));
-    await peer.until(() => peer.goaways.length > 0, 2000);
-    const closed = await peer.until(() => peer.closed, 3000);
+    await peer.until(() => peer.goaways.length > 0, 10_000);
+    const closed = await peer.until(() => peer.closed, 10_000);
     const seen = connectionOutcome(peer);
     parts.push([name, verdict(closed && seen === `GOAWAY(${codeName(code)})`, closed ? seen : `${seen}, left open`)]);
   }
