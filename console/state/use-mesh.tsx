@@ -1,11 +1,11 @@
 /** What every page shows a part of: the state of the mesh, followed live. */
 import { createContext } from "preact";
-import { useContext, useEffect, useState } from "preact/hooks";
+import { useContext, useEffect, useRef, useState } from "preact/hooks";
 import { isSignedOut } from "../api/call-error.js";
 import { call } from "../api/client.js";
 import { follow } from "../api/events.js";
 import type { Status } from "../api/messages.js";
-import type { Session } from "../api/methods.js";
+import type { EventOf, Session } from "../api/methods.js";
 import { type Loaded, nothingYet } from "./loaded.js";
 import { useLoaded } from "./use-loaded.js";
 
@@ -34,10 +34,19 @@ export const useMesh = (): Mesh => useContext(MeshContext);
 /** Follows the mesh for the whole console. */
 export function useFollowedMesh(session: Session, onSignedOut: () => void): Mesh {
   const [turn, setTurn] = useState(0);
+  const [epoch, setEpoch] = useState(0);
   const [connected, setConnected] = useState(true);
+  /** The newest epoch that what is shown was asked for after; undefined: that is not known yet. */
+  const shown = useRef<number>(undefined);
   useEffect(() => {
-    const onEvent = (): void => setTurn((before) => before + 1);
-    return follow("WatchActivations", {}, { onEvent, onConnected: setConnected });
+    let isCut = false;
+    const onConnected = (there: boolean): void => {
+      setConnected(there);
+      if (there && isCut) setTurn((before) => before + 1); // other things than activations may have happened meanwhile
+      isCut = !there;
+    };
+    const onEvent = ({ activation }: EventOf<"WatchActivations">): void => setEpoch(activation?.epoch ?? 0);
+    return follow("WatchActivations", {}, { onEvent, onConnected });
   }, []);
   const load = async (signal: AbortSignal): Promise<Status> => {
     try {
@@ -48,6 +57,14 @@ export function useFollowedMesh(session: Session, onSignedOut: () => void): Mesh
     }
   };
   const [status, refresh] = useLoaded("status", load, { everyMs: statusEveryMs, when: [turn] });
+  // The stream begins with the present activation, which nearly always is what was loaded at the same time.
+  const first = status.value?.epoch ?? (status.problem === undefined ? undefined : 0);
+  useEffect(() => {
+    if (first === undefined || epoch === 0) return;
+    const before = shown.current ?? first;
+    shown.current = Math.max(before, epoch);
+    if (epoch > before) setTurn((count) => count + 1);
+  }, [epoch, first === undefined]);
   return { session, status, turn, connected: connected && status.problem?.code !== "disconnected", refresh };
 }
 

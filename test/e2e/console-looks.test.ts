@@ -145,6 +145,25 @@ inBrowser(
 );
 
 inBrowser(
+  "on a phone the rows of wide tables are hardly higher than on a desk: the tables scroll",
+  async () => {
+    const highest = async (hash: string, shown: string, width: number): Promise<number> => {
+      const opened = await look(hash, shown, { width });
+      const rows = "[...document.querySelectorAll('tbody tr:not(.group)')].map((row) => row.offsetHeight)";
+      const heights = (await opened.page.evaluate(rows)) as readonly number[];
+      await expectClean(opened);
+      return Math.max(...heights);
+    };
+    for (const [hash, shown] of [
+      ["#/journal", "outcome unknown"],
+      ["#/audit", "<script>alert(1)</script>"],
+    ] as const)
+      expect((await highest(hash, shown, 420)) - (await highest(hash, shown, 1280))).toBeLessThanOrEqual(40); // two lines
+  },
+  60_000,
+);
+
+inBrowser(
   "200 services are drawn, searched, and those that fail stand out",
   async () => {
     fixture = shopFixture({ services: 200 });
@@ -177,6 +196,32 @@ inBrowser(
     await opened.page.getByRole("button", { name: "Try again" }).first().click();
     await opened.page.getByText("No proxy has joined yet").waitFor();
     await keep(opened, "empty");
+    await expectClean(opened);
+    fixture = shopFixture();
+  },
+  60_000,
+);
+
+inBrowser(
+  "what an activation changes is loaded once at the start, and once more for each later activation",
+  async () => {
+    const present = fixture.streams.WatchActivations?.first({})[0] as { readonly activation: object } | undefined;
+    let sent = 0;
+    const next = (): unknown => {
+      sent += 1;
+      return { activation: { ...present?.activation, epoch: 13 } };
+    };
+    fixture = {
+      ...fixture,
+      streams: { ...fixture.streams, WatchActivations: { first: () => [present], next, everyMs: 300 } },
+    };
+    const before = server.asked.length;
+    const count = (method: string): number => server.asked.slice(before).filter((one) => one.method === method).length;
+    const opened = await look("#/access", "gateway/storefront");
+    await until("the activation of epoch 13 has the matrix loaded again", () => count("DiffRevisions") === 2);
+    const seen = sent;
+    await until("the same activation has come again and again", () => sent > seen + 5);
+    expect(count("DiffRevisions")).toBe(2);
     await expectClean(opened);
     fixture = shopFixture();
   },

@@ -28,18 +28,28 @@ export const serviceNames = (count: number): readonly string[] =>
 
 const operator = (name: string): string => `spiffe://shop.example/operator/${name}`;
 
+const candidate = 7;
+
+/** The active revision: while a rollout runs, its base. */
+export const inForce = ({ rollout }: Pick<FixtureOptions, "rollout">): number => (rollout ? candidate - 1 : candidate);
+
+/** The services whose second proxy is in the cohort of the rollout. */
+const members = ["checkout", "inventory", "ledger"];
+
 /** The proxies, two a service; the last of payments is behind. */
-export function proxies({ services, nowMs }: FixtureOptions): readonly Json[] {
+export function proxies({ services, nowMs, rollout }: FixtureOptions): readonly Json[] {
   return serviceNames(services).flatMap((service) =>
     [0, 1].map((index) => {
       const late = service === "payments" && index === 1;
+      const isMember = index === 1 && members.includes(service);
+      const revision = late ? candidate - 1 : isMember ? candidate : inForce({ rollout });
       return {
         id: `${digestOf(service).slice(0, 12)}${index}`,
         service,
         version: index === 1 && ["payments", "inventory"].includes(service) ? "v2" : "v1",
         epoch: late ? 11 : 12,
-        revision: late ? 6 : 7,
-        digest: digestOf(late ? "revision 6" : "revision 7"),
+        revision,
+        digest: digestOf(`revision ${revision}`),
         seenEpoch: 12,
         lagMs: 6 + ((service.length * 7 + index * 5) % 31),
         certificateExpiresMs: nowMs + (late ? 52 : 22 * 60 + index * 40) * minute,
@@ -62,8 +72,8 @@ export function proxies({ services, nowMs }: FixtureOptions): readonly Json[] {
 
 export function convergence(options: FixtureOptions): Json {
   return {
-    revision: 7,
-    digest: digestOf("revision 7"),
+    revision: inForce(options),
+    digest: digestOf(`revision ${inForce(options)}`),
     epoch: 12,
     proxies: proxies(options).map((proxy) => ({
       id: proxy.id,
@@ -75,7 +85,7 @@ export function convergence(options: FixtureOptions): Json {
           ? ""
           : "It rejected revision 7: unit payments: field 14 is not known to this version of the proxy. Update the proxy.",
       desiredEpoch: 12,
-      desiredRevision: 7,
+      desiredRevision: proxy.active === true ? proxy.revision : candidate,
       evaluatingEpoch: proxy.epoch,
       evaluatingRevision: proxy.revision,
       live: true,
@@ -109,7 +119,7 @@ export function status(options: FixtureOptions): Json {
   return {
     mesh: "shop.example",
     epoch: 12,
-    revision: options.rollout ? 6 : 7,
+    revision: inForce(options),
     headRevision: 8,
     total,
     prepared: total - 1,
@@ -129,7 +139,7 @@ export function rollout({ nowMs }: FixtureOptions): Json {
     number: 2,
     digest: digestOf("rollout 2"),
     state: "running",
-    candidate: 7,
+    candidate,
     base: 6,
     stages: ["1", "25%:2m", "label:canary=true", "100%"],
     stage: 2,
@@ -148,7 +158,7 @@ export function rollout({ nowMs }: FixtureOptions): Json {
       { gate: "rejections", outcome: "passes", text: "no proxy rejects revision 7" },
     ],
     waitsFor: ["286 more calls of members", "72 s more of the stage's 2 minutes"],
-    members: 3,
+    members: members.length,
     about: ["checkout may lose shop.Payments/Refund unless its token has the claim team=money"],
   };
 }
@@ -164,7 +174,7 @@ const messages = [
   "shopfront may read the inventory <b>now</b>",
 ];
 
-export function revisions({ nowMs }: FixtureOptions): Json {
+export function revisions({ nowMs, rollout }: FixtureOptions): Json {
   return {
     revisions: messages
       .map((message, index) => ({
@@ -175,7 +185,7 @@ export function revisions({ nowMs }: FixtureOptions): Json {
         author: operator(index % 3 === 0 ? "ada" : "grace"),
         message,
         timeMs: nowMs - (messages.length - index) * 47 * minute - (index < 4 ? 26 * 60 * minute : 0),
-        active: index === 6,
+        active: index + 1 === inForce({ rollout }),
         changedUnits: index % 2 === 0 ? ["payments"] : ["inventory", "checkout"],
         approvals:
           index === 6 ? [{ operator: operator("grace"), reason: "read it twice", timeMs: nowMs - 8 * minute }] : [],

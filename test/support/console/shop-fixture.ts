@@ -33,7 +33,7 @@ export function shopFixture({ services = 5, rollout = true, rights = ["look", "c
       ListRevisions: () => mesh.revisions(options),
       ListRollouts: () => ({ rollouts: rollout ? [mesh.rollout(options)] : [] }),
       GetRevision: ({ number, asJson }) => ({
-        revision: { number: number ?? (rollout ? 6 : 7) },
+        revision: { number: number ?? mesh.inForce(options) },
         yaml: asJson ? "" : policyYaml(services),
         json: asJson ? policyJson(services) : "",
       }),
@@ -41,13 +41,13 @@ export function shopFixture({ services = 5, rollout = true, rights = ["look", "c
       CheckAccess: ({ service, method, revision }) => ({
         allowed: method !== "shop.Payments/Refund",
         rule: method !== "shop.Payments/Refund" ? `${service}-callers/allow[0]` : "default-deny",
-        revision: revision || 7,
+        revision: revision || mesh.inForce(options),
         epoch: 12,
         reason: "The first rule that names the caller and the method decides.",
         limits: [{ name: "refunds/limits[0]", rate: "5/m", burst: 5, cost: 1, per: ["caller"], scope: "mesh" }],
       }),
       ListAccess: () => ({
-        revision: 7,
+        revision: mesh.inForce(options),
         epoch: 12,
         callers: [
           { caller: "checkout", access: "allowed", rule: "payments-callers/allow[0]" },
