@@ -11,12 +11,13 @@ import type { Call } from "../proxy/forward/call.js";
 import type { Reading } from "../proxy/inbound.js";
 import type { ReadWait } from "../proxy/read-wait.js";
 import type { JournalStore } from "./journal-store.js";
+import { WaitPlaces } from "./wait-places.js";
 
 export interface ReadWaitsDeps {
   readonly app: AppliedView;
   readonly store: Pick<JournalStore, "entryAt" | "firstSettled" | "letGo">;
   readonly clock: Clock;
-  /** The most reads that wait at once; further ones go to the primary without waiting (1024). */
+  /** How many reads may wait at once, shared as `WaitPlaces` says (1024); others go to the primary without waiting. */
   readonly waitingMax?: number;
 }
 
@@ -27,6 +28,9 @@ const lookAgainMs = { first: 50, max: 400 };
 const silent = "the application of this replica does not report what it has applied";
 /** The position for a sequence that is no write. */
 const never = Number.POSITIVE_INFINITY;
+
+/** The position of a write's outcome; undefined: it has none yet, or nobody can tell; "absent": the journal has no such sequence. */
+type Found = number | "absent" | undefined;
 
 /** A read that waits. */
 interface Waiting {
@@ -40,10 +44,12 @@ export class ReadWaits implements Reading {
   readonly #waiting = new Set<Waiting>();
   /** The positions of outcomes that were asked for, by write. */
   readonly #positions = new BoundedMap<number, number>(positionsKept);
-  readonly #looks = new Map<number, Promise<number | undefined>>();
+  readonly #looks = new Map<number, Promise<Found>>();
+  readonly #places: WaitPlaces;
 
   constructor(deps: ReadWaitsDeps) {
     this.#deps = deps;
+    this.#places = new WaitPlaces(this.#waitingMax);
     deps.app.onApplied(() => {
       for (const one of this.#waiting) if (this.#isKnown(one.sequence) || deps.app.applied === undefined) one.done();
     });
@@ -63,11 +69,12 @@ export class ReadWaits implements Reading {
     }
     if (this.#deps.app.applied === undefined) return elsewhere(silent);
     if (this.#isKnown(sequence)) return undefined;
-    if (this.#waiting.size >= this.#waitingMax) return elsewhere("too many reads wait at this replica");
+    const giveBack = this.#places.take(call.caller, call.readFor);
+    if (giveBack === undefined) return elsewhere("too many reads wait at this replica");
     const left = new AbortController();
-    const opened = this.#wait(sequence, waitMsOf(call, wait), left.signal).then((isApplied) =>
-      isApplied ? undefined : unprocessedAnswer("not-applied", renderLate(sequence), revision),
-    );
+    const opened = this.#wait(sequence, waitMsOf(call, wait), left.signal)
+      .finally(giveBack)
+      .then((isApplied) => (isApplied ? undefined : unprocessedAnswer("not-applied", renderLate(sequence), revision)));
     return { opened, leave: () => left.abort() };
   }
 
@@ -97,15 +104,21 @@ export class ReadWaits implements Reading {
     const waiting: Waiting = { sequence, done: () => over.abort() };
     this.#waiting.add(waiting);
     let lookMs = lookAgainMs.first;
+    let [isFirst, isThere] = [true, false];
     try {
       while (!until.aborted && app.applied !== undefined) {
-        // an outcome comes after its write, so a write after the position is certainly not applied
-        if (app.applied.position >= sequence) await untilAborted(this.#look(sequence), until);
+        // an outcome comes after its write, so a write after the position is not applied: it is looked for once, to see that it exists
+        if (app.applied.position >= sequence || !(isFirst || isThere)) {
+          const found = await untilAborted(this.#look(sequence), until);
+          if (found === "absent" && !isFirst) return this.#isKnown(sequence); // no write has it, or this server lags
+          isThere = found !== "absent";
+        }
         if (this.#isKnown(sequence)) return true;
         const position = this.#positions.get(sequence);
         if (position === never) return false;
         await clock.sleep(position === undefined ? lookMs : waitMs, until);
         lookMs = Math.min(2 * lookMs, lookAgainMs.max);
+        isFirst = false;
       }
       return this.#isKnown(sequence);
     } finally {
@@ -118,32 +131,31 @@ export class ReadWaits implements Reading {
    * Looks up the position of a write's outcome. Reads of one write share a look-up. A look-up may outlast its reads: at
    * most as many run as reads may wait. Never rejects.
    */
-  async #look(sequence: number): Promise<void> {
-    if (this.#positions.has(sequence)) return;
+  async #look(sequence: number): Promise<Found> {
+    const known = this.#positions.get(sequence);
+    if (known !== undefined) return known;
     let look = this.#looks.get(sequence);
     if (look === undefined) {
-      if (this.#looks.size >= this.#waitingMax) return;
+      if (this.#looks.size >= this.#waitingMax) return undefined;
       look = this.#find(sequence)
         .catch(() => undefined) // the journal cannot be read now: the read waits, or goes to the primary
         .finally(() => this.#looks.delete(sequence));
       this.#looks.set(sequence, look);
     }
-    const position = await look;
-    if (position !== undefined) this.#positions.set(sequence, position);
+    const found = await look;
+    if (typeof found === "number") this.#positions.set(sequence, found);
+    return found;
   }
 
-  /**
-   * Returns the position of a write's outcome; `never` if there is no such write; undefined: it has no outcome yet, or
-   * this server lags.
-   */
-  async #find(sequence: number): Promise<number | undefined> {
+  /** Returns the position of a write's outcome; `never` if the sequence is no write; "absent" also while this server lags. */
+  async #find(sequence: number): Promise<Found> {
     const { store } = this.#deps;
     const found = await store.entryAt(sequence);
     if (found === "doubtful") {
       const { through } = await store.letGo(""); // what was let go had its outcome
       return through >= sequence ? through : never;
     }
-    if (typeof found !== "object") return found && never;
+    if (typeof found !== "object") return found === undefined ? "absent" : never;
     return found.entry.outcome === undefined ? (await store.firstSettled(sequence, found.key))?.sequence : sequence;
   }
 }

@@ -1,6 +1,9 @@
 /** The values of a call that a policy's conditions can read. */
 import type { Label } from "../../core/model.js";
 import { parseLabels } from "../../core/wire/headers.js";
+import { networkOf } from "../../runtime/connection-gate.js";
+import type { FieldBlock } from "../http2/field-block.js";
+import { joinHeader } from "./request-head.js";
 
 export function labelMap(labels: readonly Label[]): ReadonlyMap<string, string> {
   return new Map(labels.map(({ key, value }) => [key, value]));
@@ -26,4 +29,10 @@ export class SourceLabels {
     }
     return labels;
   }
+}
+
+/** The network of the outside client for whom a gateway makes a call, as the gateway says; "": it says nothing. */
+export function clientNetworkOf(fields: FieldBlock): string {
+  const [client = ""] = joinHeader(fields, "x-forwarded-for")?.split(",", 1) ?? [];
+  return networkOf(client.trim());
 }

@@ -15,7 +15,7 @@ import { PreparedField } from "../http2/prepared-field.js";
 import type { Stream } from "../http2/stream.js";
 import type { AppRegistration, AppView, EvaluatedPolicy } from "../ports.js";
 import { type Answer, answerFor, copiedWriteAnswer, unavailableAnswer, unprocessedAnswer } from "./answer.js";
-import { labelMap, plainAddress, SourceLabels } from "./call-inputs.js";
+import { clientNetworkOf, labelMap, plainAddress, SourceLabels } from "./call-inputs.js";
 import { type CallGate, CallSide, type CallSideDeps } from "./call-side.js";
 import { dialApplication, isApplicationGone } from "./dial.js";
 import type { Call } from "./forward/call.js";
@@ -155,6 +155,7 @@ export class Inbound extends CallSide {
     if (head.after >= 0) {
       call.afterSequence = fields.valueText(head.after);
       fields.drop(head.after);
+      if (isGatewayCaller(peer.spiffeId)) call.readFor = call.client ?? clientNetworkOf(fields);
     }
     if (head.labels >= 0) call.sourceLabels = this.#sourceLabels.of(fields.valueText(head.labels));
     if (head.calledMethod >= 0) call.calledMethod = methodOf(fields.valueText(head.calledMethod));

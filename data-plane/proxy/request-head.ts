@@ -185,10 +185,13 @@ export class RequestHead {
           fields.drop(field);
           break;
         case meshField.expectedSequence:
-          this.expected = field;
+          if (this.expected >= 0)
+            fields.drop(field); // the first counts, and no second one reaches an application
+          else this.expected = field;
           break;
         case meshField.afterSequence:
-          this.after = field;
+          if (this.after >= 0) fields.drop(field);
+          else this.after = field;
           break;
         case meshField.sequence:
         case meshField.caller:

@@ -87,6 +87,8 @@ export class CallFacts implements CallInputs, EndedCall {
   expectedSequence = "";
   /** The write that the caller wants a read to see; "": none. */
   afterSequence = "";
+  /** The outside client for whom a gateway reads: what its certificate proved, or its network; "": no gateway does. */
+  readFor = "";
   requestBytes = 0;
   responseBytes = 0;
   code: status = status.CANCELLED;

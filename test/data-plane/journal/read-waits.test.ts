@@ -21,6 +21,8 @@ let entry: RegistryEntry;
 let outcomes: Map<number, number>;
 let looks: number[];
 let letGo = 0;
+/** The last sequence of the journal. */
+let end: number;
 
 function open(more: Partial<ReadWaitsDeps> = {}): ReadWaits {
   const store = {
@@ -28,6 +30,7 @@ function open(more: Partial<ReadWaitsDeps> = {}): ReadWaits {
       looks.push(sequence);
       if (sequence <= letGo) return "doubtful" as const;
       if (sequence === 11) return "none" as const;
+      if (sequence > end) return undefined;
       return { sequence, key: "k", entry: {}, digest: "" };
     },
     firstSettled: async (sequence: number) => {
@@ -40,8 +43,14 @@ function open(more: Partial<ReadWaitsDeps> = {}): ReadWaits {
 }
 
 /** What became of a read: "forwarded", or why it goes elsewhere. */
-function read(waits: ReadWaits, after: string, timeoutMs = -1): { readonly said: string[]; leave(): void } {
-  const call = { afterSequence: after, dueAtMs: timeoutMs, startedMs: 0, plan: { revision: 7 } } as unknown as Call;
+function read(
+  waits: ReadWaits,
+  after: string,
+  timeoutMs = -1,
+  readFor = "",
+): { readonly said: string[]; leave(): void } {
+  const facts = { caller: "spiffe://test/service/shop", readFor, plan: { revision: 7 } };
+  const call = { ...facts, afterSequence: after, dueAtMs: timeoutMs, startedMs: 0 } as unknown as Call;
   const gate = waits.gateFor(call, plan);
   const said: string[] = [];
   const tell = (answer: Answer | undefined): void => {
@@ -59,6 +68,7 @@ beforeEach(() => {
   outcomes = new Map();
   looks = [];
   letGo = 0;
+  end = 1_000_000;
 });
 
 const late = "14 true the application of this replica has not applied write 10 yet";
@@ -103,7 +113,7 @@ describe("a read that names a write", () => {
     await clock.advance(300);
     entry.applied({ position: 9, sequences: [8] });
     await clock.advance(300);
-    expect([said, looks]).toEqual([[], []]); // behind the position it cannot be
+    expect([said, looks]).toEqual([[], [10]]); // behind the position it cannot be: one look, whether it is a write
     entry.applied({ position: 10, sequences: [10] });
     await clock.advance(0);
     expect(said).toEqual(["forwarded"]);
@@ -167,7 +177,7 @@ describe("a read that names a write", () => {
         return new Promise(() => {});
       },
     } as unknown as ReadWaitsDeps["store"];
-    const waits = open({ store: silent, waitingMax: 2 });
+    const waits = open({ store: silent, waitingMax: 4 });
     const { said } = read(waits, "10");
     const left = read(waits, "10");
     left.leave();
@@ -175,10 +185,12 @@ describe("a read that names a write", () => {
     const others = [read(waits, "20")];
     await clock.advance(1000);
     expect(said).toEqual([late]);
-    others.push(read(waits, "30"), read(waits, "40"));
-    await clock.advance(1000);
-    expect(others.map(({ said: [why = ""] }) => why.slice(0, 7))).toEqual(["14 true", "14 true", "14 true"]);
-    expect([looks, clock.sleeping]).toEqual([[10, 20], 0]);
+    for (const next of ["30", "40", "50"]) {
+      others.push(read(waits, next));
+      await clock.advance(1000);
+    }
+    expect(others.map(({ said: [why = ""] }) => why.slice(0, 7))).toEqual(Array(4).fill("14 true"));
+    expect([looks, clock.sleeping]).toEqual([[10, 20, 30, 40], 0]);
   });
 
   test("goes elsewhere when the application goes, and one that comes after it has said nothing yet", async () => {
@@ -192,9 +204,47 @@ describe("a read that names a write", () => {
     expect(registry.applied).toBeUndefined();
   });
 
+  test("of a sequence that nobody can have goes to the primary soon, without a further look", async () => {
+    entry.applied({ position: 1, sequences: [] });
+    end = 500;
+    const waits = open();
+    const [real, madeUp] = [read(waits, "500"), read(waits, "501")];
+    await clock.advance(49);
+    expect(madeUp.said).toEqual([]);
+    await clock.advance(1);
+    expect(madeUp.said).toEqual([late.replace("10", "501")]);
+    await clock.advance(949);
+    expect([real.said, looks]).toEqual([[], [500, 501]]);
+    entry.applied({ position: 1, sequences: [500] });
+    await clock.advance(0);
+    expect(real.said).toEqual(["forwarded"]);
+  });
+
+  test("waits on where this server of NATS got the write only after the first look", async () => {
+    entry.applied({ position: 600, sequences: [] }); // the application follows another server
+    end = 400;
+    const { said } = read(open(), "500");
+    await clock.advance(10);
+    end = 600;
+    outcomes.set(500, 502);
+    await clock.advance(60);
+    expect([said, looks]).toEqual([["forwarded"], [500, 500]]);
+  });
+
+  test("of one client of a gateway takes no places of others", async () => {
+    entry.applied({ position: 1, sequences: [] });
+    const waits = open({ waitingMax: 9 });
+    const flood = Array.from({ length: 20 }, () => read(waits, "10", -1, "192.0.2.1"));
+    await clock.advance(0);
+    expect(flood.filter(({ said }) => said.length === 0)).toHaveLength(3);
+    const other = read(waits, "10", -1, "192.0.2.2");
+    await clock.advance(0);
+    expect(other.said).toEqual([]);
+  });
+
   test("is told that too many wait, and one that ends gives its place", async () => {
     entry.applied({ position: 1, sequences: [] });
-    const waits = open({ waitingMax: 1 });
+    const waits = open({ waitingMax: 2 });
     const one = read(waits, "10");
     const two = read(waits, "10");
     await clock.advance(0);
