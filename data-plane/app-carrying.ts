@@ -4,6 +4,7 @@ import { randomBytes } from "node:crypto";
 import { gatewayNameIn } from "../core/identity.js";
 import type { OpenBudgets } from "../core/limit/limiter.js";
 import type { KeySet } from "../core/signature.js";
+import { onAbort } from "../runtime/abort.js";
 import { systemClock } from "../runtime/clock.js";
 import type { HostPort, SocketAddress } from "../runtime/config.js";
 import { pooledRandomBytes } from "../runtime/random-pool.js";
@@ -59,6 +60,10 @@ export async function carryHere(
   const random = { draw: Math.random, random: randomBytes };
   const options = carrierOptions(config, parts, feed);
   const outside = new Egresses(known, options.egress);
+  onAbort(
+    signal,
+    parts.meshPorts.onChange(() => outside.portsChanged()),
+  );
   const telemetry = openTelemetry({ ...parts, ...random, metrics }, config.telemetry);
   const { watch } = telemetry;
   const own = { metrics: countedTwice(metrics.proxy, parts.window), engine, watch, ...random };

@@ -57,6 +57,7 @@ class Worker {
   /** The ports of the mesh in the first process. The array stays the same object; its content changes. */
   readonly #meshPorts: MeshPort[] = [];
   readonly #reaches = new Reaches(() => systemClock.monotonicMs());
+  #outside: Egresses | undefined;
   /** Constructed when the first identity arrives. */
   #carrier: Carrier | undefined;
   /** Resolves when there is a carrier. */
@@ -101,6 +102,7 @@ class Worker {
         return;
       case "mesh-ports":
         this.#meshPorts.splice(0, this.#meshPorts.length, ...message.ports);
+        this.#outside?.portsChanged();
         return;
       case "spread":
         this.#carrier?.spread(message.listener, message.address, message.workers);
@@ -201,7 +203,8 @@ class Worker {
     const watch = this.#telemetry?.watch;
     const { egress } = options;
     const following = { trust, policy, endpoints, clock: systemClock, log: this.#log };
-    const outside = egress === undefined ? {} : outsideOf(new Egresses(following, { ...egress, own: this.#meshPorts }));
+    this.#outside = egress && new Egresses(following, { ...egress, own: this.#meshPorts });
+    const outside = this.#outside === undefined ? {} : outsideOf(this.#outside);
     const known = { identity, trust, policy, endpoints, app, decisions, openBudgets, watch };
     const journal = this.#openJournal();
     const reads = new ReadWaits({ app: this.#ports.applied, store: journal.store, clock: systemClock });

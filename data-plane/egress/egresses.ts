@@ -90,6 +90,11 @@ export class Egresses implements FollowedEndpoints, OutsideView {
     for (const { host } of this.#known.values()) host?.close();
   }
 
+  /** The ports of the mesh (`EgressOptions.own`) have changed. */
+  portsChanged(): void {
+    for (const { host } of this.#known.values()) host?.judgeAgain();
+  }
+
   // === OutsideView ===
 
   find(name: string): OutsideWay | undefined {

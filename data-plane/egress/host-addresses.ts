@@ -30,6 +30,8 @@ export class HostAddresses {
   #first: Promise<void> | undefined;
   #failures = 0;
   #heardMs = Number.NEGATIVE_INFINITY;
+  /** What was found last, refused addresses included. */
+  #found: readonly string[] = [];
   /** The refused addresses, as they were last logged. */
   #told = "";
 
@@ -64,6 +66,11 @@ export class HostAddresses {
     this.#stop.abort();
   }
 
+  /** Asks `whyNot` again: what listens where has changed. */
+  judgeAgain(): void {
+    if (this.#found.length > 0) this.#take(this.#found);
+  }
+
   /** Resolves after the first answer, and continues to ask. */
   async #follow(): Promise<void> {
     const waitMs = await this.#ask();
@@ -91,7 +98,10 @@ export class HostAddresses {
       this.#failures++;
       // a name that no longer exists is dropped at once; while no server answers, the known addresses are kept
       const isKept = !isAshlarError(error, "not_found") && clock.monotonicMs() - this.#heardMs < staleMsMax;
-      if (!isKept) this.#have([], messageOf(error));
+      if (!isKept) {
+        this.#found = [];
+        this.#have([], messageOf(error));
+      }
       if (this.#failures === 1)
         log.warn("the address of an egress cannot be resolved", {
           egress: this.#name,
@@ -104,6 +114,7 @@ export class HostAddresses {
 
   /** I4: an address inside the mesh or its network gets no call, whoever claims that it is the host's. */
   #take(found: readonly string[]): void {
+    this.#found = found;
     const refused: string[] = [];
     const good = found.filter((address) => {
       const why = this.#deps.whyNot(address);

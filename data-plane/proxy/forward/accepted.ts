@@ -32,6 +32,8 @@ export class Accepted implements ConnectionOwner, HeldConnection {
   readonly #address: string;
   readonly #deps: ListenerDeps;
   readonly #oversized: SeldomLog;
+  /** From whom requests come. */
+  readonly #from: "edge" | "inbound" | "outbound";
   readonly #closeListeners: (() => void)[] = [];
   #closed = false;
 
@@ -49,6 +51,7 @@ export class Accepted implements ConnectionOwner, HeldConnection {
     this.#deps = deps;
     this.#oversized = new SeldomLog(deps.log);
     this.#closeListeners.push(closed);
+    this.#from = peer === undefined ? "outbound" : limits.isFromProxy ? "inbound" : "edge";
     const { budget } = deps.engine;
     const window = connectionWindowBytes(limits.concurrentStreamsMax, budget);
     const lists = headerLimits(limits.headerBytesMax, limits.isFromProxy);
@@ -71,7 +74,7 @@ export class Accepted implements ConnectionOwner, HeldConnection {
   onOversized(stream: Stream): void {
     const { engine } = this.#deps;
     const { headerListBytesMax } = stream.connection.limits;
-    const excess = excessHere(this.#peer === undefined ? "outbound" : "inbound", headerListBytesMax);
+    const excess = excessHere(this.#from, headerListBytesMax);
     const answer = headersAnswer("request", excess, this.#deps.revision());
     this.#oversized.warn(engine.loop.time(), answer.message, { caller: this.#peer?.spiffeId ?? "the application" });
     sendAnswer(stream, answer);

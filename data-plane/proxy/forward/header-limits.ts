@@ -67,8 +67,10 @@ export function excessFor(
     : "";
 }
 
-/** Returns the text for a block that is larger than this proxy accepts. */
-export function excessHere(direction: Direction, bytesMax: number): string {
+/** Returns the text for a block that is larger than this proxy accepts. "edge": it came from a gateway's client. */
+export function excessHere(direction: Direction | "edge", bytesMax: number): string {
+  if (direction === "edge")
+    return `more than the gateway takes (${bytesMax} bytes in all, headerKib of the listener, or --header-kib)`;
   const whose = direction === "inbound" ? "the called service" : "the caller";
   return `more than the proxy of ${whose} takes (${bytesMax} bytes in all, --header-kib)`;
 }

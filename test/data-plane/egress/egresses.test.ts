@@ -170,6 +170,26 @@ describe("egresses", () => {
     expect(ports.all).toEqual([]);
   });
 
+  test("an address that was a port of the mesh is called as soon as it is none, and no longer once it is one", async () => {
+    for (const address of ["127.0.0.1", "api.cards.example"]) {
+      dns.answers = [{ address: "127.0.0.1", ttl: 3600 }];
+      trust.egresses = [{ ...cards, address: `${address}:443`, allowAddresses: ["127.0.0.0/8"] }];
+      const ports = new MeshPorts();
+      const settings = { service: "echo", upstreams: [], inbound: { host: "127.0.0.1", port: 443 } };
+      const config = settings as unknown as Parameters<MeshPorts["add"]>[0];
+      ports.add(config);
+      open({ own: ports.all });
+      ports.onChange(() => egresses.portsChanged());
+      await egresses.ready("cards");
+      expect(addresses()).toEqual([]);
+      ports.forget(config);
+      expect([addresses(), egresses.whyNone("cards")]).toEqual([["127.0.0.1:443"], ""]);
+      ports.add(config);
+      expect(addresses()).toEqual([]);
+      egresses.close();
+    }
+  });
+
   test("addresses are kept while no DNS server answers, for ten minutes, and are gone when the name is", async () => {
     open();
     await egresses.ready("cards");
