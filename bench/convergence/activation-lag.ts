@@ -4,7 +4,7 @@ import { pause } from "../../test/conformance/child.js";
 import { printTable } from "../proxy/contenders.js";
 import { activate, publish, withMesh } from "./bench-mesh.js";
 import { CpuMeter } from "./cpu-meter.js";
-import { highest, median, quantile, render, verdict } from "./figures.js";
+import { highest, median, quantile, render, sum, verdict } from "./figures.js";
 import { policyOf } from "./policies.js";
 import { SubscriberCrew } from "./subscriber-crew.js";
 
@@ -63,17 +63,19 @@ export async function measureActivationLag(options: ActivationLagOptions): Promi
         await pause(idleMs);
         const perMs = meter.since(idle).subscribersMs / idleMs;
         const atRest = ((perMs * 1000) / subscribers).toFixed(2);
-        const cpu = { switching: 0, controlPlane: 0, nats: 0, inAll: 0 };
+        const cpu = { controlPlane: 0, nats: 0 };
+        const switching: number[] = [];
+        const inAll: number[] = [];
         for (let round = 0; round < rounds; round += 1) {
           const [start, startMs] = [meter.read(), performance.now()];
           const { epoch, timeMs } = await activate(admin, pair[round % 2] ?? 0);
           const each = (await crew.switchedTo(epoch)).map((atMs) => atMs - timeMs);
           const switched = meter.since(start);
-          cpu.switching += switched.subscribersMs;
+          switching.push(switched.subscribersMs);
           cpu.controlPlane += switched.controlPlaneMs;
           cpu.nats += switched.natsMs;
           await pause(settleMs);
-          cpu.inAll += meter.since(start).subscribersMs - (performance.now() - startMs) * perMs;
+          inAll.push(meter.since(start).subscribersMs - (performance.now() - startMs) * perMs);
           lags.push(...each);
           first.push(quantile(each, 0));
           last.push(highest(each));
@@ -81,7 +83,9 @@ export async function measureActivationLag(options: ActivationLagOptions): Promi
         const p99 = quantile(lags, 0.99);
         const figures = [median(lags), p99, highest(lags)].map(render);
         const ends = `${render(median(first))}, ${render(median(last))}`;
-        const each = [cpu.switching, cpu.inAll].map((ms) => (ms / rounds / subscribers).toFixed(2)).join(", ");
+        const ofEach = (ms: number): string => (ms / subscribers).toFixed(2);
+        const means = [switching, inAll].map((all) => ofEach(sum(all) / rounds)).join(", ");
+        const each = `${means}; ${ofEach(quantile(switching, 0))}, ${ofEach(quantile(inAll, 0))}`;
         const others = [cpu.controlPlane, cpu.nats].map((ms) => render(ms / rounds)).join(", ");
         rows.push([String(size), String(rounds), ...figures, ends, verdict(p99, aimMs, "ms"), each, atRest, others]);
         lastMedians.push(median(last));

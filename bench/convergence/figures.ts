@@ -4,6 +4,7 @@ export function quantile(values: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
 }
 
+export const sum = (values: readonly number[]): number => values.reduce((all, one) => all + one, 0);
 export const median = (values: readonly number[]): number => quantile(values, 0.5);
 export const highest = (values: readonly number[]): number => quantile(values, 1);
 export const render = (value: number): string => (value >= 100 ? value.toFixed(0) : value.toFixed(1));

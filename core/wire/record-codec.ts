@@ -3,10 +3,13 @@ import { type Digest, digestFromBytes, digestOf } from "../digest.js";
 import { AshlarError } from "../errors.js";
 import type { Signed } from "../model.js";
 import { type IsNamed, type KeySet, type RecordType, type Signer, signRecord, verifyRecord } from "../signature.js";
+import { VerifiedRecords } from "./verified-records.js";
 
 /** What a writer may sign: room is left in a NATS message for its headers. */
 export const signedBytesMax = 1024 * 1024 - 16 * 1024;
 export const payloadBytesMax = 1024 * 1024;
+
+const verified = new VerifiedRecords();
 
 /** How one kind of record is written and read. */
 export interface RecordCodec<Body> {
@@ -32,9 +35,15 @@ export function verifyWith<Body>(
   keys: KeySet,
   isNamed?: IsNamed,
 ): Signed<Body> {
+  const digest = digestOf(bytes);
+  const known = verified.find(digest, { codec, mesh }, keys);
+  if (known !== undefined) return known as Signed<Body>; // the codec is the same, hence the body's type
   const own = bytes.slice(); // the digest must stay that of the bytes, whatever happens to the caller's buffer
   const { payload, kid } = verifyRecord(own, codec.type, mesh, keys, isNamed);
-  return { body: codec.parse(payload), bytes: own, digest: digestOf(own), kid };
+  const record = { body: codec.parse(payload), bytes: own, digest, kid };
+  const key = keys.get(kid); // undefined: another record named this one
+  if (key !== undefined) verified.add(record, { codec, mesh }, key);
+  return record;
 }
 
 export function digestToBuffer(digest: Digest | undefined): Buffer {

@@ -67,7 +67,11 @@ export class KeptRecords {
   /** Keeps a record whose signature held. */
   note(log: OfferedLog, key: number, { digest, bytes }: { readonly digest: Digest; readonly bytes: Uint8Array }): void {
     if (this.#kept.has(digest)) return;
-    if (this.#ofLog(log).some((one) => one.key === key)) this.#contested += 1;
+    for (const one of this.#kept.values()) {
+      if (one.log !== log || one.key !== key) continue;
+      this.#contested += 1;
+      break;
+    }
     this.#kept.set(digest, { log, key, digest, size: bytes.length });
     this.#waiting.set(digest, bytes);
     this.#writing ??= this.#writeSoon();

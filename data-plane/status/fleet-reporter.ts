@@ -52,7 +52,6 @@ export interface FleetReporter {
 }
 
 const intervalMs = 3000;
-const poked = "poked"; // a reason: an abort without one makes an exception with a stack each time
 const lookAgainMsDefault = 30_000;
 const leaveMs = 2000;
 const retry = { msMin: 100, msMax: 5000 };
@@ -67,11 +66,12 @@ class Reporter implements FleetReporter {
   readonly #random: () => number;
   readonly #stop = new AbortController();
   readonly #off: (() => void)[] = [];
-  #wakeHeartbeat: AbortController = new AbortController();
   #wakeEndpoint: AbortController = new AbortController();
   #address = "";
   #leaving = false;
   #poked = false;
+  /** When the next heartbeat is due if nothing changes, by the monotonic clock. */
+  #beatAtMs = 0;
   #held = false;
   /** The last statement that was stored, and the latest time that was stated. */
   #stated: string | undefined;
@@ -106,8 +106,9 @@ class Reporter implements FleetReporter {
   }
 
   poke(): void {
+    if (this.#poked || this.#address === "") return; // several changes share a heartbeat; the first one is said at the start
     this.#poked = true;
-    this.#wakeHeartbeat.abort(poked);
+    void this.#beatSoon();
   }
 
   async hold(): Promise<void> {
@@ -136,29 +137,35 @@ class Reporter implements FleetReporter {
 
   stop(): void {
     this.#stop.abort();
-    this.#wakeHeartbeat.abort();
     this.#wakeEndpoint.abort();
     for (const off of this.#off.splice(0)) off();
   }
 
   // === Heartbeats ===
 
+  /** A poke ends no sleep: this loop finds that the heartbeat it waited for was sent, and waits for the next. */
   async #beat(): Promise<void> {
-    const { clock, policy } = this.#deps;
+    const { clock } = this.#deps;
     const { signal } = this.#stop;
     while (!signal.aborted) {
-      this.#poked = false;
-      this.#publishHeartbeat();
-      this.#wakeHeartbeat = new AbortController();
-      await clock.sleep(intervalMs * (0.8 + this.#random() * 0.4), this.#wakeHeartbeat.signal);
-      // several changes share a heartbeat
-      if (this.#poked) await clock.sleep(soonMs(policy.lagMs, this.#random()), signal);
+      const waitMs = this.#beatAtMs - clock.monotonicMs();
+      if (waitMs > 0) await clock.sleep(waitMs, signal);
+      else this.#publishHeartbeat();
     }
   }
 
+  async #beatSoon(): Promise<void> {
+    const { clock, policy } = this.#deps;
+    const { signal } = this.#stop;
+    await clock.sleep(soonMs(policy.lagMs, this.#random()), signal);
+    this.#poked = false;
+    if (!signal.aborted) this.#publishHeartbeat();
+  }
+
   #publishHeartbeat(): void {
-    const { bus, identity, log, statements } = this.#deps;
+    const { bus, clock, identity, log, statements } = this.#deps;
     const { service, proxyId } = identity.current;
+    this.#beatAtMs = clock.monotonicMs() + intervalMs * (0.8 + this.#random() * 0.4);
     if (!bus.connected || this.#held) return;
     try {
       const bytes = encodeHeartbeat(buildHeartbeat(this.#deps, this.#options, this.#leaving));

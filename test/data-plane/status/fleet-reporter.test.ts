@@ -1,0 +1,75 @@
+/** When a proxy says its heartbeat. The endpoint and what a heartbeat holds: test/data-plane/registry. */
+import { expect, test } from "@jest/globals";
+import type { PolicyView } from "../../../data-plane/ports.js";
+import {
+  createFleetReporter,
+  type FleetReporter,
+  type FleetReporterDeps,
+} from "../../../data-plane/status/fleet-reporter.js";
+import { silentLogger } from "../../../runtime/log.js";
+import { ManualClock, settle } from "../../support/manual-clock.js";
+import { StatementPki, writerOf } from "../../support/statements.js";
+
+const pki = new StatementPki();
+
+/** A reporter whose draws are all 0.5: a heartbeat every 3 s, and one 15 ms after a poke at a lag of 20 ms. */
+function createTest(): { readonly reporter: FleetReporter; readonly clock: ManualClock; readonly saidMs: number[] } {
+  const clock = new ManualClock();
+  const saidMs: number[] = [];
+  const identity = { current: pki.issue("payments", "p1"), onRotate: () => () => {} };
+  const policy: PolicyView = {
+    current: undefined,
+    seenEpoch: 1,
+    prepared: [],
+    rejected: undefined,
+    lagMs: 20,
+    freshnessAgeMs: 0,
+    isStaged: false,
+    trustSequence: 1,
+    seenActivation: undefined,
+    onSwitch: () => () => {},
+    useService: async () => true,
+    hearOfEpoch: async () => {},
+  };
+  const bus = { connected: true, onStatus: () => () => {}, publish: () => saidMs.push(clock.monotonicMs()) > 0 };
+  const deps = {
+    clock,
+    identity,
+    policy,
+    bus,
+    log: silentLogger,
+    random: () => 0.5,
+    statements: writerOf(identity.current),
+    app: { current: undefined, onChange: () => () => {}, reportRefused: () => {} },
+    window: { calls: undefined, before: undefined },
+  } as unknown as FleetReporterDeps;
+  const reporter = createFleetReporter(deps, { serves: false, labels: [], bypassable: [] });
+  reporter.poke(); // before the start, as when a revision on disk is prepared: the first heartbeat says it
+  reporter.start("127.0.0.1:1");
+  return { reporter, clock, saidMs };
+}
+
+test("a heartbeat comes every three seconds, and several changes share one soon after", async () => {
+  const { reporter, clock, saidMs } = createTest();
+  await clock.advance(1000);
+  for (let change = 0; change < 3; change += 1) reporter.poke();
+  await clock.advance(14);
+  expect(saidMs).toEqual([0]);
+  await clock.advance(1);
+  reporter.poke(); // another change, which the last one did not say
+  await clock.advance(15);
+  expect(saidMs).toEqual([0, 1015, 1030]);
+  await clock.advance(3000);
+  expect(saidMs).toEqual([0, 1015, 1030, 4030]); // three seconds after the last one, whatever it was for
+  reporter.stop();
+});
+
+test("nothing is said after the end, and nothing waits any more", async () => {
+  const { reporter, clock, saidMs } = createTest();
+  reporter.poke();
+  reporter.stop();
+  await clock.advance(10_000);
+  await settle();
+  expect(saidMs).toEqual([0]);
+  expect(clock.sleeping).toBe(0);
+});
