@@ -259,7 +259,8 @@ async function startParts(
   });
   if (base.config.status !== undefined) {
     const { rollouts } = activating;
-    const told = { mesh, ledger, policy, rollouts, fleet, expected, registry, problems, bus, clock, metrics, journals };
+    const parts = { mesh, ledger, policy, rollouts, fleet, expected, registry, problems, bus, clock, metrics, log };
+    const told = { ...parts, journals };
     const served = await openControlStatus({ ...told, members: base.members, planes, natsServers }, base.config.status);
     cleanup.add(() => served.close());
   }

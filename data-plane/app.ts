@@ -215,7 +215,7 @@ async function drainApplication(clock: Clock, carrying: Carrying): Promise<void>
 
 async function openStatus(
   config: ProxyConfig,
-  { sync, policy, identity, revocation, registry, decisions, clock, bus }: Parts,
+  { sync, policy, identity, revocation, registry, decisions, clock, bus, log }: Parts,
   serving: Serving,
   { besides }: ProxySurroundings,
 ): Promise<StatusSources> {
@@ -253,7 +253,7 @@ async function openStatus(
   const sources = { reasonsNotReady: reasons, problems, metrics: metrics.render };
   if (config.status === undefined) return sources;
   const told = besides?.(sources) ?? sources;
-  const server = await openStatusServer(told, await serving.doors.at("status", config.status));
+  const server = await openStatusServer(told, await serving.doors.at("status", config.status), log);
   serving.closers.push(() => server.close());
   return sources;
 }

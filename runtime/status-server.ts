@@ -3,6 +3,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { AshlarError, messageOf } from "../core/errors.js";
 import type { HostPort } from "./config.js";
 import { type HandedAddress, listenOn } from "./listen.js";
+import type { Logger } from "./log.js";
 import { type MetricsFormat, type MetricsText, metricsContentTypes, metricsFormatFor } from "./metrics-text.js";
 
 export interface StatusSources {
@@ -15,6 +16,16 @@ export interface StatusSources {
   of?(service: string): StatusSources | undefined;
 }
 
+export interface StatusBounds {
+  /** Connections that may be open; a further one is closed at once. */
+  readonly connectionsMax: number;
+  /** A connection that sends and takes nothing for so long is closed. */
+  readonly stalledMsMax: number;
+}
+
+const usualBounds: StatusBounds = { connectionsMax: 64, stalledMsMax: 30_000 };
+const warnEveryMs = 60_000;
+
 export interface StatusServer {
   readonly address: HostPort;
   close(): void;
@@ -22,14 +33,34 @@ export interface StatusServer {
 
 /**
  * Serves /healthz, /readyz and /metrics of a proxy or control plane; with ?service=NAME those of one of several
- * services. Fails with `unavailable` if the port is taken.
+ * services. Connections that find no room are refused and logged, at most once a minute. Fails with `unavailable` if the port
+ * is taken.
  */
-export async function openStatusServer(sources: StatusSources, wanted: HandedAddress<HostPort>): Promise<StatusServer> {
+export async function openStatusServer(
+  sources: StatusSources,
+  wanted: HandedAddress<HostPort>,
+  log: Pick<Logger, "warn">,
+  { connectionsMax, stalledMsMax }: StatusBounds = usualBounds,
+): Promise<StatusServer> {
   const scrapes = new Scrapes();
   const server = createServer({ requestTimeout: 5000, headersTimeout: 5000 }, (request, response) => {
     answer(sources, scrapes, request, response).catch((error: unknown) => send(response, 500, `${messageOf(error)}\n`));
   });
-  server.maxConnections = 64;
+  server.maxConnections = connectionsMax;
+  server.timeout = stalledMsMax; // who reads nothing must not keep scrapers out
+  let [refused, warnedMs] = [0, Number.NEGATIVE_INFINITY];
+  server.on("drop", (from) => {
+    refused += 1;
+    if (performance.now() - warnedMs < warnEveryMs) return;
+    warnedMs = performance.now();
+    log.warn(
+      "--status refuses connections: as many are open as there may be; scrape less often, or from fewer places",
+      {
+        ...{ open: connectionsMax, refused, from: from?.remoteAddress },
+      },
+    );
+    refused = 0;
+  });
   const address = await listenOn(server, wanted).catch((cause: unknown) => {
     throw new AshlarError("unavailable", `--status: ${messageOf(cause)}`, { cause });
   });

@@ -15,13 +15,16 @@ import { startInbound, startOutbound, type Taker } from "./mesh-pair.js";
 import { type End, type Meter, MeteredSocket } from "./metered-socket.js";
 
 const flags = readFlags(process.argv.slice(2), {
-  text: `node dist/bench/calls/burst.js [--shape 8x32] [--through mesh|mesh-off|mesh-on|mesh-traffic|mesh-blind|bare|none] [--bytes 64] [--same-headers] [--warm 200000]
+  text: `node dist/bench/calls/burst.js [--shape 8x32] [--through mesh|mesh-off|mesh-on|mesh-tapped|mesh-tapped-elsewhere|mesh-traffic|mesh-blind|bare|none] [--bytes 64] [--same-headers] [--warm 200000]
 One contender of bench:calls: says "ready", then makes as many calls as each line of its input says and prints figures.`,
   example: "echo 20000 | node dist/bench/calls/burst.js --shape 8x32",
 });
 const [connectionCount = 8, streamCount = 32] = (flags.get("shape")?.[0] ?? "8x32").split("x").map(Number);
 const through = flags.get("through")?.[0] ?? "mesh";
-const modes = { "mesh-on": "on", "mesh-off": "off", "mesh-traffic": "traffic", "mesh-blind": "blind" } as const;
+const modes = {
+  ...({ "mesh-on": "on", "mesh-off": "off", "mesh-traffic": "traffic", "mesh-blind": "blind" } as const),
+  ...({ "mesh-tapped": "tapped", "mesh-tapped-elsewhere": "tapped-elsewhere" } as const),
+};
 const mode = through in modes ? modes[through as keyof typeof modes] : "none";
 /** The caller traces one call in so many, whoever carries it. */
 const sampledEach = 100;

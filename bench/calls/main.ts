@@ -5,13 +5,14 @@ import { numberFlag, readFlags } from "../options.js";
 import { machine, median, printTable } from "../proxy/contenders.js";
 
 const flags = readFlags(process.argv.slice(2), {
-  text: `npm run bench:calls -- [--shapes 8x32,64x1] [--bursts 60] [--calls 5000] [--against DIST] [--mesh-only] [--same-headers] [--telemetry] [--see] [--traffic]
+  text: `npm run bench:calls -- [--shapes 8x32,64x1] [--bursts 60] [--calls 5000] [--against DIST] [--mesh-only] [--same-headers] [--telemetry] [--see] [--traffic] [--tap]
 What a call costs in our own code: a client, both proxies and a server in one process, on sockets that are memory, so
 that neither kernel nor TLS nor another process has a part in it. With --against each burst is made in turn by this
 build and by the one in that folder. With --telemetry proxies with traces and the access log are measured beside: once
 while policy asks for nothing, once with 1 % traces and refusals logged. With --see the first row is a mesh that counts, records and
 traces nothing, and another one has metrics, 1 % records and 1 % traces. With --traffic, one whose route splits, sticks, rewrites,
-retries and changes headers, with outliers, circuit breakers, locality and slow start.`,
+retries and changes headers, with outliers, circuit breakers, locality and slow start. With --tap nothing but three meshes: nobody taps,
+another service is tapped, the called one is.`,
   example: "npm run bench:calls -- --shapes 8x32 --bursts 5",
 });
 const shapes = (flags.get("shapes")?.[0] ?? "8x32,64x1").split(",");
@@ -75,9 +76,16 @@ class Contender {
 
 const proxyParts = ["outbound from client", "inbound from outbound", "inbound from server", "outbound from inbound"];
 
-async function run(shape: string): Promise<readonly string[][]> {
-  const args = ["--shape", shape, ...(flags.has("same-headers") ? ["--same-headers"] : [])];
-  const wanted: (readonly [name: string, dist: string, through: string])[] = [
+type Wanted = readonly [name: string, dist: string, through: string];
+
+const tapped: readonly Wanted[] = [
+  ["mesh, nobody taps", here, "mesh-off"],
+  ["mesh, another service is tapped", here, "mesh-tapped-elsewhere"],
+  ["mesh, the called service is tapped", here, "mesh-tapped"],
+];
+
+function wantedWithoutTap(): readonly Wanted[] {
+  return [
     ...(flags.has("see") ? ([["mesh, sees nothing", here, "mesh-blind"]] as const) : []),
     ["mesh", here, "mesh"],
     ...(flags.has("see") ? ([["mesh, sees all", here, "mesh-on"]] as const) : []),
@@ -99,6 +107,11 @@ async function run(shape: string): Promise<readonly string[][]> {
           ["no proxy", here, "none"],
         ] as const)),
   ];
+}
+
+async function run(shape: string): Promise<readonly string[][]> {
+  const args = ["--shape", shape, ...(flags.has("same-headers") ? ["--same-headers"] : [])];
+  const wanted = flags.has("tap") ? tapped : wantedWithoutTap();
   const contenders: Contender[] = [];
   try {
     for (const [name, dist, through] of wanted) {

@@ -28,18 +28,20 @@ import { MemorySocket } from "../../data-plane/warm/memory-socket.js";
 import { systemClock } from "../../runtime/clock.js";
 import { silentLogger } from "../../runtime/log.js";
 import { meshPolicy } from "../proxy/mesh.js";
-import { telemetryPolicy, watchFor } from "./telemetry.js";
+import { type TelemetryMode, telemetryPolicy, watchFor } from "./telemetry.js";
 import { trafficPolicy } from "./traffic.js";
 
 /**
- * "none": without telemetry or traffic features; "off" and "on": of telemetry; "traffic": all that routes and resilience do;
+ * "none": without telemetry or traffic features; "off", "on" and the tapped ones: of telemetry; "traffic": all that routes and resilience do;
  * "blind": nothing is counted, recorded or traced, which no setting does.
  */
-export type CallsMode = "none" | "off" | "on" | "traffic" | "blind";
+export type CallsMode = TelemetryMode | "traffic" | "blind";
 
 const policies: Readonly<Record<CallsMode, string>> = {
   none: meshPolicy,
   off: meshPolicy,
+  tapped: meshPolicy,
+  "tapped-elsewhere": meshPolicy,
   on: `${meshPolicy}${telemetryPolicy}`,
   traffic: trafficPolicy,
   blind: meshPolicy,

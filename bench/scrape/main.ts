@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { buildSpiffeId } from "../../core/identity.js";
 import { createMetrics } from "../../data-plane/status/metrics.js";
+import { silentLogger } from "../../runtime/log.js";
 import { openStatusServer } from "../../runtime/status-server.js";
 import { numberFlag, readFlags } from "../options.js";
 import { machine, median, printTable } from "../proxy/contenders.js";
@@ -30,7 +31,7 @@ for (let kind = 0; kind < kinds; kind++) {
   }
 }
 const told = { reasonsNotReady: () => [], problems: () => [], metrics: metrics.render };
-const server = await openStatusServer(told, { host: "127.0.0.1", port: 0 });
+const server = await openStatusServer(told, { host: "127.0.0.1", port: 0 }, silentLogger);
 
 /** Starts a process that makes a scrape for each line that it gets, and reports how many lines the scrape had. */
 function startReader(url: string): ChildProcess {

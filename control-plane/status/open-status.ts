@@ -1,5 +1,6 @@
 /** Serves a control plane's health and metrics on the address of `--status`. */
 import type { HostPort } from "../../runtime/config.js";
+import type { Logger } from "../../runtime/log.js";
 import { openStatusServer, type StatusServer } from "../../runtime/status-server.js";
 import { type MeshStatusDeps, meshStatus } from "../fleet/mesh-status.js";
 import { type ProblemCode, problemsAbout } from "../fleet/problems.js";
@@ -8,6 +9,7 @@ import type { ControlMetrics, MeshFigures } from "./control-metrics.js";
 import { followPrepareTimes } from "./prepare-times.js";
 
 export interface ControlStatusDeps extends MeshStatusDeps {
+  readonly log: Logger;
   readonly metrics: ControlMetrics;
   readonly clock: { nowMs(): number; monotonicMs(): number };
   readonly bus: { readonly connected: boolean };
@@ -35,6 +37,7 @@ export async function openControlStatus(deps: ControlStatusDeps, wanted: HostPor
       metrics: (format) => metrics.render(sources, format),
     },
     wanted,
+    deps.log,
   );
   const stopTimes = followPrepareTimes({
     ...deps,

@@ -86,7 +86,7 @@ async function serve(
   running: RunningProxy | undefined,
   log: Logger,
 ): Promise<void> {
-  const status = config.primary === undefined ? await serveAlone(config, host) : undefined;
+  const status = config.primary === undefined ? await serveAlone(config, host, log) : undefined;
   const closers: { close(): void }[] = status === undefined ? [] : [status];
   if (config.primary?.edge === undefined) closers.push(await openControl(config, host, kept, log));
   process.stdout.write(
@@ -135,7 +135,7 @@ async function furtherServices(config: HostConfig, kept: KeptServices, log: Logg
 }
 
 /** Opens --status for a process whose services are all in a file. Fails with `unavailable` if none of them runs. */
-async function serveAlone(config: HostConfig, host: Host): Promise<StatusServer | undefined> {
+async function serveAlone(config: HostConfig, host: Host, log: Logger): Promise<StatusServer | undefined> {
   const all = host.services;
   if (all.length > 0 && all.every(({ state }) => state === "failed"))
     throw new AshlarError("unavailable", all.map(({ service, why }) => `${service}: ${why}`).join("\n"));
@@ -143,7 +143,7 @@ async function serveAlone(config: HostConfig, host: Host): Promise<StatusServer 
   const { status: address } = config;
   const own = { reasonsNotReady: () => [], problems: () => [], metrics: createProcessMetrics() };
   const sources = mergedStatus(own, undefined, () => host.services);
-  return whenFree(() => openStatusServer(sources, address));
+  return whenFree(() => openStatusServer(sources, address, log));
 }
 
 async function openControl(config: HostConfig, host: Host, kept: KeptServices, log: Logger): Promise<ControlServer> {

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { parseSpiffeId } from "../../../core/identity.js";
 import { createMetrics } from "../../../data-plane/status/metrics.js";
 import { reasonsNotReady } from "../../../data-plane/status/readiness.js";
+import { silentLogger } from "../../../runtime/log.js";
 import { openStatusServer, type StatusServer } from "../../../runtime/status-server.js";
 import { untilTrue } from "../../support/until.js";
 
@@ -44,7 +45,7 @@ describe("status", () => {
       problems: () => ["a rejected revision"],
       metrics: metrics.render,
     };
-    server = await openStatusServer(sources, { host: "127.0.0.1", port: 0 });
+    server = await openStatusServer(sources, { host: "127.0.0.1", port: 0 }, silentLogger);
   });
   afterAll(() => server.close());
 
@@ -67,7 +68,7 @@ describe("status", () => {
       });
     };
     const sources = { reasonsNotReady: () => [], problems: () => [], metrics: scraped };
-    const busy = await openStatusServer(sources, { host: "127.0.0.1", port: 0 });
+    const busy = await openStatusServer(sources, { host: "127.0.0.1", port: 0 }, silentLogger);
     const socket = connect(busy.address.port, "127.0.0.1");
     socket.write("GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n".repeat(10));
     await untilTrue(() => begun > 0);
@@ -86,6 +87,7 @@ describe("status", () => {
     const again = openStatusServer(
       { reasonsNotReady: () => [], problems: () => [], metrics: async () => [] },
       server.address,
+      silentLogger,
     );
     await expect(again).rejects.toThrow(/--status: cannot listen on 127\.0\.0\.1:\d+: it is taken by another process/);
   });
