@@ -1,4 +1,4 @@
-/** Descriptors of gRPC services, from the files that define them. */
+/** Reads descriptors of gRPC services from the files that define them. */
 import { readFile, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { fromBinary } from "@bufbuild/protobuf";
@@ -53,7 +53,7 @@ async function loadDocuments(path: string, typed: ReadonlySet<string>): Promise<
 interface ServiceInFile {
   /** "package.Service". */
   readonly name: string;
-  /** `level`: idempotency_level of descriptor.proto, by name. */
+  /** The methods; `level` is the name of their idempotency_level (descriptor.proto). */
   readonly methods: readonly { readonly name: string; readonly level: string }[];
 }
 

@@ -1,11 +1,11 @@
-/** Policy files from files, folders and stdin. */
+/** Reads policy files from files, folders and stdin. */
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { AshlarError } from "../core/errors.js";
 import { fileReason } from "../runtime/file-reason.js";
 import type { PolicyFile } from "./client.js";
 
-/** A .proto file, or a descriptor set as compilers write it (.binpb). */
+/** The name of a .proto file, or of a descriptor set as compilers write it (.binpb). */
 const descriptorName = /\.(proto|binpb)$/;
 
 const filesMax = 10_000;
@@ -16,10 +16,10 @@ const bytesMax = 8 * 1024 * 1024;
 const testName = /\.test\.(ya?ml|json)$/;
 
 /**
- * Reads every policy file that `paths` mean: a file whatever its name, a folder's *.yaml, *.yml and
- * *.json with its folders' (hidden ones left out), "-" stdin; but no tests (*.test.yaml). *.proto and *.binpb are
- * read as the Descriptors of their services, with the messages of methods that have private fields in the policy. A file that is named twice is read once. Fails with
- * `invalid_argument` if there is none.
+ * Reads every policy file that `paths` mean: a file whatever its name, a folder's *.yaml, *.yml and *.json with its
+ * folders' (hidden ones left out), "-" stdin; but no tests (*.test.yaml). *.proto and *.binpb are read as the
+ * Descriptors of their services, with the messages of methods that have private fields in the policy. A file that is
+ * named twice is read once. Fails with `invalid_argument` if there is none.
  */
 export async function readPolicyFiles(
   paths: readonly string[],
@@ -47,7 +47,7 @@ export async function readTestFiles(paths: readonly string[]): Promise<readonly 
   return readFiles([...names.values()], async () => "");
 }
 
-/** The policy files below `folder` that `readPolicyFiles` would read; none is fine. */
+/** Returns the policy files below `folder` that `readPolicyFiles` would read; there may be none. */
 export async function listPolicyFiles(folder: string): Promise<readonly string[]> {
   const found: string[] = [];
   await listFolder(folder, found);
@@ -72,7 +72,9 @@ async function readFiles(names: readonly string[], readStdin: () => Promise<stri
   return names.map((name) => ({ name: name === "-" ? "stdin" : name, content: contents.get(name) ?? "" }));
 }
 
-/** Of these methods policy has to know the messages, which are long, and which an earlier control plane does not take. */
+/**
+ * Of these methods policy has to know the messages, which are long, and which an earlier control plane does not take.
+ */
 function methodsWithPrivateFields(contents: Iterable<string>): ReadonlySet<string> {
   const found = new Set<string>();
   for (const content of contents)

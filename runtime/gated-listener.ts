@@ -1,4 +1,6 @@
-/** A port with a gate before TLS, and TLS before HTTP: a server gets only connections that came through both. */
+/**
+ * A TCP port with a gate before TLS and TLS before HTTP. The server behind it gets only connections that passed both.
+ */
 import { createServer, type Socket } from "node:net";
 import { createServer as createTlsServer, type TLSSocket, type TlsOptions } from "node:tls";
 import { messageOf } from "../core/errors.js";
@@ -10,16 +12,19 @@ import { LostTime } from "./lost-time.js";
 
 export interface GatedListenerOptions {
   readonly host: string;
-  /** 0: any free one. */
+  /** The port; 0: any free one. */
   readonly port: number;
-  /** undefined: no TLS, which is for loopback alone. */
+  /** The TLS settings; undefined: plain TCP, which is allowed on loopback only. */
   readonly tls: TlsOptions | undefined;
-  /** The protocol (ALPN) that clients have to speak; "http/1.1" also from those that name none. "h2" by default. */
+  /**
+   * The protocol (ALPN) that clients must speak, "h2" by default. "http/1.1" also accepts clients that name no
+   * protocol.
+   */
   readonly protocol?: "h2" | "http/1.1";
   readonly limits: GateLimits;
   /** Returns whether the peer of a finished handshake is known; who is not may be proved later. */
   readonly isKnown: (socket: TLSSocket) => boolean;
-  /** Milliseconds after which those that are known are asked about again; who is not any more, twice in a row, is dropped. */
+  /** Milliseconds between two judgements of known peers. A peer that fails twice in a row is dropped. */
   readonly judgeAgainMs: number;
   /** Takes over an accepted connection; a `TLSSocket` with TLS. */
   readonly serve: (socket: TLSSocket | Socket) => void;
@@ -30,25 +35,28 @@ export interface GatedListenerOptions {
 export interface GatedListener {
   readonly port: number;
   readonly counts: GateCounts;
-  /** New handshakes use this certificate. */
+  /** Makes new handshakes use this certificate. */
   renew(tls: TlsOptions): void;
-  /** The peer of an accepted connection has proved to be `name`; false: too many have, and it was dropped. */
+  /**
+   * Notes that the peer of an accepted connection has proved to be `name`. Returns false if the connection was dropped,
+   * because too many peers are known.
+   */
   prove(socket: Socket, name: string): boolean;
-  /** Drops the connection from "HOST:PORT". */
+  /** Drops the connection from the address `peer`, "HOST:PORT". */
   drop(peer: string): void;
   /** Stops accepting connections. */
   stopAccepting(): void;
-  /** Drops every connection. */
+  /** Drops all connections and stops listening. */
   close(): void;
 }
 
-/** More than Node's 511: strangers must not keep the known out of the line. */
+/** More than Node's 511, so that strangers cannot keep known peers out of the queue. */
 const backlog = 1024;
 const handshakeMsMax = 10_000;
 const sweepMs = 500;
 const sayEveryMs = 60_000;
 
-/** Listens; fails with `unavailable` if it cannot. */
+/** Listens on the port. Fails with `unavailable` if that is not possible. */
 export async function listenGated(options: GatedListenerOptions): Promise<GatedListener> {
   const { limits, clock, log, protocol = "h2" } = options;
   // a stranger's time does not go on while this process does not read what it sent
@@ -113,11 +121,11 @@ export async function listenGated(options: GatedListenerOptions): Promise<GatedL
 interface Parts {
   readonly gate: ConnectionGate;
   readonly next: (socket: Socket) => void;
-  /** Handshakes give another socket than the one that was accepted. */
+  /** Accepted connections by the peer's address, because a TLS handshake creates another socket object. */
   readonly byPeer: Map<string, GatedConnection>;
 }
 
-/** The fingerprint of the peer's certificate. */
+/** Returns the fingerprint of the peer's certificate. */
 const certificateOf = (socket: TLSSocket): string => socket.getPeerX509Certificate()?.fingerprint256 ?? "";
 
 const peerOf = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress}:${remotePort}`;
@@ -137,7 +145,7 @@ function admit(socket: Socket, { gate, next, byPeer }: Parts): void {
   next(socket);
 }
 
-/** Drops connections whose time is over, and logs that once a minute. */
+/** Drops connections whose time is over, and logs the number once a minute. */
 function sweepEvery(gate: ConnectionGate, log: Logger, turn: () => void): () => void {
   let [said, saidMs] = [0, Number.NEGATIVE_INFINITY];
   const timer = setInterval(() => {

@@ -32,7 +32,7 @@ interface Listener {
   readonly queue: BoundedQueue<BusMessage>;
 }
 
-/** What the buses of several processes share. */
+/** The broker that the buses of several processes share. */
 export class MemoryBroker {
   readonly #streams = new Map<string, MemoryStream>();
   readonly #listeners = new Set<Listener>();
@@ -45,7 +45,7 @@ export class MemoryBroker {
     this.#clock = clock;
   }
 
-  /** A connection; with `permissions`, it may do only what they say. */
+  /** Returns a connection; with `permissions` it may do only what they allow. */
   connect(permissions?: NatsPermissions): Bus {
     const bus = new MemoryBus(this, permissions);
     this.#buses.add(bus);
@@ -56,7 +56,7 @@ export class MemoryBroker {
     return this.#up;
   }
 
-  /** Takes NATS away from everybody, or gives it back. */
+  /** Makes NATS available or unavailable for all connections. */
   setUp(up: boolean): void {
     this.#up = up;
     for (const bus of this.#buses) bus.changed();
@@ -66,7 +66,7 @@ export class MemoryBroker {
     eraseFrom(this.#streams.get(name), name, sequence);
   }
 
-  /** Loses a stream with everything in it. */
+  /** Deletes a stream with all its messages, as a lost disk would. */
   deleteStream(name: string): void {
     this.#streams.delete(name);
   }
@@ -181,7 +181,7 @@ class MemoryBus implements Bus {
     return this.#status.connected;
   }
 
-  /** The broker came or went. */
+  /** Applies that the broker became available or unavailable. */
   changed(): void {
     this.#status.set(this.#broker.up && !this.#closed.signal.aborted);
   }
@@ -194,7 +194,7 @@ class MemoryBus implements Bus {
     return this.#status.onChange(listener);
   }
 
-  /** Lets what comes next be asynchronous, as on a network, and checks that it may happen. */
+  /** Makes the operation asynchronous, as on a network, and checks that it is allowed. */
   async #may(subject: string, what: string): Promise<void> {
     await Promise.resolve();
     if (!this.connected) throw new AshlarError("unavailable", `${what}: NATS is not there`);

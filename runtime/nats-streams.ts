@@ -1,8 +1,11 @@
-/** Stream configurations in JetStream's JSON. */
+/** Converts stream configurations to JetStream's JSON and back. */
 import { AshlarError } from "../core/errors.js";
 import type { Bus, StreamInfo, StreamSpec } from "./bus.js";
 
-/** The JSON of a stream as Ashlar wants it: in files, by limits; nothing expires unless it has an age. */
+/**
+ * Returns the JSON of a stream with Ashlar's settings: file storage and limits; messages expire only if the stream has
+ * a maximum age.
+ */
 export function renderStreamConfig(spec: StreamSpec, firstSequence = 1): Record<string, unknown> {
   return {
     name: spec.name,
@@ -32,9 +35,9 @@ const skippedAtOnce = 1024;
 const skippedMax = 5_000_000;
 
 /**
- * Makes the next message of a new stream get this sequence. A server that was not told so when it was created gets empty messages
- * before it, which are dropped again: purging an empty stream to a sequence is not enough, since servers of 2.9 then refuse what
- * expects it. Fails with `limit`.
+ * Makes the next message of a new stream get this sequence. If the server ignored that when it created the stream,
+ * appends empty messages and removes them again: purging an empty stream to a sequence is not enough, because servers
+ * of 2.9 then refuse appends that expect it. Fails with `limit`.
  */
 async function skipTo(
   firstSequence: number,
@@ -87,7 +90,7 @@ export async function makeStream(
   if (firstSequence > 1) await skipTo(firstSequence, spec, bus, (seq) => ask("PURGE", { seq }));
 }
 
-/** The answer to STREAM.INFO. Fails with `unavailable` if it is none. */
+/** Parses the answer to STREAM.INFO. Fails with `unavailable` if it is malformed. */
 export function parseStreamInfo(answer: Json): StreamInfo {
   const config = object(answer.config);
   const state = object(answer.state);
@@ -153,7 +156,7 @@ function dangersOf(config: Json): string[] {
   return dangers;
 }
 
-/** The names in all pages of the answer to STREAM.NAMES; `ask` returns the page that begins at `offset`. */
+/** Returns the names in all pages of the answer to STREAM.NAMES; `ask` returns the page that begins at `offset`. */
 export async function listStreamNames(ask: (offset: number) => Promise<Json>): Promise<readonly string[]> {
   const names: string[] = [];
   for (;;) {

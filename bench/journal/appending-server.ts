@@ -1,6 +1,6 @@
 /**
- * An application that keeps a journal by itself, with the nats client: it appends each request to a stream, answers with
- * it, and, where the path ends with Two, appends the outcome as well before it answers. /Call appends nothing.
+ * An application that keeps a journal by itself, with the nats client. It appends each request to a stream and answers
+ * with it. If the path ends with Two, it also appends the outcome before it answers. /Call appends nothing.
  */
 import { randomBytes } from "node:crypto";
 import { createServer } from "node:net";

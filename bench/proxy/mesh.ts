@@ -7,7 +7,7 @@ import { type Place, placeText } from "./peers.js";
 const cli = resolve(import.meta.dirname, "../../cli/main.js");
 const boundMs = 90_000;
 
-/** Everybody named may call, method by method, and the calls are routed by a rule: what an operator would have on. */
+/** A policy as operators would have it: the named callers may call method by method, and a rule routes the calls. */
 export const meshPolicy = `kind: Service
 name: echo
 methods: [bench.Echo/Call]
@@ -35,38 +35,41 @@ rules:
     timeout: 60s
 `;
 
-/** What a mesh of the bench has beside its two services. */
+/** What a bench's mesh has besides its two services. */
 export interface MeshOptions {
   /** A folder for CPU profiles of both proxies and the control plane. */
   readonly profile?: string | undefined;
-  /** Workers of each proxy. */
+  /** The number of workers of each proxy. */
   readonly workers?: number;
   readonly policy?: string;
-  /** Labels of the proxy before the server, each KEY=VALUE. */
+  /** The labels of the proxy in front of the server, each KEY=VALUE. */
   readonly labels?: readonly string[];
-  /** Where the callers' proxy listens; a port that is free unless given. */
+  /** Where the caller's proxy listens. Left out: at a free port. */
   readonly at?: Place;
   /** More flags of the control plane, as of a cluster of NATS. */
   readonly up?: readonly string[];
 }
 
 export interface BenchMesh {
-  /** Whatever arrives here goes to the echo server; 0 if that is a Unix socket. */
+  /** The port from which every call goes to the echo server. 0: it is a Unix socket. */
   readonly port: number;
-  /** The inbound proxy's with its workers, and the outbound's. */
+  /** The process ids: of the inbound proxy with its workers, and of the outbound one. */
   readonly pids: readonly number[];
   readonly inboundPids: readonly number[];
   readonly outboundPids: readonly number[];
   readonly controlPlanePid: number;
-  /** Where a call to any service may be made, by its authority. */
+  /** The socket at which any service may be called, by its authority. */
   readonly outboundSocket: string;
-  /** What a process needs to join. */
+  /** The path of the join file. */
   readonly joinFile: string;
   /** Runs a command of the mesh's operator and gives its output. */
   run(...args: readonly string[]): string;
 }
 
-/** A mesh of two proxies before the echo server at `backend`: control plane, authorization, routing, metrics on. */
+/**
+ * Starts a mesh of two proxies in front of the echo server at `backend`, with control plane, authorization, routing and
+ * metrics.
+ */
 export async function startMesh(
   processes: Processes,
   folder: string,
@@ -111,7 +114,7 @@ export async function startMesh(
   return { port, pids, inboundPids, outboundPids, controlPlanePid, outboundSocket, joinFile, run };
 }
 
-/** Its worker processes. */
+/** Returns the process ids of a proxy's workers. */
 export function childrenOf(pid: number): readonly number[] {
   const text = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim();
   return text === "" ? [] : text.split(" ").map(Number);

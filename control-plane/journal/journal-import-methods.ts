@@ -24,7 +24,7 @@ type ImportMethods = Pick<Implementation<typeof AdminServiceService>, "importJou
 const pageMessagesMax = 1000;
 const rememberMsMax = 7 * 24 * 3_600_000;
 
-/** A name becomes part of what a credential may do. */
+/** Refuses a name that is no label, because the name becomes part of a credential's permissions. */
 function requireLabel(service: string): void {
   if (!isLabel(service))
     throw new AshlarError("invalid_argument", `service: ${JSON.stringify(service.slice(0, 80))} is no name of one`);

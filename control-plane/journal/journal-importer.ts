@@ -1,7 +1,8 @@
 /**
- * Imports an export into a journal that is not there: messages get their sequences, and count only once all of them verify as they are
- * stored. Until then the stream may be purged, which no journal may be: so it is none, for policy, for seals and for people. Nor does it
- * acknowledge anything, so that a proxy that has not heard of it yet loses no write that its caller was told of.
+ * Imports an export into a journal that is not there: messages get their sequences, and count only once all of them
+ * verify as they are stored. Until then the stream may be purged, which no journal may be: so it is none, for policy,
+ * for seals and for people. Nor does it acknowledge anything, so that a proxy that has not heard of it yet loses no
+ * write that its caller was told of.
  */
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { digestOf } from "../../core/digest.js";
@@ -20,11 +21,11 @@ import { readJournal, sealedOf } from "./journal-sealer.js";
 import { isImporting } from "./journal-streams.js";
 import { everyKey } from "./seal-journals.js";
 
-/** What an import asks of the rest of a control plane. */
+/** What an import needs of the rest of a control plane. */
 export interface JournalImporting {
-  /** Whether policy in force names a Journal of this service, so that its proxies append. */
+  /** Returns whether the policy in force names a Journal of this service, so that its proxies append to it. */
   isNamed(service: string): Promise<boolean>;
-  /** The configuration of a new journal. */
+  /** Returns the configuration of a new journal. */
   specOf(service: string, rememberMs: number): Promise<StreamSpec>;
 }
 
@@ -42,7 +43,9 @@ export interface ImportOf {
   readonly rememberMs: number;
 }
 
-/** Makes the stream that is imported into. Fails with `stale` if there is a journal with messages, or proxies append to it. */
+/**
+ * Creates the stream for an import. Fails with `stale` if there is a journal with messages, or if proxies append to it.
+ */
 export async function beginImport(deps: JournalImporterDeps, of: ImportOf, signal: AbortSignal): Promise<void> {
   const { service, first } = of;
   if (of.mesh !== deps.mesh || digestOf(of.rootPublicKey) !== digestOf(deps.rootPublicKey))
@@ -72,7 +75,7 @@ export async function beginImport(deps: JournalImporterDeps, of: ImportOf, signa
   });
 }
 
-/** Removes what an import left behind, or a journal without messages. */
+/** Removes what an interrupted import left, or a journal without messages. */
 async function removeEmpty(bus: Bus, service: string): Promise<void> {
   const name = journalStream(service);
   const found = await bus.streamInfo(name);
@@ -100,13 +103,13 @@ export async function giveUpImport(deps: JournalImporterDeps, service: string, s
 export interface ImportEnd {
   readonly service: string;
   readonly end: Uint8Array;
-  /** Empty: nothing was let go. */
+  /** The record of what was removed; empty: nothing was. */
   readonly letGo: Uint8Array;
 }
 
 /**
- * Yields how many messages were verified. Fails with `invalid_argument` if they do not hold, after it has removed them, and with
- * `stale` if the stream is not what was verified.
+ * Verifies the import, and yields how many messages were verified so far. Fails with `invalid_argument` if they do not
+ * verify, after removing them, and with `stale` if the stream is not the one that was verified.
  */
 export async function* finishImport(
   deps: JournalImporterDeps,
@@ -164,14 +167,14 @@ export async function* finishImport(
   }
 }
 
-/** The message with the time at which it was stored first. Fails as `importedMs` does. */
+/** Returns the message with the time at which it was first stored. Fails as `importedMs` does. */
 function firstStored(stored: StoredMessage, service: string, trust: Parameters<typeof importedMs>[3]): JournalMessage {
   const message = sealedOf(stored);
   const imported = stored.header(importedHeader);
   return imported === undefined ? message : { ...message, storedMs: importedMs(imported, service, message, trust) };
 }
 
-/** The same for a reader who takes the broker's time where nobody vouches for another one. */
+/** Returns the same, with the broker's time if no control plane signed another one. */
 export function storedOrFirst(...of: Parameters<typeof firstStored>): JournalMessage {
   try {
     return firstStored(...of);

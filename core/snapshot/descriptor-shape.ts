@@ -1,4 +1,7 @@
-/** A Descriptor in a policy file: the methods of one gRPC service, as its .proto says. It is no part of a snapshot. */
+/**
+ * A Descriptor in a policy file: the methods of one gRPC service, as its .proto states them. It is not part of a
+ * snapshot.
+ */
 
 import {
   messageTypePattern,
@@ -14,9 +17,11 @@ export interface Descriptor {
   readonly kind: "Descriptor";
   /** "package.Service". */
   readonly name: string;
-  /** Names without the service. */
+  /** The names of the methods without the service. */
   readonly methods: readonly string[];
-  /** Methods with `idempotency_level = IDEMPOTENT`, and those with NO_SIDE_EFFECTS (descriptor.proto, MethodOptions). */
+  /**
+   * Methods with `idempotency_level = IDEMPOTENT`, and those with NO_SIDE_EFFECTS (descriptor.proto, MethodOptions).
+   */
   readonly idempotent: readonly string[];
   readonly noSideEffects: readonly string[];
   /** The messages of methods, and the fields of messages (`message-types.ts`). */

@@ -17,11 +17,11 @@ export interface ParsedFiles {
   readonly findings: readonly Finding[];
 }
 
-/** No file that is longer is read. */
+/** The most bytes of a policy file. */
 export const fileBytesMax = 1024 * 1024;
 const totalBytesMax = 8 * 1024 * 1024;
 const objectsMax = 50_000;
-/** 10,000 services with a rule each have 460,000. */
+/** The most YAML tokens of all files together. 10,000 services with a rule each have 460,000. */
 const totalTokensMax = 700_000;
 const allKindNames = [...kinds.map(({ kind }) => kind), "Descriptor"];
 
@@ -31,17 +31,19 @@ interface Read {
   tokens: number;
 }
 
-/** What the last files said that were read without a finding: of thousands of files one changes, and one is parsed. */
+/**
+ * Remembers the content and the objects of the files that were last parsed without a finding, so that after a change to
+ * one file of thousands only that one is parsed.
+ */
 export class FileMemory {
   known: ReadonlyMap<string, { readonly content: string; readonly read: Read }> = new Map();
 }
 
 /**
- * Parses policy files: YAML or JSON, several documents a file. Never throws on what is in them: everything that
- * is wrong is a finding with its place, all at once. With an error among the findings the objects are good for
- * `checkPolicy` alone. At most 1 MiB and 250,000 tokens a file, 8 MiB, 50,000
- * objects and 700,000 tokens in all. With a memory, files that came with
- * the same name and content the last time give the very same objects.
+ * Parses policy files: YAML or JSON, with several documents in a file. Never throws on their content: every problem is
+ * a finding with its place, and all are reported at once. If there is an error among the findings, the objects may only
+ * be used for `checkPolicy`. Bounds: 1 MiB and 250,000 tokens in a file; 8 MiB, 50,000 objects and 700,000 tokens in
+ * all. With a memory, files whose name and content are unchanged give the same JavaScript objects.
  */
 export function parsePolicyFiles(files: readonly PolicyFile[], memory = new FileMemory()): ParsedFiles {
   const findings = new FindingList();
@@ -73,7 +75,7 @@ export function parsePolicyFiles(files: readonly PolicyFile[], memory = new File
   return { objects: numberPrivateFields(stated, read.descriptors, report), findings: findings.list() };
 }
 
-/** What the file said the last time, if all of it may be read after what was read `before`. */
+/** Returns the remembered objects of a file, if the bounds still allow them after `before`. */
 function recall(memory: FileMemory, { name, content }: PolicyFile, before: Read): Read | undefined {
   const known = memory.known.get(name);
   if (known?.content !== content) return undefined;
@@ -85,7 +87,7 @@ function countOf({ objects, descriptors }: Read): number {
   return objects.length + descriptors.length;
 }
 
-/** `before`: what was read already, which counts towards what may be read. */
+/** Parses one file. `before`: what was read so far, which counts towards the bounds. */
 function parseFile(policyFile: PolicyFile, before: Read, findings: FindingList): Read {
   const { name: file, content } = policyFile;
   const [objects, descriptors]: [SourcedObject[], Descriptor[]] = [[], []];
@@ -104,7 +106,7 @@ function parseFile(policyFile: PolicyFile, before: Read, findings: FindingList):
     const found = findings.count;
     for (const { pos, message } of [...document.errors, ...document.warnings])
       reading.report(reading.placeAt(pos[0], ""), `not YAML as it should be: ${message}`);
-    // What stands in a document that does not parse is guesswork; findings about it would mislead.
+    // A document that does not parse yields no reliable content, so findings about it would mislead.
     if (findings.count > found) continue;
     const object = parseDocument(document, reading);
     if (object === undefined || object.name === "") continue;
@@ -118,7 +120,7 @@ function parseFile(policyFile: PolicyFile, before: Read, findings: FindingList):
   return { objects, descriptors, tokens };
 }
 
-/** The object of a document; undefined: the document is empty, or it was reported. */
+/** Returns the object of a document, or undefined if the document is empty or its error was reported. */
 function parseDocument(document: YamlDocument, reading: Reading): PolicyObject | Descriptor | undefined {
   const { contents } = document;
   if (contents === null || (isScalar(contents) && contents.value === null && contents.source === "")) return undefined;
@@ -138,13 +140,13 @@ function parseDocument(document: YamlDocument, reading: Reading): PolicyObject |
   return reading.report(place, `unknown kind ${quote(value)}: ${expected}${renderNearest(value, allKindNames)}`);
 }
 
-/** What is called is called by its name alone. */
+/** Kinds that share names: calls name a service or an egress by its name alone. */
 const sharesNames: { readonly [Kind in PolicyObject["kind"]]?: PolicyObject["kind"] } = {
   Service: "Egress",
   Egress: "Service",
 };
 
-/** Names are unique among the objects of a kind, and of some kinds a service has one object. */
+/** Reports names that are used twice within a kind, and second objects of kinds of which a service has only one. */
 function refuseRepeated(objects: readonly SourcedObject[], findings: FindingList): void {
   const first = new Map<string, Map<string, SourcedObject>>();
   const tell = (what: string, name: string, sourced: SourcedObject, field: string, other: SourcedObject): void => {

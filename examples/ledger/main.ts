@@ -1,6 +1,7 @@
 /**
- * A ledger whose state is what was appended: a retry after a crash, a race, a projection by the feed, a customer whose
- * particulars are shredded, and a version with another data model that is built by replay, switched to by one activation, and left again.
+ * A ledger whose state is what was appended: a retry after a crash, a race, a projection from the event feed, a
+ * customer whose personal data is shredded, and a version with another data model that is built by replay, switched to
+ * by one activation, and left again.
  */
 import { untilHealthy } from "../payments/run-example.js";
 import type { Member } from "../shop/demo-mesh.js";

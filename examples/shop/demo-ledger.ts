@@ -1,4 +1,4 @@
-/** The demo's ledger: a service whose writes are appended before it sees them. */
+/** The demo's ledger: a service whose writes are journaled before it sees them. */
 import { Branch } from "../ledger/branch.js";
 import { makeHolder } from "../ledger/holder.js";
 import { type Bank, killedProxies, ledgerOf, raced, transferred } from "../ledger/ledger-steps.js";
@@ -9,7 +9,7 @@ import type { Demo } from "./demo-parts.js";
 
 const caller: Member = { name: "branch", service: "branch", version: "v1" };
 
-/** `apply` applies what the demo has in force, and these files. */
+/** `apply` applies the demo's present policy together with these files. */
 export async function ledgerOfWrites(
   { mesh, say }: Demo,
   apply: (message: string, ...files: readonly string[]) => Promise<unknown>,

@@ -1,18 +1,18 @@
-/** Which fields of which messages a Journal keeps for their holder alone. */
+/** Which fields of which messages a Journal encrypts for their holder. */
 import { serviceOfMethod } from "../../snapshot/grammar.js";
 import { type Cuts, cutsOf } from "./cut.js";
 
-/** The private fields of a method's messages; undefined: there are none. */
+/** The private fields of the request and the response of a method; undefined: there are none. */
 export interface MethodCuts {
   readonly request: Cuts | undefined;
   readonly response: Cuts | undefined;
 }
 
-/** A private field as policy has it. */
+/** A private field as policy states it. */
 export interface PrivateField {
   readonly method: string;
   readonly part: "request" | "response";
-  /** Numbers of fields, from the outermost message on. */
+  /** The field numbers, from the outermost message inwards. */
   readonly path: readonly number[];
 }
 
@@ -28,7 +28,7 @@ const grammar = new RegExp(writtenFieldPattern);
 const textLengthMax = 512;
 const fieldNumberMax = 2 ** 29 - 1;
 
-/** undefined: the text is none. */
+/** Parses a private field, or returns undefined if the text is none. */
 export function parseWrittenField(text: string): WrittenField | undefined {
   if (text.length > textLengthMax || !grammar.test(text)) return undefined;
   const [of = "", place = ""] = text.split(" ");
@@ -44,7 +44,7 @@ export function parsePrivateField(text: string): PrivateField | undefined {
   return written === undefined || path === undefined || path.some(Number.isNaN) ? undefined : { ...written, path };
 }
 
-/** What is cut out of the messages of each method that has private fields. */
+/** Returns, for each method with private fields, what is cut out of its messages. */
 export function methodCutsOf(fields: readonly string[]): ReadonlyMap<string, MethodCuts> {
   const read = fields.flatMap((text) => parsePrivateField(text) ?? []);
   const methods = new Set(read.map(({ method }) => method));

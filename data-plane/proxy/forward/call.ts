@@ -31,7 +31,7 @@ import { noBytes, RequestMessages } from "./request-messages.js";
 import { grpcStatusOf, passTrailers, sendAnswer } from "./response-fields.js";
 import type { UpstreamSession } from "./upstream-session.js";
 
-/** One call: the sink of the caller's stream and of the upstream's stream. */
+/** One call. It receives the events of the caller's stream and of the upstream's stream. */
 export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
   declare protected readonly owner: CallOwner<Call>;
   /** The current attempt: its stream and its session; null if none is upstream. */
@@ -106,7 +106,7 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
     return true;
   }
 
-  /** Has a stream that was opened beside be the attempt, in place of the one that is upstream. Returns false if it is too late. */
+  /** Puts a stream that was opened beside the current attempt in its place. Returns false if it is too late. */
   adopt(stream: Stream, session: UpstreamSession): boolean {
     if (this.phase !== phase.trying && !this.enter(phase.trying)) return false;
     this.waiting?.leave();
@@ -120,14 +120,14 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
     return true;
   }
 
-  /** The name of the endpoint of the attempt that is upstream, in the pool; undefined: none is. */
+  /** The pool's name for the endpoint of the upstream attempt. undefined: no attempt is upstream. */
   get endpoint(): string | undefined {
     return this.#upstream === null ? undefined : this.#session?.name;
   }
 
   /**
-   * Abandons the attempt, so that the owner can send the call elsewhere. Returns false if none is upstream, the caller
-   * has something of its response, or what was sent is not kept.
+   * Abandons the attempt, so that the owner can send the call elsewhere. Returns false if no attempt is upstream, if
+   * the caller has something of its response, or if what was sent is not kept.
    */
   abandon(): boolean {
     if (!this.messages.isKept || !this.enter(phase.between)) return false;
@@ -230,7 +230,7 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
     else if (this.retry?.takesOver() !== true) this.owner.sendAgain(this, control.draining);
   }
 
-  /** Whether the call goes to another endpoint, because the upstream's application saw nothing of it (gRFC A6). */
+  /** Returns true if the call goes to another endpoint: the upstream's application saw nothing of it (gRFC A6). */
   #goesElsewhere(): boolean {
     if (!this.messages.isKept || !mayEnter(this.phase, phase.between)) return false;
     if (!this.owner.mayGoElsewhere(this, this.#session?.name ?? "")) return false;
@@ -240,7 +240,7 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
     return true;
   }
 
-  /** Whether the call is tried again by policy after its try failed with `code`; that try is over then. */
+  /** Returns true if policy tries the call again after a try that failed with `code`. That try is over then. */
   #triesAgain(code: number, outcome: AttemptOutcome, fields: FieldBlock | null): boolean {
     const { retry, messages } = this;
     if (retry === null || !mayEnter(this.phase, phase.between)) return false;
@@ -260,7 +260,7 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
     this.answer(deadlineAnswer(this.plan?.revision));
   }
 
-  /** Ends the call with the upstream's trailers. `excess`: why some are missing. */
+  /** Ends the call with the upstream's trailers. `excess`: why some trailers are missing. */
   #finish(fields: FieldBlock, excess = ""): void {
     if (!this.enter(phase.passed)) return;
     this.retry?.settle();
@@ -270,7 +270,7 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
     this.#endIfSent();
   }
 
-  /** A server that answered early does not want the rest of the request. */
+  /** Cancels the upstream stream. A server that answered early does not want the rest of the request. */
   #leaveUpstream(outcome: AttemptOutcome = "answered"): void {
     const upstream = this.#leaveAttempt(outcome);
     if (upstream === null) return;
@@ -314,7 +314,7 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
     this.owner.watch(this, this.owner.nowMs() + graceMsOf(answer));
   }
 
-  /** The deadline, or the time in which the caller must take the end, has passed. */
+  /** Called when the deadline has passed, or the time within which the caller must take the end. */
   onDue(): void {
     if (!this.settled) this.answer(deadlineAnswer(this.plan?.revision));
     else if (this.phase !== phase.over) this.#cut();

@@ -28,7 +28,7 @@ export interface UpstreamSessionOptions {
   readonly patientKeepaliveMs: number;
   /** Whether the other side is a proxy, which other callers share; otherwise it is this proxy's own application. */
   readonly toProxy: boolean;
-  /** Whether it is neither, but a server outside the mesh; `toProxy` is true then. */
+  /** Whether the other side is a server outside the mesh. `toProxy` is true then. */
   readonly isOutside?: boolean;
 }
 
@@ -42,24 +42,24 @@ export const upstreamSessionDefaults: UpstreamSessionOptions = {
   toProxy: true,
 };
 
-/** The owner of a session, which gives it calls. */
+/** The owner of a session, which assigns calls to the session. */
 export interface SessionWatcher {
-  /** A call ended, or is about to. */
+  /** Called when a call has ended or is about to. */
   roomMade(): void;
   /** Called when the session accepts more calls, fewer, or none. */
   changed(session: UpstreamSession): void;
 }
 
-/** An HTTP/2 connection to an upstream that knows how many calls it may carry. */
+/** An HTTP/2 connection to an upstream. It knows how many calls it may carry. */
 export class UpstreamSession implements ConnectionOwner {
   readonly connection: Connection;
   readonly socket: Socket;
   readonly #wire: SocketConnection;
   readonly #streamsMax: number;
   #watcher: SessionWatcher | null = null;
-  /** Since when calls have waited for its window; -1 if none do. For the owner that gives it calls. */
+  /** When calls began to wait for the connection's window; -1: none waits. The owner sets it. */
   narrowSinceMs = -1;
-  /** How many calls its target had given to connections when this one was opened. For the owner that gives it calls. */
+  /** How many calls the target had given to connections before this one opened. The owner sets it. */
   givenBefore = 0;
   readonly openedMs: number;
   /** The version of the instance at the other end; "" for the proxy's own application. */
@@ -106,7 +106,8 @@ export class UpstreamSession implements ConnectionOwner {
 
   /**
    * Speaks HTTP/2 on a connected socket and waits for the other side's SETTINGS, so that its stream limit is known
-   * before the first call. `name`: a name for logs. `version`: of the instance there. Fails with `unavailable` and closes the socket then.
+   * before the first call. `name`: a name for logs. `version`: of the instance there. Fails with `unavailable` and
+   * closes the socket then.
    */
   static open(
     socket: Socket,
@@ -133,7 +134,7 @@ export class UpstreamSession implements ConnectionOwner {
     });
   }
 
-  /** The name of its target in the pool. */
+  /** The name of the session's target in the pool. */
   get name(): string {
     return this.#other.name;
   }
@@ -148,7 +149,7 @@ export class UpstreamSession implements ConnectionOwner {
     return this.#closed || this.connection.dead || this.connection.control.draining;
   }
 
-  /** True if it was dialled with an identity or trust that has been replaced. */
+  /** Whether the identity or trust that the session was dialled with has been replaced. */
   get retiring(): boolean {
     return this.#retiring;
   }
@@ -163,7 +164,7 @@ export class UpstreamSession implements ConnectionOwner {
     return this.connection.sender.window >= narrowWindowBytes && this.hasSlot;
   }
 
-  /** Whether a call was ever opened here. */
+  /** Whether any call was ever opened on the session. */
   get used(): boolean {
     return this.connection.hasOpened;
   }
@@ -177,7 +178,10 @@ export class UpstreamSession implements ConnectionOwner {
     else this.#closeListeners.push(listener);
   }
 
-  /** Cancels a call that the caller no longer wants or whose deadline has passed. It counts as `released` then. `caller`: see `SlowCancels`. */
+  /**
+   * Cancels a call that the caller no longer wants or whose deadline has passed. It counts as `released` then.
+   * `caller`: see `SlowCancels`.
+   */
   cancel(stream: Stream, caller: Stream | null = null): void {
     if (this.#cancels === undefined) stream.reset(errorCode.cancel);
     else this.#cancels.cancel(stream, caller);
