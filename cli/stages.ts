@@ -22,7 +22,7 @@ export function addStageOptions(command: Command): Command {
   return command
     .option("--stages <list>", stages)
     .addOption(
-      new Option("--hold <duration>", "how long each stage holds that does not say it itself (default: 30s)").argParser(
+      new Option("--hold <duration>", "how long a stage holds if the list does not say it (default: 30s)").argParser(
         parseDuration,
       ),
     )

@@ -29,7 +29,7 @@ export function addAuditCommand(program: Command, cli: Cli): void {
   const command = program
     .command("audit")
     .description("List what was done to the mesh, by whom, oldest first.")
-    .option("--since <duration>", "only the last so much, for example 1h", parseDuration)
+    .option("--since <duration>", "only entries younger than this, for example 1h", parseDuration)
     .option("--limit <number>", "the most decisions to print, the newest ones, up to 10000", parseNumber, 1000)
     .option("-o, --output <format>", "what to print on stdout: table or json (default: table)")
     .action(async ({ since, limit, output: given }: Flags, self: Command) => {
@@ -50,10 +50,14 @@ function addVerifyCommand(audit: Command, cli: Cli): void {
     .summary("Check the audit log, live or exported; exit 1 if it does not hold.")
     .description(
       "Check the audit log: the hash chain from its first entry on, and the signatures over it. Exit 1 if an entry was\n" +
-        "changed, removed, moved, inserted or cut off, which is named. With a file nobody is asked.",
+        "changed, removed, moved, inserted or cut off, which is named. With a file, no control plane is asked.",
     )
     .argument("[file]", "as `ashlar audit export` wrote it; default: the live log")
-    .option("--root-hash <hash>", "of the mesh that it has to be of (default: the context's)", parseRootHash)
+    .option(
+      "--root-hash <hash>",
+      "the root hash of the mesh that the log must come from (default: the context's)",
+      parseRootHash,
+    )
     .option("-o, --output <format>", "what to print on stdout: table or json (default: table)")
     .action(async (file: string | undefined, flags: { rootHash?: string }, self: Command) => {
       const output = formatOf(self, self.optsWithGlobals<{ output?: string }>().output);

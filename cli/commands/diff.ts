@@ -25,9 +25,9 @@ export function addDiffCommand(program: Command, cli: Cli): void {
     .command("diff")
     .summary("Say what differs between two revisions or sets of files.")
     .description(
-      "Compare two of revisions, sets of files, bundles, and what a proxy runs: objects, then who\n" +
-        "gains and who loses access. With one side it is compared to the active revision; with none, the active to the\n" +
-        "newest revision.",
+      "Compare two policies: revisions, files, bundles, or what a proxy runs. Prints the objects that differ, then who\n" +
+        "gains and who loses access. One side alone is compared with the active revision; without sides, the active\n" +
+        "revision is compared with the newest.",
     )
     .argument("[from]", "a revision", parseNumber)
     .argument("[to]", "a revision", parseNumber)

@@ -22,8 +22,8 @@ export function addDriftCommand(program: Command, cli: Cli): void {
     .command("drift")
     .summary("Say whether the mesh runs what policy files, or a bundle, say.")
     .description(
-      "Say whether the active revision is what policy files, or another mesh's bundle, say: exit 0 if it is, byte for\n" +
-        "byte, 1 if not, with what differs from what was given to what is active. Stores nothing.",
+      "Compare the active revision with policy files, or with another mesh's bundle. Exit 0 if they are the same byte for\n" +
+        "byte; else exit 1 and print what the active revision changes in what was given. Stores nothing.",
     )
     .option("-f, --file <path...>", 'files or folders of *.yaml, *.yml, *.json, *.proto and *.binpb; "-" is stdin')
     .option("--against <file>", "a bundle that `ashlar export --bundle` wrote, in this mesh or another")

@@ -33,10 +33,10 @@ function addSetCommand(parent: Command, cli: Cli): void {
   const command = parent
     .command("set")
     .description("Say where an egress is; proxies go by it within moments. It is always called over TLS.")
-    .argument("<name>", "as `kind: Egress` in policy names it", parseLabel)
+    .argument("<name>", "the name of its Egress in policy", parseLabel)
     .requiredOption(
       "--address <host:port>",
-      "where it is; a name is resolved by proxies, as long as its answer is good for",
+      "its address; proxies resolve a name, and again when the answer of DNS expires",
     )
     .option("--server-name <name>", "the name that its certificate has to be for (default: the host of --address)")
     .option(

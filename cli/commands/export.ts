@@ -31,8 +31,8 @@ export function addExportCommand(program: Command, cli: Cli): void {
     .summary("Write a revision's policy as files, or as one file for another mesh.")
     .description(
       "Write a revision's policy, by default the active one's.\n" +
-        "As files, one a service, that say the very same: applying them makes no new revision.\n" +
-        "As a bundle, one file to import in another mesh: the same bytes with the same digest.",
+        "As files, one per service: applying them again makes no new revision.\n" +
+        "Or as a bundle, one file to import in another mesh: the same bytes with the same digest.",
     )
     .argument("[revision]", "its number", parseNumber)
     .option(

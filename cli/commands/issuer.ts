@@ -28,7 +28,7 @@ function addSetCommand(parent: Command, cli: Cli): void {
   const command = parent
     .command("set")
     .description("Set an issuer and its keys; proxies use them within moments. A URL is read again every 5 minutes.")
-    .argument("<name>", "as `kind: JwtIssuer` in policy names it", parseLabel)
+    .argument("<name>", "the name of its JwtIssuer in policy", parseLabel)
     .requiredOption("--issuer <url>", "the exact iss claim of its tokens")
     .requiredOption("--jwks <file|url>", "its public keys: a JWK set in a file, or where https serves one")
     .option("--jwks-ca <file>", "certificates (PEM) that the URL's server is verified by, instead of the public ones")

@@ -24,11 +24,13 @@ export function addJournalImportCommand(journal: Command, cli: Cli): void {
     )
     .argument("[file]", "as `ashlar journal export` wrote it")
     .option("-m, --message <text>", "why; required with a file")
-    .addOption(
-      durationOption("--remember-keys <duration>", "for so long keys are remembered, as in the Journal", "24h"),
-    )
+    .addOption(durationOption("--remember-keys <duration>", "how long keys are remembered, as in the Journal", "24h"))
     .option("--give-up <service>", "remove what an import that did not end left of this service's journal", parseLabel)
-    .option("--root-hash <hash>", "of the mesh that it has to be of (default: the context's)", parseRootHash)
+    .option(
+      "--root-hash <hash>",
+      "the root hash of the mesh that it must come from (default: the context's)",
+      parseRootHash,
+    )
     .addOption(outputOption())
     .action(async (file: string | undefined, flags: Flags, self: Command) => {
       const { giveUp, message, rememberKeys: rememberMs, output } = flags;

@@ -39,8 +39,8 @@ export function addJournalReplayCommand(journal: Command, cli: Cli): void {
     .command("replay")
     .description(
       "Send the writes of a journal, in the order in which they were applied, to another version of the service or to an\n" +
-        "application outside the mesh, and compare the outcomes. Who may is said by `replayers` of the Journal. Noted in the audit\n" +
-        "log. Run again, it goes on from its checkpoint. Ends with 1 at a divergence.",
+        "application outside the mesh, and compare the outcomes. The `replayers` of the Journal may do this. Noted in the audit\n" +
+        "log. Run again, it goes on from its checkpoint. Ends with 1 if an outcome differs.",
     )
     .requiredOption("--service <name>", "whose journal", parseLabel)
     .requiredOption(
@@ -50,7 +50,7 @@ export function addJournalReplayCommand(journal: Command, cli: Cli): void {
     )
     .option("--from <sequence>", "the first entry (default: the first that is kept)", parseNumber)
     .option("--to <sequence>", "the last entry (default: the last that is there now)", parseNumber)
-    .option("--rate <number>", "at most so many writes a second (default: as many as the target takes)", parseNumber)
+    .option("--rate <number>", "the most writes per second (default: as many as the target takes)", parseNumber)
     .option(
       "--parallel <number>",
       `order keys at once, up to ${parallelMax}; 1: strictly one write after the other`,
@@ -62,7 +62,7 @@ export function addJournalReplayCommand(journal: Command, cli: Cli): void {
     .option("--verify", "compare the bytes of the responses, too, not only the status")
     .option("--go-on", "list divergences and go on, up to the first 1000")
     .option("--follow", "go on with what is written meanwhile, until it is stopped (Ctrl-C, SIGTERM)")
-    .option("--checkpoint <file>", "where it is kept how far it came (default: replay-SERVICE-TARGET.json here)")
+    .option("--checkpoint <file>", "the file that keeps how far it came (default: replay-SERVICE-TARGET.json here)")
     .option(
       "--holder-key <file>",
       "the holder's private key (PEM): without it, writes with private fields are left out",

@@ -20,14 +20,14 @@ export function addRetainCommand(journal: Command, cli: Cli): void {
   const command = journal
     .command("retain")
     .description(
-      "Let go of the beginning of a journal for good, after `ashlar journal export`. Noted in the audit log.\n" +
-        "It goes as far as every write has an outcome and keys are not remembered any more, and says how far that was.",
+      "Drop the beginning of a journal for good, after `ashlar journal export`. Noted in the audit log.\n" +
+        "It drops only writes with an outcome whose keys are not remembered any more, and says how far it came.",
     )
     .requiredOption("--service <name>", "whose journal", parseLabel)
-    .option("--through <sequence>", "nothing above this sequence", parseNumber)
-    .option("--older-than <days>", "nothing that was stored in the last so many days, for example 90d", parseDays)
+    .option("--through <sequence>", "the last sequence to drop", parseNumber)
+    .option("--older-than <days>", "drop only what is at least this old, for example 90d", parseDays)
     .requiredOption("-m, --message <text>", "why")
-    .option("--yes", "it is meant; without it, what would be let go is printed, and a terminal is asked")
+    .option("--yes", "do not ask; without it, what would be dropped is printed first, and only a terminal is asked")
     .addOption(outputOption())
     .action(async (flags: Flags, self: Command) => {
       const { service, through = 0, olderThan, message, yes = false, output } = flags;

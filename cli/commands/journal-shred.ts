@@ -16,14 +16,14 @@ export function addShredCommand(journal: Command, cli: Cli): void {
   const command = journal
     .command("shred")
     .description(
-      "Erase the data keys of a subject: nobody, the holder included, reads the private fields that were written about it again.\n" +
+      "Erase the data keys of a subject: nobody, not even the holder, can read its private fields again.\n" +
         "The journal itself stays as it is. Noted in the audit log. What is written about the subject within the next minute may\n" +
         "be unreadable as well.",
     )
     .argument("<subject>", "as `private.subject` of the Journal makes it")
     .requiredOption("--service <name>", "whose journal", parseLabel)
     .requiredOption("-m, --message <text>", "why")
-    .option("--yes", "it is meant; without it, what would be erased is printed, and a terminal is asked")
+    .option("--yes", "do not ask; without it, what would be erased is printed first, and only a terminal is asked")
     .addOption(outputOption())
     .action(async (subject: string, { service, message, yes = false, output }: Flags, self: Command) => {
       const request = { service, subject, reason: message, dryRun: false };

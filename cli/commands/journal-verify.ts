@@ -15,11 +15,15 @@ export function addJournalVerifyCommands(journal: Command, cli: Cli): void {
     .description(
       "Check journals: the signature of each record, what each proxy confirmed of its own, and the seals of control planes\n" +
         "over the stored bytes. Exit 1 if a message was changed, removed, moved, inserted or cut off, which is named. With a\n" +
-        "file nobody is asked.",
+        "file, no control plane is asked.",
     )
     .argument("[file]", "as `ashlar journal export` wrote it; default: the live journals")
     .option("--service <name>", "of this service alone (default: all that have a journal)", parseLabel)
-    .option("--root-hash <hash>", "of the mesh that it has to be of (default: the context's)", parseRootHash)
+    .option(
+      "--root-hash <hash>",
+      "the root hash of the mesh that it must come from (default: the context's)",
+      parseRootHash,
+    )
     .addOption(outputOption())
     .action(async (file: string | undefined, flags: VerifyFlags, self: Command) => {
       const rootHash = pinOf(cli, self, flags.rootHash);

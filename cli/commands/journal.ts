@@ -35,7 +35,7 @@ export function addJournalCommand(program: Command, cli: Cli): void {
     .option("--service <name>", "of this service alone (default: all that have a journal)", parseLabel)
     .option("--key <key>", "with this idempotency key alone")
     .option("--unresolved", "only valid writes whose outcome nobody knows")
-    .option("--since <duration>", "only the last so much, for example 1h", parseDuration)
+    .option("--since <duration>", "only writes younger than this, for example 1h", parseDuration)
     .option("--limit <number>", "the most entries to print, the newest ones, up to 10000", parseNumber, 1000)
     .addOption(outputOption())
     .action(async ({ service, key, unresolved, since, limit, output }: ListFlags, self: Command) => {

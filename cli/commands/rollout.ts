@@ -36,7 +36,7 @@ function addStatus(rollout: Command, cli: Cli): void {
   const command = rollout
     .command("status")
     .description("Show a rollout: its stages, what its gates say, and what it waits for.")
-    .argument("[number]", "which; default: the one that runs, else the newest", parseNumber)
+    .argument("[number]", "the rollout's number; default: the one that runs, else the newest", parseNumber)
     .option("--watch", "show it until it has ended; exit 1 unless it ended well")
     .addOption(durationOption("--timeout <duration>", "how long --watch watches", "24h"))
     .addOption(outputOption())
@@ -57,7 +57,7 @@ function addList(rollout: Command, cli: Cli): void {
   const command = rollout
     .command("list")
     .description("List rollouts, newest first.")
-    .option("--limit <number>", `at most so many, at most ${listMax}`, parseLimit, 100)
+    .option("--limit <number>", `how many to print, at most ${listMax}`, parseLimit, 100)
     .addOption(outputOption())
     .action(async ({ limit, output }: { limit: number; output: OutputFormat }, self: Command) => {
       const { rollouts } = await cli.withAdmin(self, (admin) => admin.listRollouts({ limit }));
@@ -94,7 +94,7 @@ function addOrder(rollout: Command, cli: Cli, what: RolloutOrder, description: s
   const command = rollout
     .command(what)
     .description(description)
-    .argument("[number]", "which; default: the one that runs", parseNumber)
+    .argument("[number]", "the rollout's number; default: the one that runs", parseNumber)
     .option("-m, --message <text>", "the reason, for the log")
     .addOption(outputOption())
     .action(async (number: number | undefined, { message = "", output }: OrderFlags, self: Command) => {

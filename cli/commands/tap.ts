@@ -25,16 +25,16 @@ export function addTapCommand(program: Command, cli: Cli): void {
     .summary("Show calls as they end, from the proxies that see them.")
     .description(
       "Show calls as they end, a line each, from the proxies that see them, without changing policy.\n" +
-        "Calls are told by the called service's proxy; those that got no answer of it by the caller's. Each proxy tells at\n" +
-        "most 200 a second; how many more there were is said on stderr. On a terminal q leaves. Proxies are asked by a\n" +
+        "The called service's proxy reports a call, or the caller's proxy if the other did not answer it. Each proxy reports\n" +
+        "at most 200 a second, and stderr says how many more there were. On a terminal q leaves. Proxies are asked by a\n" +
         "signed order that expires within seconds; each tap is noted in the audit log.",
     )
     .option("--service <name>", "only calls to this service", parseLabel)
     .option("--caller <name>", "only calls by this service, gateway/NAME or SPIFFE ID", parseCaller)
     .option("--method <name>", "only this method, package.Service/Method, or package.Service/*", parseMethod)
     .option("--refused", "only calls that were refused: by authorization, for their token, or by a limit")
-    .option("--slow <duration>", "only calls that took so long or longer, such as 100ms", parseDuration)
-    .option("--count <number>", "end after so many calls", parseNumber)
+    .option("--slow <duration>", "only calls that took at least this long, such as 100ms", parseDuration)
+    .option("--count <number>", "end after this many calls", parseNumber)
     .addOption(outputOption())
     .action(async ({ count = Number.POSITIVE_INFINITY, output, ...flags }: Flags, self: Command) => {
       const { service = "", caller = "", method = "", refused = false, slow: slowMs = 0 } = flags;
