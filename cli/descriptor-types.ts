@@ -1,4 +1,6 @@
-/** The messages of methods as Descriptors in policy files write them, from the descriptors of protobuf. */
+/**
+ * Returns the message types of methods in the form that Descriptors in policy files have, from protobuf descriptors.
+ */
 import { isFieldSet } from "@bufbuild/protobuf";
 import {
   type DescriptorProto,
@@ -9,7 +11,7 @@ import {
 } from "@bufbuild/protobuf/wkt";
 import { type FieldType, renderMessageType, renderMethodTypes } from "../core/journal/private/message-types.js";
 
-/** What a Descriptor says of messages. */
+/** The message types in a Descriptor. */
 export interface DescriptorTypes {
   readonly types: readonly string[];
   readonly messages: readonly string[];
@@ -21,8 +23,8 @@ interface Message {
 }
 
 /**
- * The messages of these methods of a gRPC service, and all messages in them, as far as the files have them. A message is left out
- * where a .proto file, as it is read, does not tell which of two types a field of it has.
+ * Returns the messages of these methods of a gRPC service, and all messages in them that the files contain. A message
+ * is left out if the parsed .proto file does not tell which of two types one of its fields has.
  */
 export function typesOfMethods(
   files: readonly FileDescriptorProto[],
@@ -83,7 +85,9 @@ function describe({ name, proto }: Message, known: ReadonlyMap<string, Message>)
   return { text: renderMessageType({ name, fields, oneofs }), inside };
 }
 
-/** An `optional` field of proto3 is in a oneof of its own, which nobody wrote. */
+/**
+ * Whether a field belongs to a oneof that somebody wrote. An `optional` field of proto3 has a generated one of its own.
+ */
 const isOfOneof = (field: FieldDescriptorProto): boolean =>
   !field.proto3Optional && isFieldSet(field, FieldDescriptorProtoSchema.field.oneofIndex);
 
@@ -98,8 +102,8 @@ function typeOf(field: FieldDescriptorProto, of: string, known: ReadonlyMap<stri
 }
 
 /**
- * The full name of a type; undefined: there are two. Compilers write it with a dot before it; what reads a .proto writes it as seen
- * from `scope`, and there an inner type may hide the one that is meant.
+ * Returns the full name of a type. undefined: there are two candidates. Compilers write a leading dot. The parser of
+ * .proto files writes the name as seen from `scope`, where an inner type may hide the intended one.
  */
 function resolve(typeName: string, scope: string, known: ReadonlyMap<string, Message>): string | undefined {
   if (typeName.startsWith(".")) return typeName.slice(1);

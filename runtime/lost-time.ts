@@ -1,25 +1,27 @@
-/** Shorter delays of a timer are usual, and cost no peer anything. */
+/** Delays of timers below this are usual and affect no peer, in milliseconds. */
 const usualMs = 250;
 
-/** Calls `late` after `ms` in which this process had time for its sockets, unless the function that it returns is called before. */
+/**
+ * Calls `late` after `ms` in which this process could serve its sockets, unless the returned function is called before.
+ */
 export type AfterTime = (ms: number, late: () => void) => () => void;
 
 /**
- * How long this process did not get to its sockets, because it was busy or was not run. What a peer sent in that time lies
- * unread: whoever ends a peer for silence must not count it.
+ * Measures how long this process could not serve its sockets because it was busy or not scheduled. What a peer sent in
+ * that time is still unread, so a peer must not be disconnected for silence in that time.
  */
 export class LostTime {
   readonly #everyMs: number;
   #turnedMs: number;
   #lostMs = 0;
 
-  /** `everyMs`: how often `turn` is called by a process that has time. */
+  /** `everyMs`: how often `turn` is called while the process is not busy. */
   constructor(everyMs: number, nowMs: number) {
     this.#everyMs = everyMs;
     this.#turnedMs = nowMs;
   }
 
-  /** The process got to its timers. Returns the milliseconds that were lost since it did before. */
+  /** Notes that the process got to its timers. Returns the milliseconds lost since the last call. */
   turn(nowMs: number): number {
     const lostMs = this.#lateMs(nowMs);
     this.#turnedMs = nowMs;
@@ -27,7 +29,7 @@ export class LostTime {
     return lostMs;
   }
 
-  /** All milliseconds that were lost until now. */
+  /** Returns all milliseconds lost until now. */
   totalMs(nowMs: number): number {
     return this.#lostMs + this.#lateMs(nowMs);
   }

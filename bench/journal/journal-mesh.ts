@@ -1,4 +1,7 @@
-/** What a run is measured on: a mesh with its NATS, and an application that has one of its own, each of one server or of three. */
+/**
+ * Starts what a run is measured on: a mesh with its NATS, and an application with its own NATS, each of one server or
+ * three.
+ */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { whenKilled } from "../../test/conformance/when-killed.js";
@@ -8,12 +11,15 @@ import { freePort, type Processes, untilListening } from "../proxy/pair.js";
 
 export interface JournalMesh {
   readonly mesh: BenchMesh;
-  /** Process ids by what they do. */
+  /** The process ids by what the processes do. */
   readonly parties: Readonly<Record<string, readonly number[]>>;
   stop(): Promise<void>;
 }
 
-/** Servers of NATS without accounts, as an application has them; resolves to their process ids and the address of one. */
+/**
+ * Starts NATS servers without accounts, as an application would have. Resolves to their process ids and the address of
+ * one.
+ */
 async function startOwnNats(processes: Processes, folder: string, servers: number): Promise<[number[], string]> {
   const places: { readonly port: number; readonly route: number }[] = [];
   for (let at = 0; at < servers; at += 1) places.push({ port: await freePort(), route: await freePort() });
@@ -30,7 +36,7 @@ async function startOwnNats(processes: Processes, folder: string, servers: numbe
   return [pids, `nats://127.0.0.1:${places[0]?.port}`];
 }
 
-/** The mesh's own cluster of three; none: its control plane starts the one server that it has. */
+/** Starts the mesh's own cluster of three servers. Without it, the control plane starts its single server. */
 async function startCluster(folder: string) {
   const nats = await startTestNats({ cluster: true, dir: join(folder, "cluster") });
   const file = join(folder, "accounts.json");

@@ -1,4 +1,4 @@
-/** Loads a mesh with calls and says what each of its parties spent on one. */
+/** Loads a mesh with calls and reports what each of its parties spent on a call. */
 import { execFile } from "node:child_process";
 import { resolve } from "node:path";
 import { whenKilled } from "../../test/conformance/when-killed.js";
@@ -8,7 +8,7 @@ import type { JournalMesh } from "./journal-mesh.js";
 
 /** One burst of calls. */
 export interface Burst extends LoadFigures {
-  /** CPU of each party, in microseconds a call that was answered well. */
+  /** The CPU time of each party in microseconds, per call that was answered with OK. */
   readonly cpuUs: Readonly<Record<string, number>>;
 }
 
@@ -19,7 +19,7 @@ function runLoad(args: readonly string[]): Promise<LoadFigures> {
   return new Promise((done, failed) => {
     const child = execFile(process.execPath, [program, ...args, "--json"], (error, stdout) => {
       if (stdout !== "")
-        done(JSON.parse(stdout)); // with 1 some calls failed, and it says how many
+        done(JSON.parse(stdout)); // exit code 1 means that some calls failed, and the output says how many
       else failed(error ?? new Error("the load generator said nothing"));
     });
     const endNow = () => void child.kill("SIGKILL");
@@ -42,5 +42,5 @@ export async function burst({ mesh, parties }: JournalMesh, args: readonly (stri
   return { ...figures, cpuUs, cpuUsPerCall };
 }
 
-/** The median of what `of` says of each burst. */
+/** Returns the median over all bursts of the value that `of` returns. */
 export const medianOf = (bursts: readonly Burst[], of: (burst: Burst) => number): number => median(bursts.map(of));

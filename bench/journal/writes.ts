@@ -1,4 +1,7 @@
-/** The writes that are compared: each with its policy, and the method that says what the application does by itself. */
+/**
+ * The kinds of writes that are compared. Each has its policy, and the method by which the application does the same
+ * itself.
+ */
 import { meshPolicy } from "../proxy/mesh.js";
 
 export interface WriteKind {
@@ -21,7 +24,7 @@ rememberKeys: 2m
 response: bytes
 `;
 
-/** In this order a row of the journal follows what it is compared with. */
+/** The kinds in order: a row with the journal follows the row that it is compared with. */
 export const writeKinds: readonly WriteKind[] = [
   { name: "no journal", policy: plain, method: "Call" },
   { name: "no journal, beside one", policy: journal("methods: [bench.Echo/One]\nresponse: digest\n"), method: "Call" },
@@ -31,7 +34,7 @@ export const writeKinds: readonly WriteKind[] = [
   { name: "keyed", policy: journal(withKeys), method: "Call" },
 ];
 
-/** What each is compared with. */
+/** The row that each row is compared with. */
 export const comparedWith: ReadonlyMap<string, string> = new Map([
   ["no journal, beside one", "no journal"],
   ["unkeyed", "one append by the application"],

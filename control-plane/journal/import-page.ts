@@ -1,4 +1,4 @@
-/** Stores the messages of an import in a stream that acknowledges nothing, and looks whether they are there. */
+/** Stores the messages of an import in a stream without acknowledgements, and then checks that they are there. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Digest, digestOf } from "../../core/digest.js";
 import { AshlarError, isAshlarError } from "../../core/errors.js";
@@ -22,7 +22,10 @@ export interface ImportPageDeps {
   readonly signer: Signer;
 }
 
-/** Stores the next messages. Fails with `invalid_argument` if one is out of its place or is no record; nothing after it is stored. */
+/**
+ * Stores the next messages. Fails with `invalid_argument` if one is out of order or is no record; nothing after it is
+ * stored.
+ */
 export async function importPage(
   deps: ImportPageDeps,
   service: string,
@@ -49,11 +52,14 @@ export async function importPage(
 export const refusal = (service: string, sequence: number, why: string): AshlarError =>
   new AshlarError("invalid_argument", `the journal of ${service}, sequence ${sequence}: ${why}`);
 
-/** What was sent is stored within this time of the message before it, or never: its stream says of none that it refused it. */
+/**
+ * A sent message is stored within this time of the one before, or never, in milliseconds. Such a stream reports no
+ * refusal.
+ */
 const stuckMs = 5000;
 const lookMs = 20;
 
-/** Resolves once all of them are stored. Fails with `invalid_argument` and the first one that is not. */
+/** Resolves when all of them are stored. Fails with `invalid_argument`, naming the first one that is not. */
 async function whenStored(
   { access: { bus } }: ImportPageDeps,
   service: string,
@@ -105,7 +111,10 @@ function headersOf(
   return id === undefined ? headers : { ...headers, "Nats-Msg-Id": id };
 }
 
-/** The id by which a repeat of its key finds an entry; undefined: it has none, or cannot be read, which is found at the end. */
+/**
+ * Returns the id by which a repeat of its key finds an entry. undefined: it has none or cannot be parsed, which the
+ * final verification reports.
+ */
 function entryIdOf(data: Uint8Array, key: string): string | undefined {
   try {
     const entry = parseEntry(data, undefined, key);

@@ -1,4 +1,6 @@
-/** Private fields of journals in numbers, which is all that is stored, by the descriptors among the files. */
+/**
+ * Replaces names of journals' private fields by numbers, which is what is stored, with the descriptors among the files.
+ */
 import {
   type MessageType,
   type MethodTypes,
@@ -12,13 +14,16 @@ import type { Finding } from "../model.js";
 import type { Descriptor } from "./descriptor-shape.js";
 import type { SourcedObject } from "./sourced-object.js";
 
-/** The objects with every name of a private field replaced by its number; what cannot be is reported, and stays. */
+/**
+ * Returns the objects with each private field's names replaced by numbers. A field that cannot be is reported and
+ * stays.
+ */
 export function numberPrivateFields(
   objects: readonly SourcedObject[],
   descriptors: readonly Descriptor[],
   report: (finding: Finding) => void,
 ): readonly SourcedObject[] {
-  let types: MessageTypes | undefined; // made where a journal has private fields
+  let types: MessageTypes | undefined; // created only if a journal has private fields
   return objects.map((sourced) => {
     const { object } = sourced;
     if (object.kind !== "Journal" || object.private === undefined) return sourced;
@@ -53,7 +58,8 @@ function numberFieldsOf(
     if (doubt !== undefined) tell("warning", doubt);
     return field;
   });
-  if (fields.every((field, index) => field === hidden.fields[index])) return sourced; // the same object: what is known of it stays known
+  // the same object, so that what is cached about it stays valid
+  if (fields.every((field, index) => field === hidden.fields[index])) return sourced;
   return { ...sourced, object: { ...object, private: { ...hidden, fields } } };
 }
 
@@ -73,7 +79,7 @@ function typesOf(descriptors: readonly Descriptor[]): MessageTypes {
   return { methods: methods.found, messages: messages.found };
 }
 
-/** What is said once, or each time alike. */
+/** A value that is stated once, or always in the same way. */
 class Clear<Value> {
   readonly found = new Map<string, Value | "unclear">();
   readonly #texts = new Map<string, string>();

@@ -1,4 +1,4 @@
-/** A mesh of which the commands are asked: two proxies that have what is in force, and policy in a folder. */
+/** A mesh for tests of commands: two proxies that evaluate the policy in force, and a folder with that policy. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type FakeAdmin, proxyInfo, statusInfo } from "./fake-admin.js";

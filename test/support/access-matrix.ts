@@ -1,7 +1,7 @@
 import type { Unit } from "../../core/model.js";
 import { diffAccess } from "../../core/snapshot/matrix.js";
 
-/** Every pair that may call, sorted by service, caller and method; `when`: the condition, or "". */
+/** Returns every pair that may call, sorted by service, caller and method. `when`: the condition, or "". */
 export function accessMatrix(units: readonly Unit[], mesh: string) {
   const { pairs, complete } = diffAccess([], units, mesh);
   return {

@@ -4,7 +4,7 @@ const prefixBytes = 5;
 export class MessageTally {
   messages = 0;
   bytes = 0;
-  /** Bytes of the current prefix, the length that it states, and the bytes of the message that are still to come. */
+  /** Below: the bytes of the current prefix, the length that it states, and the bytes of the message still to come. */
   #prefix = 0;
   #length = 0;
   #left = 0;

@@ -1,4 +1,7 @@
-/** Workers that hold their ports and carry no calls, in this process: messages are copied and come later, as over a line. */
+/**
+ * Workers in this process that implement the ports but carry no calls. Messages are copied and arrive later, as over a
+ * line.
+ */
 
 import type { PolicyView } from "../../data-plane/ports.js";
 import { Crew } from "../../data-plane/workers/crew.js";
@@ -15,14 +18,14 @@ import { LocalExchangeHub } from "./local-exchange.js";
 import { PortsWorld } from "./ports-world.js";
 import { testMesh } from "./records.js";
 
-/** Messages that are about calls, which these workers do not carry. */
+/** The messages about calls, which these workers do not carry. */
 const callsOnly = new Set<ToWorker["kind"]>(["connection", "taps", "spread", "mesh-ports"]);
 
 export class PortsWorker implements WorkerProcess {
   readonly pid = 1;
   readonly told: ToWorker[] = [];
   ports: WorkerPorts | undefined;
-  /** While true, what it says waits, as if it were slow. */
+  /** While true, the worker's messages are held back, as if it were slow. */
   isHeld = false;
   readonly #waiting: unknown[] = [];
   #listener: (message: unknown) => void = () => {};
@@ -57,7 +60,7 @@ export class PortsWorker implements WorkerProcess {
     else setImmediate(() => this.#listener(structuredClone(message)));
   }
 
-  /** What was held back is said now, the last first if `reversed`. */
+  /** Sends the held messages now, the last one first if `reversed`. */
   release(reversed = false): void {
     this.isHeld = false;
     const all = this.#waiting.splice(0);
@@ -95,9 +98,9 @@ export class WorkersWorld {
   readonly crew: Crew;
   readonly feed: WorkerFeed;
   readonly world: PortsWorld;
-  /** All that were ever started, in order. */
+  /** All workers that were ever started, in order. */
   readonly spawned: PortsWorker[];
-  /** What every worker judges by. */
+  /** The policy that every worker judges by. */
   readonly evaluated: PolicyView;
 
   private constructor(crew: Crew, feed: WorkerFeed, world: PortsWorld, spawned: PortsWorker[], evaluated: PolicyView) {

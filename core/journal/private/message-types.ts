@@ -1,25 +1,25 @@
-/** The types of messages as Descriptors write them, a line a type: which fields a message has, by name and number. */
+/** The message types of Descriptors, one line for each: the fields of a message by name and number. */
 
 /** A field of a message. */
 export interface FieldType {
   readonly number: number;
-  /** "plain": a number, a text, bytes, or an enum. A map is a list of messages with `key` and `value`. */
+  /** "plain": a number, a string, bytes, or an enum. A map is a list of messages with `key` and `value`. */
   readonly form: "plain" | "message" | "map" | "group";
-  /** The full name of the message in it; "" where it is plain or a group. */
+  /** The full name of the message type. "": the field is plain or a group. */
   readonly type: string;
 }
 
 export interface MessageType {
-  /** "package.Message". */
+  /** The full name: "package.Message". */
   readonly name: string;
   readonly fields: ReadonlyMap<string, FieldType>;
-  /** The names of the fields of each oneof. */
+  /** The names of the fields in each oneof. */
   readonly oneofs: ReadonlyMap<string, readonly string[]>;
 }
 
-/** The messages of a method. */
+/** The message types of a method. */
 export interface MethodTypes {
-  /** Without the service. */
+  /** The method's name without the service. */
   readonly method: string;
   readonly request: string;
   readonly response: string;
@@ -34,14 +34,14 @@ export const messageTypePattern = `^${fullName}( ${name}=(${number}(:group|(:map
 const methodTypesGrammar = new RegExp(methodTypesPattern);
 const messageTypeGrammar = new RegExp(messageTypePattern);
 
-/** "Charge shop.Order shop.Receipt"; undefined: the text is none. */
+/** Parses "Charge shop.Order shop.Receipt". undefined: the text has another form. */
 export function parseMethodTypes(text: string): MethodTypes | undefined {
   if (!methodTypesGrammar.test(text)) return undefined;
   const [method = "", request = "", response = ""] = text.split(" ");
   return { method, request, response };
 }
 
-/** "shop.Order id=1 buyer=2:shop.Person notes=3:map:shop.Order.NotesEntry pay=oneof:card,cash"; undefined: the text is none. */
+/** Parses "shop.Order id=1 buyer=2:shop.Person pay=oneof:card,cash". undefined: the text has another form. */
 export function parseMessageType(text: string): MessageType | undefined {
   if (!messageTypeGrammar.test(text)) return undefined;
   const [type = "", ...parts] = text.split(" ");

@@ -1,24 +1,24 @@
-/** Private fields that policy names as their .proto does, in the numbers that are stored. */
+/** Replaces the names of private fields in policy, which are those of .proto files, by the stored numbers. */
 import { renderNearest } from "../../snapshot/nearest.js";
 import type { FieldType, MessageType, MethodTypes } from "./message-types.js";
 import type { WrittenField } from "./plan.js";
 
-/** What descriptors say of messages. */
+/** The message types that descriptors state. */
 export interface MessageTypes {
-  /** By "package.Service/Method"; "unclear": descriptors say different things of it. */
+  /** The types by "package.Service/Method". "unclear": descriptors contradict each other. */
   readonly methods: ReadonlyMap<string, MethodTypes | "unclear">;
-  /** By name. */
+  /** The types by full name. "unclear": descriptors contradict each other. */
   readonly messages: ReadonlyMap<string, MessageType | "unclear">;
 }
 
-/** The field in numbers, with what is doubtful about it; or why it cannot be told which one is meant. */
+/** The field by numbers, with a doubt if there is one; or why it is unclear which field is meant. */
 export type Numbered = { readonly field: string; readonly doubt: string | undefined } | { readonly why: string };
 
 type Step = { readonly number: number; readonly field: FieldType | undefined } | { readonly why: string };
 
 /**
- * Finds the numbers of a field's names. Numbers stay as they are; one that is not there by the descriptors is a doubt, since
- * they may be older than what is sent.
+ * Replaces a field's names by numbers. Numbers stay. A number that descriptors lack is a doubt, since the descriptors
+ * may be older than the messages.
  */
 export function numberField({ method, part, path }: WrittenField, types: MessageTypes): Numbered {
   const said = types.methods.get(method);
@@ -64,9 +64,9 @@ function byNumber(message: Known, number: number): Step {
 }
 
 interface Before {
-  /** The message that the name is a field of. */
+  /** The type of the message that the named field is in. */
   readonly type: string | undefined;
-  /** What is written before the name. */
+  /** The part of the path before the name. */
   readonly over: string;
   readonly last: FieldType | undefined;
 }
@@ -87,7 +87,7 @@ function byName(message: Known, name: string, { type, over, last }: Before): Ste
   return { why: `${type} has no field ${name}${renderNearest(name, message.fields.keys())}` };
 }
 
-/** What is not in the request may be in the response. */
+/** Returns a hint if the field is not in this part of the method but in the other one. */
 function inOtherPart(name: string, part: WrittenField["part"], found: MethodTypes, { messages }: MessageTypes): string {
   const other = part === "request" ? "response" : "request";
   const message = messages.get(found[other]);

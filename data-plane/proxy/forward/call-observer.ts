@@ -5,11 +5,11 @@ import type { AttemptOutcome } from "./attempt-outcome.js";
 import type { CallFacts } from "./call-facts.js";
 
 /**
- * Observes one call; `Call.observe` attaches it when the call begins. A subclass overrides the events that it needs.
- * Arguments are valid only during the call and must not be changed, and no method may throw.
+ * Observes one call. `Call.observe` attaches it when the call begins. A subclass overrides the events that it needs.
+ * Arguments are valid only while a method runs and must not be changed, and no method may throw.
  */
 export class CallObserver {
-  /** The observer that was attached before. Only `Call` uses it. */
+  /** The observer that was attached before this one. Only `Call` uses the link. */
   before: CallObserver | null = null;
 
   /**
@@ -30,7 +30,7 @@ export class CallObserver {
     this.before?.attemptEnded(call, outcome, endpoint);
   }
 
-  /** The caller gets the head of the upstream's response, `fields`. Not called if the head is also its end. */
+  /** The caller gets the head of the upstream's response, `fields`. Not called if the response has no messages. */
   responded(call: CallFacts, fields: FieldBlock): void {
     this.before?.responded(call, fields);
   }
