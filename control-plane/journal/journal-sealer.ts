@@ -8,10 +8,11 @@ import { isAshlarError, messageOf } from "../../core/errors.js";
 import type { KeySet, Signer } from "../../core/signature.js";
 import { chainWith, type JournalSeal, linkOf, signSeal, verifySeal } from "../../core/wire/journal/seal.js";
 import { statementHeader } from "../../core/wire/statement.js";
-import { journalSealSubject, journalStream } from "../../core/wire/subjects.js";
+import { journalSealSubject, journalStream, parseJournalSubject } from "../../core/wire/subjects.js";
 import type { Bus, StoredMessage } from "../../runtime/bus.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { FoundJournal } from "./find-journals.js";
+import type { SealLink, SealLinks } from "./seal-links.js";
 
 export interface JournalSealerDeps {
   readonly bus: Pick<Bus, "append" | "leaderGet" | "directGet">;
@@ -20,6 +21,8 @@ export interface JournalSealerDeps {
   /** Returns every signing key that the mesh has ever had. */
   readonly keys: () => KeySet;
   readonly clock: Pick<Clock, "nowMs">;
+  /** What was read of late; left out: every message is read to be sealed. */
+  readonly links?: SealLinks;
 }
 
 /** How far a journal is sealed, or would be by the next seal. */
@@ -62,12 +65,18 @@ export class JournalSealer {
     const nowMs = this.#deps.clock.nowMs();
     const behind = info.lastSequence - last.through;
     this.#behind.set(service, Math.max(0, behind));
+    this.#deps.links?.drop(service, last.through);
     const isOthers = last.kid !== "" && last.kid !== this.#deps.signer.kid;
     const dueMs = last.storedMs + (isOthers ? othersPatience : 1) * sealEveryMs;
     if (behind <= 0 || (behind < sealMessages && nowMs < dueMs) || (isOthers && nowMs < dueMs)) return;
     const through = Math.min(info.lastSequence, last.through + readMax);
-    const seal = await this.#sealOf(service, last, through, signal);
-    if (seal === undefined) return;
+    const seal = await this.#sealOf(
+      service,
+      last,
+      through,
+      this.#linksOf({ service, info }, last.through, through, signal),
+    );
+    if (seal === undefined || signal.aborted) return;
     const { bytes } = signSeal(seal, this.#deps.mesh, this.#deps.signer);
     await this.#deps.bus.append(journalSealSubject(service), bytes);
     this.#behind.set(service, info.lastSequence - through);
@@ -76,7 +85,8 @@ export class JournalSealer {
   /** Returns a seal over everything up to the last message. It is not stored: it ends a verification or an export. */
   async endOf({ service, info }: FoundJournal, signal: AbortSignal): Promise<Uint8Array> {
     const last = await this.#last(service, info.firstSequence);
-    const seal = await this.#sealOf(service, last, info.lastSequence, signal, true);
+    const links = readLinks(this.#deps.bus, service, last.through + 1, info.lastSequence, signal);
+    const seal = await this.#sealOf(service, last, info.lastSequence, links, true);
     return seal === undefined ? new Uint8Array() : signSeal(seal, this.#deps.mesh, this.#deps.signer).bytes;
   }
 
@@ -103,20 +113,40 @@ export class JournalSealer {
     service: string,
     last: Sealed,
     through: number,
-    signal: AbortSignal,
+    links: AsyncIterable<SealLink>,
     isEnd = false,
   ): Promise<JournalSeal | undefined> {
     let { chain } = last;
     let [messages, isNews] = [0, isEnd && through > last.through];
-    for await (const message of readJournal(this.#deps.bus, service, last.through + 1, through, signal)) {
-      chain = chainWith(chain, linkOf(sealedOf(message)));
+    for await (const { link, isSeal } of links) {
+      chain = chainWith(chain, link);
       messages += 1;
-      isNews ||= message.subject !== journalSealSubject(service);
+      isNews ||= !isSeal;
     }
     if (!isNews || chain === undefined) return undefined;
     const timeMs = this.#deps.clock.nowMs();
     const { number, digest: previous } = last;
     return { service, number: number + 1, previous, from: last.through + 1, through, chain, messages, timeMs };
+  }
+
+  /** The links of what comes after a seal: those that are known, and of what was not read yet the others. */
+  async *#linksOf(
+    { service, info }: FoundJournal,
+    after: number,
+    through: number,
+    signal: AbortSignal,
+  ): AsyncGenerator<SealLink> {
+    const { bus, links } = this.#deps;
+    for (let at = after + 1; at <= through; at += 1) {
+      const known = links?.find(service, info, at);
+      if (known !== undefined) {
+        yield known;
+        continue;
+      }
+      const from = at;
+      while (at < through && links?.find(service, info, at + 1) === undefined) at += 1;
+      yield* readLinks(bus, service, from, at, signal);
+    }
   }
 
   /** Returns the last seal that verifies. Without one, everything is sealed again from the first message on. */
@@ -141,6 +171,15 @@ export class JournalSealer {
       throw new Error(`a seal cannot be read: ${messageOf(error)}`, { cause: error });
     }
   }
+}
+
+export function sealLinkOf(message: StoredMessage): SealLink {
+  const isSeal = parseJournalSubject(message.subject)?.kind === "seal";
+  return { link: linkOf(sealedOf(message)), isSeal };
+}
+
+async function* readLinks(...of: Parameters<typeof readJournal>): AsyncGenerator<SealLink> {
+  for await (const message of readJournal(...of)) yield sealLinkOf(message);
 }
 
 export function sealedOf(message: StoredMessage) {

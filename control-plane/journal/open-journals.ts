@@ -15,9 +15,10 @@ import type { Ledger } from "../store/ledger.js";
 import type { JournalImporting } from "./journal-importer.js";
 import { createJournalKeeper } from "./journal-keeper.js";
 import { reopen } from "./journal-retainer.js";
-import { JournalSealer } from "./journal-sealer.js";
+import { JournalSealer, sealLinkOf } from "./journal-sealer.js";
 import { watchJournals } from "./journal-watch.js";
 import { everyKey, type JournalFigures, sealJournals } from "./seal-journals.js";
+import { SealLinks } from "./seal-links.js";
 import { openUnresolvedPlaces } from "./unresolved-places.js";
 import { UnresolvedWrites } from "./unresolved-writes.js";
 import { createJournalPreparer, type JournalPreparer, wantedJournals } from "./wanted-journals.js";
@@ -71,9 +72,11 @@ export function openJournals(deps: JournalsDeps): Journals {
     },
   });
   cleanup.add(() => watch.close());
-  const sealer = new JournalSealer({ bus: access.bus, mesh, signer, keys: () => everyKey(ledger.trust), clock });
+  const links = new SealLinks(sealLinkOf);
+  const keys = () => everyKey(ledger.trust);
+  const sealer = new JournalSealer({ bus: access.bus, mesh, signer, keys, clock, links });
   const unresolved = new UnresolvedWrites({
-    ...{ bus: access.bus, mesh, clock, reader: deps.reader },
+    ...{ bus: access.bus, mesh, clock, reader: deps.reader, links },
     keys: () => {
       const head = ledger.trust.head();
       return head === undefined ? new Map() : keySetOf(head.body);

@@ -59,8 +59,8 @@ export function sealJournals({ bus, sealer, unresolved, clock, log }: SealingDep
     for (const journal of await findJournals(bus)) {
       const { service, info } = journal;
       if (isImporting(info)) continue; // it is no journal yet
+      await unresolved.look(journal, stop.signal); // first, since what it reads need not be read again to be sealed
       await sealer.look(journal, stop.signal);
-      await unresolved.look(journal, stop.signal);
       const behind = sealer.behind(service);
       const open = unresolved.of(service);
       const { messages, bytes, spec } = info;

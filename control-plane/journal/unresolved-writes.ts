@@ -18,12 +18,15 @@ import {
 } from "../../runtime/journal-records.js";
 import type { FoundJournal } from "./find-journals.js";
 import { readJournal } from "./journal-sealer.js";
+import type { SealLinks } from "./seal-links.js";
 
 export interface UnresolvedDeps extends JournalRecordDeps {
   readonly bus: Pick<Bus, "leaderGet" | "directGet">;
   readonly clock: Pick<Clock, "nowMs">;
   readonly places: UnresolvedPlaces;
   readonly limits?: UnresolvedLimits;
+  /** Is told of each message that is read; left out: nobody is. */
+  readonly links?: Pick<SealLinks, "note">;
 }
 
 export interface UnresolvedLimits {
@@ -98,6 +101,7 @@ export class UnresolvedWrites {
     const through = Math.min(info.lastSequence, from + readMax - 1);
     if (reading.open.size < openMax && from <= through) {
       for await (const message of readJournal(this.#deps.bus, service, from, through, signal)) {
+        this.#deps.links?.note(service, info, message);
         this.#take(service, reading, message);
         reading.throughMs = message.storedMs;
       }
