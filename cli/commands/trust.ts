@@ -9,6 +9,10 @@ interface ChangeFlags {
   readonly output: OutputFormat;
 }
 
+interface DropFlags extends ChangeFlags {
+  readonly yes?: boolean;
+}
+
 /** Adds `ashlar trust show|rotate|drop`: the keys that sign what proxies follow. */
 export function addTrustCommand(program: Command, cli: Cli): void {
   const command = program
@@ -63,9 +67,14 @@ function addDropCommand(parent: Command, cli: Cli): void {
     .description("Remove a replaced key from the trust log: what it signs from then on is refused.")
     .argument("<kid>", "the key's id, as `ashlar trust show` names it; after -- if it begins with -")
     .option("-m, --message <text>", "the reason, for the audit log")
+    .option(
+      "--yes",
+      "it is dropped although entries of journals count no more then; without it, that is refused with their number",
+    )
     .addOption(outputOption())
-    .action(async (kid: string, { message = "", output }: ChangeFlags, self: Command) => {
-      const { trustSequence } = await cli.withAdmin(self, (admin) => admin.dropSigningKey({ kid, reason: message }));
+    .action(async (kid: string, { message = "", yes = false, output }: DropFlags, self: Command) => {
+      const request = { kid, reason: message, undo: yes };
+      const { trustSequence } = await cli.withAdmin(self, (admin) => admin.dropSigningKey(request));
       show(cli, output, { kid, trustSequence }, `Dropped ${plain(kid)} (trust ${trustSequence}).`);
     });
   withExample(command, "ashlar trust drop 0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx");

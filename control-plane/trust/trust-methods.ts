@@ -1,8 +1,10 @@
 /** The admin API's methods about signing keys and revoked identities. */
 import { createHash } from "node:crypto";
+import { AshlarError } from "../../core/errors.js";
 import type { AdminServiceService } from "../../proto/gen/ashlar/v1/admin.js";
 import type { Implementation } from "../../runtime/grpc-handlers.js";
 import { type OperatedDeps, operatedBy } from "../admin/operated.js";
+import { renderVouchedFor, type VouchedForDeps, vouchedFor } from "../journal/vouched-for.js";
 import type { Revocations } from "./revocations.js";
 import type { SigningKeyRotation } from "./signing-key-rotation.js";
 
@@ -11,6 +13,21 @@ export interface TrustMethodsDeps extends OperatedDeps {
   readonly revocations: Revocations;
   /** The mesh's root key, Ed25519, 32 bytes. */
   readonly rootPublicKey: Uint8Array;
+  readonly mesh: string;
+  readonly bus: VouchedForDeps["bus"];
+}
+
+/** Fails with `stale` where entries of a journal would count for no proxy any more. */
+async function refuseWhatUndoes(deps: TrustMethodsDeps, kid: string, signal: AbortSignal): Promise<void> {
+  const { trust } = deps.signingKeys.show();
+  const found = await vouchedFor({ bus: deps.bus, mesh: deps.mesh, trust }, kid, signal);
+  if (found.length === 0) return;
+  throw new AshlarError(
+    "stale",
+    `${kid} is not dropped: it alone vouches for ${found.map(renderVouchedFor).join("; ")}. Once it is dropped, imported messages count for ` +
+      "no proxy, their keys and order are forgotten, and resolved writes have no outcome again: let go of what was imported first " +
+      "(`ashlar journal retain`), or give --yes, as for a key that was stolen",
+  );
 }
 
 type TrustMethods = Pick<
@@ -43,7 +60,8 @@ export function trustMethods(deps: TrustMethodsDeps): TrustMethods {
       const { trust, serials, appended } = await deps.revocations.revoke(id, reason, caller);
       return { trustSequence: trust.body.sequence, serials: [...serials], created: appended };
     }),
-    dropSigningKey: operated(async ({ kid, reason }, caller) => {
+    dropSigningKey: operated(async ({ kid, reason, undo }, caller, signal) => {
+      if (!undo) await refuseWhatUndoes(deps, kid, signal);
       const { body } = await signingKeys.drop(kid, reason, caller);
       return { trustSequence: body.sequence };
     }),

@@ -107,3 +107,16 @@ test("a lost journal is imported: keys, order and signatures hold, and writes go
   expect((await mesh.cli("audit", "-o", "json")).stdout).toMatch(/"import"/);
   expect(await mesh.json(0, "journal", "import", "--give-up", "echo")).toEqual({ service: "echo", givenUp: true });
 }, 300_000);
+
+test("the key that vouches for what was imported is dropped only when somebody says that it is meant", async () => {
+  const { previousKid } = await mesh.json(0, "trust", "rotate", "-m", "yearly");
+  await mesh.json(0, "wait");
+  const refused = await mesh.cli("trust", "drop", previousKid);
+  expect([refused.code, refused.stderr]).toEqual([
+    1,
+    expect.stringMatching(/vouches for the journal of echo: \d+ imported messages up to sequence \d+\. .*--yes/s),
+  ]);
+  expect((await mesh.json(0, "trust", "show")).signingKeys).toHaveLength(2);
+  await mesh.json(0, "trust", "drop", previousKid, "--yes");
+  expect((await mesh.json(0, "trust", "show")).signingKeys).toHaveLength(1);
+}, 120_000);

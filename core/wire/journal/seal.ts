@@ -2,7 +2,7 @@
  * Control planes seal the stored messages in their order. Whoever changes, removes, moves or inserts a message would
  * have to sign a new seal.
  */
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { JournalSeal as SealMessage } from "../../../proto/gen/ashlar/v1/journal.js";
 import { type Digest, digestFromBytes } from "../../digest.js";
 import type { Signed } from "../../model.js";
@@ -40,19 +40,25 @@ export interface SealedMessage {
 }
 
 const type = "ashlar-journal-seal";
+/** A sequence and three hashes. */
+const linkBytes = 8 + 3 * 32;
+const chainBegins = Buffer.from("ashlar-journal-chain-v1\0");
 
 /** Returns the part of a message that the hash chain covers. */
 export function linkOf({ sequence, subject, statement, data }: SealedMessage): Uint8Array {
-  const number = Buffer.alloc(8);
-  number.writeBigUInt64BE(BigInt(sequence));
-  const sha256 = (bytes: Uint8Array | string): Buffer => createHash("sha256").update(bytes).digest();
-  return Buffer.concat([number, sha256(subject), sha256(statement), sha256(data)]);
+  const link = Buffer.allocUnsafe(linkBytes);
+  link.writeUInt32BE(Math.floor(sequence / 2 ** 32), 0);
+  link.writeUInt32BE(sequence % 2 ** 32, 4);
+  // in hexadecimal, since a text is cheaper to get out of the hash than bytes are
+  link.write(hash("sha256", subject, "hex"), 8, "hex");
+  link.write(hash("sha256", statement, "hex"), 40, "hex");
+  link.write(hash("sha256", data, "hex"), 72, "hex");
+  return link;
 }
 
 /** Returns the hash chain after one more message; `before` is the chain before it, undefined for the first message. */
 export function chainWith(before: Digest | undefined, link: Uint8Array): Digest {
-  const hash = createHash("sha256").update("ashlar-journal-chain-v1\0").update(digestToBuffer(before)).update(link);
-  return digestFromBytes(hash.digest());
+  return hash("sha256", Buffer.concat([chainBegins, digestToBuffer(before), link]), "hex") as Digest;
 }
 
 const codec: RecordCodec<JournalSeal> = {

@@ -1,0 +1,93 @@
+/** What journals hold that counts only as long as one signing key is trusted: times of imported messages, and operators' words. */
+import { isAshlarError } from "../../core/errors.js";
+import type { Signed, Trust } from "../../core/model.js";
+import type { KeySet } from "../../core/signature.js";
+import { importedHeader, importedMs } from "../../core/wire/journal/imported.js";
+import { verifyResolution } from "../../core/wire/journal/resolution.js";
+import { keySetOf } from "../../core/wire/records.js";
+import { journalStream, journalSubject } from "../../core/wire/subjects.js";
+import type { Bus } from "../../runtime/bus.js";
+import { findJournals } from "./find-journals.js";
+import { readJournal, sealedOf } from "./journal-sealer.js";
+
+export interface VouchedFor {
+  readonly service: string;
+  /** Imported messages, and the sequence of the last of them. */
+  readonly imported: number;
+  readonly lastImported: number;
+  readonly resolutions: number;
+  /** There may be more: no more than `readMax` messages were read. */
+  readonly isCut: boolean;
+}
+
+export interface VouchedForDeps {
+  readonly bus: Pick<Bus, "streamNames" | "streamInfo" | "directGet" | "leaderGet">;
+  readonly mesh: string;
+  readonly trust: Pick<Signed<Trust>, "body">;
+}
+
+const readMax = 100_000;
+
+/** Returns the journals that have something of this key. Fails with `unavailable`. */
+export async function vouchedFor(
+  { bus, mesh, trust }: VouchedForDeps,
+  kid: string,
+  signal: AbortSignal,
+): Promise<readonly VouchedFor[]> {
+  const key = keySetOf(trust.body).get(kid);
+  if (key === undefined) return [];
+  const keys: KeySet = new Map([[kid, key]]);
+  const all: VouchedFor[] = [];
+  for (const { service, info } of await findJournals(bus)) {
+    let [imported, lastImported, isCut] = [0, 0, false];
+    const { firstSequence, lastSequence } = info;
+    const through = Math.min(lastSequence, firstSequence + readMax - 1);
+    // what is imported comes before everything else
+    for await (const message of readJournal(bus, service, firstSequence, through, signal)) {
+      const header = message.header(importedHeader);
+      isCut = header !== undefined && message.sequence === through && through < lastSequence;
+      if (header === undefined) break;
+      if (!holds(() => importedMs(header, service, sealedOf(message), { mesh, keys }))) continue;
+      [imported, lastImported] = [imported + 1, message.sequence];
+    }
+    const resolutions = await resolutionsOf(bus, service, (data) => holds(() => verifyResolution(data, mesh, keys)));
+    if (imported + resolutions > 0) all.push({ service, imported, lastImported, resolutions, isCut });
+  }
+  return all;
+}
+
+async function resolutionsOf(
+  bus: Pick<Bus, "leaderGet">,
+  service: string,
+  isSigned: (data: Uint8Array) => boolean,
+): Promise<number> {
+  const nextOf = journalSubject(service, "resolution", "*");
+  let count = 0;
+  for (let from = 1; ; ) {
+    const message = await bus.leaderGet(journalStream(service), { nextOf, from });
+    if (message === undefined) return count;
+    if (isSigned(message.data)) count += 1;
+    from = message.sequence + 1;
+  }
+}
+
+/** Whether what verifies a signature does not fail. */
+function holds(verify: () => unknown): boolean {
+  try {
+    verify();
+    return true;
+  } catch (error) {
+    if (isAshlarError(error) && error.code !== "internal") return false;
+    throw error;
+  }
+}
+
+/** What dropping the key would undo, for people. */
+export function renderVouchedFor(each: VouchedFor): string {
+  const { service, imported, lastImported, resolutions, isCut } = each;
+  const parts: string[] = [];
+  if (imported > 0)
+    parts.push(`${imported}${isCut ? " or more" : ""} imported messages up to sequence ${lastImported}`);
+  if (resolutions > 0) parts.push(`${resolutions} ${resolutions === 1 ? "write" : "writes"} that operators resolved`);
+  return `the journal of ${service}: ${parts.join(", ")}`;
+}
