@@ -2,7 +2,8 @@
 import { BoundedMap } from "../../core/bounded-map.js";
 import { AshlarError } from "../../core/errors.js";
 import type { PreparedRevision, SnapshotList } from "../../core/model.js";
-import { type AffectedCalls, findAffectedCalls } from "../../core/rollout/affected-calls.js";
+import { type AffectedCalls, findAffectedCalls, type UnitPair } from "../../core/rollout/affected-calls.js";
+import { findReplicaChanges, type ReplicaChange } from "../../core/rollout/replica-change.js";
 import type { SnapshotStore } from "../publish/snapshot-store.js";
 import type { Ledger } from "../store/ledger.js";
 
@@ -17,6 +18,8 @@ export interface AffectedReader {
    * part of one cannot be read.
    */
   compare(base: PreparedRevision, candidate: PreparedRevision): Promise<readonly AffectedCalls[]>;
+  /** Returns the services whose reads the two send to different replicas. Fails as `compare`. */
+  replicaChanges(base: PreparedRevision, candidate: PreparedRevision): Promise<readonly ReplicaChange[]>;
   /** Returns the result of `compare`, or undefined if it has not finished. */
   find(base: PreparedRevision, candidate: PreparedRevision): readonly AffectedCalls[] | undefined;
 }
@@ -31,21 +34,26 @@ export function createAffectedReader({ ledger, snapshots }: AffectedReaderDeps):
     if (revision?.digest === digest) return revision.body.snapshot;
     throw new AshlarError("unavailable", `revision ${number} is not in the log as the rollout names it`);
   };
+  /** The units that differ. */
+  const pairsOf = async (base: PreparedRevision, candidate: PreparedRevision): Promise<readonly UnitPair[]> => {
+    const [from, to] = [snapshotOf(base), snapshotOf(candidate)];
+    const [a, b] = await Promise.all([snapshots.loadList(from), snapshots.loadList(to)]);
+    const loadPair = async (name: string) => {
+      const [before, after] = await Promise.all([snapshots.loadUnit(from, name), snapshots.loadUnit(to, name)]);
+      return { base: before, candidate: after };
+    };
+    return Promise.all(namesThatDiffer(a, b).map(loadPair));
+  };
   return {
     async compare(base, candidate) {
       const key = keyOf(base, candidate);
       const known = compared.get(key);
       if (known !== undefined) return known;
-      const [from, to] = [snapshotOf(base), snapshotOf(candidate)];
-      const [a, b] = await Promise.all([snapshots.loadList(from), snapshots.loadList(to)]);
-      const loadPair = async (name: string) => {
-        const [before, after] = await Promise.all([snapshots.loadUnit(from, name), snapshots.loadUnit(to, name)]);
-        return { base: before, candidate: after };
-      };
-      const found = findAffectedCalls(await Promise.all(namesThatDiffer(a, b).map(loadPair)));
+      const found = findAffectedCalls(await pairsOf(base, candidate));
       compared.set(key, found);
       return found;
     },
+    replicaChanges: async (base, candidate) => findReplicaChanges(await pairsOf(base, candidate)),
     find: (base, candidate) => compared.get(keyOf(base, candidate)),
   };
 }

@@ -3,6 +3,7 @@ import { AshlarError } from "../../core/errors.js";
 import type { Activation, Revision, Signed } from "../../core/model.js";
 import type { AffectedCalls } from "../../core/rollout/affected-calls.js";
 import { isInCohort, revisionInForce } from "../../core/rollout/cohort.js";
+import type { ReplicaChange } from "../../core/rollout/replica-change.js";
 import {
   type Cohort,
   everyoneBasisPoints,
@@ -63,6 +64,7 @@ export async function beginRollout(
       "stale",
       `revision ${base.number} is what everyone outside the rollout evaluates: \`ashlar rollout abort\` goes back to it`,
     );
+  refuseTwoReplicas(base, candidate, await deps.affected.replicaChanges(base, candidate));
   const affected = await deps.affected.compare(base, candidate);
   const { before, isLost } = findPlanBefore(ledger);
   const body: Rollout = {
@@ -91,6 +93,21 @@ export async function beginRollout(
     thresholdPercent: options.thresholdPercent,
     rollout: { number: body.number, digest: plan.digest, stage: 1, base, cohort, paused: false },
   });
+}
+
+/** While both are evaluated, a read could be answered by what one of them takes for a primary, and miss its caller's write. */
+function refuseTwoReplicas(
+  base: Pick<Revision, "number">,
+  candidate: Pick<Revision, "number">,
+  [change]: readonly ReplicaChange[],
+): void {
+  if (change === undefined) return;
+  throw new AshlarError(
+    "stale",
+    `revision ${base.number} sends reads of ${change.service} to the replica ${change.base} and revision ${candidate.number} to ` +
+      `${change.candidate}: while a rollout has both, a read may miss the write that it names. First activate a policy whose Journal of ` +
+      `${change.service} has no \`reads\`, then this one`,
+  );
 }
 
 /**

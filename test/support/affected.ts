@@ -12,7 +12,7 @@ export const everyCall: AffectedCalls = {
 };
 
 export function affects(...calls: readonly AffectedCalls[]): AffectedReader {
-  return { compare: async () => calls, find: () => calls };
+  return { compare: async () => calls, find: () => calls, replicaChanges: async () => [] };
 }
 
 /** Returns the same counts as calls of one method to `service`. */

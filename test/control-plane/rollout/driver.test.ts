@@ -340,6 +340,19 @@ describe("what is refused, each with its own code, changing nothing", () => {
     expect([world.head.epoch, world.rollouts.running()]).toEqual([3, undefined]);
   });
 
+  test("a candidate that sends reads to another replica: no plan is written", async () => {
+    const world = await new World().start();
+    const change = { service: "ledger", base: "v2", candidate: "role=replica" };
+    world.deps.affected.replicaChanges = async () => [change];
+    await expect(world.begin()).rejects.toMatchObject({
+      code: "stale",
+      message: expect.stringMatching(
+        /replica v2 and revision 2 to role=replica.*whose Journal of ledger has no `reads`/,
+      ),
+    });
+    expect(world.ledger.rollouts.list()).toEqual([]);
+  });
+
   test("a candidate that a proxy rejects: no plan is written", async () => {
     world.fleet.reject("p1", world.revisions[1] as Signed<Revision>, "unknown kind");
     await expect(world.begin()).rejects.toMatchObject({
