@@ -25,6 +25,7 @@ import { type EndpointRegistry, openEndpointRegistry } from "./registry/endpoint
 import { CallWindow } from "./status/call-window.js";
 import { DecisionRecorder } from "./status/decision-recorder.js";
 import { createFleetReporter, type FleetReporter } from "./status/fleet-reporter.js";
+import { giveBackAfterLargePolicies } from "./sync/large-policies.js";
 import { type IssuedHeads, openSync, type Sync } from "./sync/open-sync.js";
 import { openStateFolder } from "./sync/state-folder.js";
 import { ownedFolder } from "./takeover/owned-folder.js";
@@ -127,6 +128,7 @@ export async function openParts(
     issued: headsOf(bootstrap),
   };
   const sync = await openSync({ bus, folder, clock, log, tenure, spread: workers?.spread }, options);
+  giveBackAfterLargePolicies(sync);
   const offerer = startOfferer({ identity, sync, folder, clock, log, random: Math.random }, signal);
   identity.onBootstrap((renewed) => {
     sync.receive(headsOf(renewed));

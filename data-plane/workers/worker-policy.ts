@@ -5,6 +5,7 @@ import { parseSnapshotList } from "../../core/wire/units.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { CallPolicy, EvaluatedPolicy, ShadowPolicy } from "../ports.js";
 import { type EvaluableRevision, HeldPolicy, type HeldUnit } from "../sync/held-revision.js";
+import { giveBackAfter } from "../sync/large-policies.js";
 import { listen } from "../sync/policy-view.js";
 import { compileHeld } from "../sync/prepare.js";
 import { findUnit, yieldTurn } from "../sync/revision-shelf.js";
@@ -92,6 +93,7 @@ export class WorkerPolicy implements CallPolicy {
     const known = this.#revisions.get(sent.digest);
     if (known !== undefined) return known.ready;
     const list = parseSnapshotList(sent.list.bytes, sent.list.digest);
+    giveBackAfter(list);
     const units = new Map<string, HeldUnit>();
     const ready = this.#compiling.then(() => this.#compile(sent.units, units));
     this.#compiling = ready.catch(() => void this.#revisions.delete(sent.digest)); // the revision may be sent again
