@@ -87,7 +87,7 @@ test("four scrapers that never pause fail no call, get whole texts, and leave no
 const stall = (port: number, count: number): readonly Socket[] =>
   Array.from({ length: count }, () => {
     const socket = connect(port, "127.0.0.1").on("error", () => undefined);
-    socket.pause().write("GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n");
+    socket.pause().write("GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n".repeat(10)); // more than buffers of the kernel take
     return socket;
   });
 
