@@ -26,7 +26,7 @@ const modes = {
   ...({ "mesh-tapped": "tapped", "mesh-tapped-elsewhere": "tapped-elsewhere" } as const),
 };
 const mode = through in modes ? modes[through as keyof typeof modes] : "none";
-/** The caller traces one call in so many, whoever carries it. */
+/** One call in this many is traced by the caller, whatever carries it. */
 const sampledEach = 100;
 let made = 0;
 const vary = !flags.has("same-headers");
@@ -67,7 +67,7 @@ function startServer(): Taker {
   return { take: (socket) => void new SocketConnection(socket, true, limits, owner, deps) };
 }
 
-/** A connection from `from` that `taker`, at `to`, has accepted. */
+/** Returns a function that opens a connection from `from`, which `taker` accepts at `to`. */
 function dialer(from: End, to: End, taker: Taker): () => Socket {
   return () => {
     const [mine, theirs] = MeteredSocket.between(from, to, meter);

@@ -23,13 +23,13 @@ const here = resolve(import.meta.dirname, "../..");
 
 interface Figures {
   readonly cpuUs: number;
-  /** By who read, and what was sent by whom. */
+  /** The time spent reading, by who read and who had sent. */
   readonly parts: Readonly<Record<string, number>>;
-  /** On a machine that is too busy, the proxies refuse some. */
+  /** The number of failed calls. On a machine that is too busy, the proxies refuse some. */
   readonly failed: number;
 }
 
-/** A process that makes calls when it is told to. */
+/** A process that makes a burst of calls when it is told to. */
 class Contender {
   readonly name: string;
   readonly figures: Figures[] = [];
@@ -67,7 +67,7 @@ class Contender {
     return median(this.figures.map(pick));
   }
 
-  /** Of the bursts that were disturbed least: the tenth part. */
+  /** Returns a figure of the least disturbed bursts: the tenth percentile. */
   least(pick: (figures: Figures) => number): number {
     const sorted = this.figures.map(pick).sort((a, b) => a - b);
     return sorted[Math.floor(sorted.length / 10)] ?? Number.NaN;

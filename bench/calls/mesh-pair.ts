@@ -32,8 +32,8 @@ import { type TelemetryMode, telemetryPolicy, watchFor } from "./telemetry.js";
 import { trafficPolicy } from "./traffic.js";
 
 /**
- * "none": without telemetry or traffic features; "off", "on" and the tapped ones: of telemetry; "traffic": all that routes and resilience do;
- * "blind": nothing is counted, recorded or traced, which no setting does.
+ * "none": without telemetry or traffic features; "off", "on" and the tapped ones: of telemetry; "traffic": all that
+ * routes and resilience do; "blind": nothing is counted, recorded or traced, which no setting does.
  */
 export type CallsMode = TelemetryMode | "traffic" | "blind";
 
@@ -49,7 +49,7 @@ const policies: Readonly<Record<CallsMode, string>> = {
 const mesh = "bench";
 const revision = "0".repeat(64) as Digest;
 const never = () => () => {};
-/** The share of decisions that is recorded unless `--record` says another. */
+/** The recorded share of decisions if `--record` is not given. */
 const recordShare = 0.01;
 const nothing = (): void => {};
 const blindMetrics: ProxyMetrics = {
@@ -66,7 +66,7 @@ const blindMetrics: ProxyMetrics = {
   handshakeFailed: nothing,
 };
 
-/** Connections are dialled by whoever made the pool. */
+/** A pool whose connections are dialled by whoever created the pool. */
 class MemoryPool extends UpstreamPool {
   readonly #dial: () => Socket;
 
@@ -88,7 +88,7 @@ class MemoryPool extends UpstreamPool {
   }
 }
 
-/** A socket in memory has no TLS: it is taken as one whose handshake is over. */
+/** Makes a TLS server treat an in-memory socket, which has no TLS, as one whose handshake is over. */
 function takeMemoryAsTls(): void {
   const emit = TlsServer.prototype.emit as (this: TlsServer, event: string, about: unknown) => boolean;
   TlsServer.prototype.emit = function (this: TlsServer, event: string, about: unknown): boolean {
@@ -114,7 +114,7 @@ function evaluatedPolicy(mode: CallsMode): HeldPolicy<{
   });
 }
 
-/** The parts of one proxy, wired as `app-carrying.ts` and `Carrier` do. */
+/** Returns the parts of one proxy, wired the way `app-carrying.ts` and `Carrier` wire them. */
 function partsOf(service: string, dial: () => Socket, mode: CallsMode) {
   const engine = createProxyEngine(() => performance.now(), fault);
   const metrics = createMetrics(engine.counters, engine);
@@ -153,7 +153,7 @@ export interface Taker {
   take(socket: Socket): void;
 }
 
-/** The proxy before the server; `dial` connects to the server. */
+/** Starts the proxy in front of the server. `dial` connects to the server. */
 export function startInbound(dial: () => Socket, mode: CallsMode): Taker {
   takeMemoryAsTls();
   const registration: AppRegistration = { instance: "echo", target: { host: "127.0.0.1", port: 1 } };
@@ -161,7 +161,7 @@ export function startInbound(dial: () => Socket, mode: CallsMode): Taker {
   return new Inbound({ ...partsOf("echo", dial, mode), app, trust: { issuers: [] } }, { service: "echo" });
 }
 
-/** The proxy of the caller; `dial` connects to the proxy before the server. */
+/** Starts the caller's proxy. `dial` connects to the proxy in front of the server. */
 export function startOutbound(dial: () => Socket, mode: CallsMode): Taker {
   const endpoint: Endpoint = {
     proxyId: "p1",

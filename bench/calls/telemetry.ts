@@ -1,4 +1,4 @@
-/** Traces and the access log as a proxy has them, for a mesh in memory. */
+/** Traces and the access log of a proxy, for an in-memory mesh. */
 import { randomBytes } from "node:crypto";
 import { devNull } from "node:os";
 import { encodeTapReport } from "../../core/wire/look.js";
@@ -14,15 +14,15 @@ import { silentLogger } from "../../runtime/log.js";
 import { StatementPki, writerOf } from "../../test/support/statements.js";
 
 /**
- * "none": the proxy has no such part; "off": it has, and policy asks for nothing; "on": 1 % traces, refusals logged; "tapped" and
- * "tapped-elsewhere": as "off", while an operator taps the called service or another one.
+ * "none": the proxy has no such part; "off": it has, and policy asks for nothing; "on": 1 % traces, refusals logged;
+ * "tapped" and "tapped-elsewhere": as "off", while an operator taps the called service or another one.
  */
 export type TelemetryMode = "none" | "off" | "on" | "tapped" | "tapped-elsewhere";
 
 /** By mode: the service whose calls are tapped. */
 const tapped: Readonly<Partial<Record<TelemetryMode, string>>> = { tapped: "echo", "tapped-elsewhere": "payments" };
 
-/** What policy says with "on". */
+/** The policy for "on". */
 export const telemetryPolicy = `
 ---
 kind: Telemetry
@@ -31,7 +31,7 @@ traces: { share: 1% }
 accessLog: { share: 0, refused: all }
 `;
 
-/** Takes spans at once: what their encoding and the network cost is not measured. */
+/** Returns an exporter that drops spans at once, so that the cost of encoding and sending them is not measured. */
 function discardingExporter(): SpanExporter {
   return { export: (_spans, done) => done({ code: 0 }), shutdown: async () => {} };
 }

@@ -1,6 +1,7 @@
 /**
- * What the console costs a control plane: its own parts (heartbeats, orders to tell of calls, traffic of the last seconds,
- * the console's server) in this process, over a bus in memory, with simulated proxies that sign what they say.
+ * Measures what the console costs a control plane. The control plane's own parts (heartbeats, orders to report calls,
+ * recent traffic, the console's server) run in this process, over an in-memory bus, with simulated proxies that sign
+ * what they send.
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { randomBytes } from "node:crypto";

@@ -1,4 +1,7 @@
-/** Simulated proxies, one of each service, in a process of their own: what they do is none of the control plane's CPU. */
+/**
+ * Simulated proxies, one of each service. They run in a process of their own, so that their CPU time is not the control
+ * plane's.
+ */
 import { callBoundsMs, codesCount, type TrafficCounts } from "../../core/look/look-model.js";
 import type { Signed, Trust } from "../../core/model.js";
 import { encodeHeartbeat } from "../../core/wire/fleet.js";
@@ -14,10 +17,10 @@ export interface FleetSize {
   readonly callsPerSecond: number;
 }
 
-/** A message as a bus carries it: subject, body, headers. */
+/** A message on the bus: subject, body, headers. */
 export type SaidOnBus = readonly [string, Uint8Array, Readonly<Record<string, string>>];
 
-/** What this process sends: once what its proxies are trusted by, then what they say. */
+/** What this process sends: first the trust record for its proxies, then their messages. */
 export type FromProxies = { readonly trust: Signed<Trust> } | { readonly said: readonly SaidOnBus[] };
 
 export const serviceNames = (count: number): readonly string[] =>
@@ -33,12 +36,12 @@ interface Simulated {
   readonly service: string;
   readonly proxyId: string;
   readonly writer: StatementWriter;
-  /** Two services that it calls. */
+  /** The two services that the proxy calls. */
   readonly calls: readonly string[];
 }
 
 const heartbeatMs = 3000;
-/** Messages come spread over the second, as from a fleet. */
+/** Into how many turns a second is divided, since a fleet's messages are spread over time. */
 const turns = 50;
 
 function* speak(

@@ -1,4 +1,4 @@
-/** P5: from the commit of an activation until every subscriber evaluates it. */
+/** P5: the time from the commit of an activation until every subscriber evaluates it. */
 import { availableParallelism } from "node:os";
 import { pause } from "../../test/conformance/child.js";
 import { printTable } from "../proxy/contenders.js";
@@ -11,25 +11,27 @@ import { SubscriberCrew } from "./subscriber-crew.js";
 export interface ActivationLagOptions {
   readonly subscribers: number;
   readonly processes: number;
-  /** Services of the mesh, one size after the other. */
+  /** The numbers of services in the mesh; each is measured in turn. */
   readonly sizes: readonly number[];
   readonly rounds: number;
 }
 
 const servicesRun = 20;
 const aimMs = 50;
-/** After a switch until nothing of it is left to do: state on disk, heartbeats, a statement about the heads. */
+/** How long a switch has effects in milliseconds: state on disk, heartbeats, a statement about the heads. */
 const settleMs = 1500;
 const idleMs = 4000;
-/** Activations that are not counted: a process that has just started runs code that is not compiled yet. */
+/** How many activations are not counted, because code that has just started is not compiled yet. */
 const warmUps = 8;
 
-/** How long the measurement of one size waits, whatever the machine does. */
+/** Returns how long the measurement of one size waits at least, in seconds. */
 function leastSeconds(rounds: number): number {
   return Math.ceil((settleMs + idleMs + rounds * settleMs) / 1000);
 }
 
-/** Each size has two revisions, which differ in one service that subscribers run; activations go to and fro. */
+/**
+ * Measures each size. It has two revisions, which differ in one service of the subscribers and are activated in turn.
+ */
 export async function measureActivationLag(options: ActivationLagOptions): Promise<void> {
   const { subscribers, processes, sizes, rounds } = options;
   console.log(`\n### P5: activation to in force at ${subscribers} real subscribers in ${processes} processes\n`);

@@ -1,4 +1,4 @@
-/** What every page shows a part of: the state of the mesh, followed live. */
+/** The state of the mesh that all pages share, followed live. */
 import { createContext } from "preact";
 import { useContext, useEffect, useRef, useState } from "preact/hooks";
 import { isSignedOut } from "../api/call-error.js";
@@ -12,9 +12,9 @@ import { useLoaded } from "./use-loaded.js";
 export interface Mesh {
   readonly session: Session;
   readonly status: Loaded<Status>;
-  /** Counts the activations that came while the page is open: whoever shows what they change loads again. */
+  /** Increases with each activation while the page is open. Pages that show what activations change load again. */
   readonly turn: number;
-  /** False: the stream of activations is cut; what is shown may be old. */
+  /** Whether the stream of activations is open. False: what is shown may be old. */
   readonly connected: boolean;
   readonly refresh: () => void;
 }
@@ -68,7 +68,7 @@ export function useFollowedMesh(session: Session, onSignedOut: () => void): Mesh
   return { session, status, turn, connected: connected && status.problem?.code !== "disconnected", refresh };
 }
 
-/** The time, which goes on every few seconds so that "12 s ago" stays true. */
+/** Returns the present time. It is updated every few seconds, so that "12 s ago" stays true. */
 export function useNow(everyMs = 5000): number {
   const [nowMs, setNowMs] = useState(() => Date.now());
   useEffect(() => {

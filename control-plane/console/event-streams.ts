@@ -16,7 +16,7 @@ export interface EventStreamsDeps {
   readonly clock: Pick<Clock, "sleep">;
 }
 
-/** Who asks for events, and where they go. */
+/** A request for events. */
 export interface EventRequest {
   readonly session: Session;
   readonly source: string;
@@ -24,14 +24,14 @@ export interface EventRequest {
 }
 
 export const streamsMax = 64;
-/** A browser opens six connections to a host: two are left for requests. */
+/** A browser opens at most six connections to a host: two remain for other requests. */
 export const streamsOfSessionMax = 4;
 const topicsMax = 8;
 const beatMs = 15_000;
 
 export class EventStreams {
   readonly #deps: EventStreamsDeps;
-  /** Oldest first. */
+  /** The open streams, oldest first. */
   readonly #open = new Map<EventStream, Session>();
   readonly #polled = new Map<string, PolledTopic>();
   readonly #beating: NodeJS.Timeout;
@@ -45,12 +45,12 @@ export class EventStreams {
     return this.#open.size;
   }
 
-  /** What all readers together have not taken yet. */
+  /** The bytes that all readers together have not read yet. */
   get unreadBytes(): number {
     return [...this.#open.keys()].reduce((sum, stream) => sum + stream.unreadBytes, 0);
   }
 
-  /** Sends what happens under the topics. Fails with `invalid_argument` or `limit`, before anything is sent. */
+  /** Sends the events of the topics. Fails with `invalid_argument` or `limit` before anything is sent. */
   watch(names: readonly string[], request: EventRequest): void {
     const unknown = names.find((name) => findTopic(name) === undefined);
     if (names.length === 0 || names.length > topicsMax || unknown !== undefined) {
@@ -78,7 +78,7 @@ export class EventStreams {
   }
 
   #begin({ session, response }: EventRequest): EventStream {
-    // one that waits behind another answer of its connection would not hear when the browser goes away
+    // a stream that waits behind another answer on its connection would not notice when the browser goes away
     if (response.socket === null)
       throw new AshlarError(
         "unavailable",
@@ -108,7 +108,7 @@ export class EventStreams {
     await polled.follow(stream, call);
   }
 
-  /** Sends a method's answers as `event`; false: it failed, which was said. */
+  /** Sends the answers of a method as `event`. Returns false if the method failed, which the reader was told. */
   async #carry(
     method: string,
     asked: unknown,
@@ -131,7 +131,7 @@ export class EventStreams {
     }
   }
 
-  /** Happens every 15 seconds: keeps streams and sessions alive, and drops readers that take nothing. */
+  /** Is called every 15 seconds: keeps streams and sessions alive, and drops readers that read nothing. */
   beat(): void {
     for (const [stream, session] of this.#open) {
       this.#deps.sessions.touch(session);

@@ -1,6 +1,6 @@
 /**
- * Calls methods of the admin API within this process, as a session of the console: the handlers, and so authorization,
- * audit and approvals, are those of the gRPC listener.
+ * Calls methods of the admin API within this process on behalf of a session of the console. The handlers are those of
+ * the gRPC listener, and so are authorization, audit and approvals.
  */
 import { AshlarError, isAshlarError, messageOf } from "../../core/errors.js";
 import { fieldsCountMax, hasMoreFields } from "../../core/wire/strict.js";
@@ -19,7 +19,7 @@ export interface MethodCallsDeps {
 /** A request of a session. */
 export interface SessionCall {
   readonly session: Session;
-  /** "HOST:PORT" of the browser. */
+  /** The browser's address, "HOST:PORT". */
   readonly source: string;
   /** Aborts when the browser goes away or the session ends. */
   readonly signal: AbortSignal;
@@ -35,7 +35,7 @@ export class MethodCalls {
     this.#deps = deps;
   }
 
-  /** The answer of a unary method. Fails with an AshlarError that may be told. */
+  /** Returns the answer of a unary method. Fails with an AshlarError that the browser may see. */
   async unary(name: string, request: unknown, call: SessionCall): Promise<JsonValue> {
     const method = this.#find(name, false);
     const bound = this.#deps.service.implementation[method.handlerName];
@@ -49,8 +49,8 @@ export class MethodCalls {
   }
 
   /**
-   * The answers of a method that streams, as JSON texts, until `call.signal` aborts; one that a handler gives to several
-   * streams is rendered once. Fails likewise.
+   * The answers of a method that streams, as JSON texts, until `call.signal` aborts; one that a handler gives to
+   * several streams is rendered once. Fails likewise.
    */
   async *stream(name: string, request: unknown, call: SessionCall): AsyncGenerator<string, void, undefined> {
     const method = this.#find(name, true);
@@ -60,7 +60,7 @@ export class MethodCalls {
       const answers = bound.handle(this.#read(method, request), contextOf(name, call))[Symbol.asyncIterator]();
       try {
         for (;;) {
-          // a handler that waits without looking at the signal is ended here
+          // this also ends a handler that waits without looking at the signal
           const next = await untilAborted(answers.next(), call.signal);
           if (next === undefined || next.done === true) return;
           yield this.#textOf(method, next.value as object);
@@ -73,7 +73,7 @@ export class MethodCalls {
     }
   }
 
-  /** Fails with `not_found`. */
+  /** Finds a method. Fails with `not_found`. */
   #find(name: string, streams: boolean): JsonMethod {
     const method = this.#methods.get(name);
     if (method === undefined) throw new AshlarError("not_found", `the admin API has no method ${name.slice(0, 80)}`);

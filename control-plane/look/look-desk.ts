@@ -1,6 +1,6 @@
 /**
- * Asks proxies to tell about calls: signs an order, repeats it while somebody looks, hears what proxies sign in answer,
- * and takes the order back (decision 0046). Nothing is subscribed and nothing is sent while nobody looks.
+ * Asks proxies to report calls: signs an order, repeats it while somebody looks, receives the signed reports, and takes
+ * the order back (decision 0046). Nothing is subscribed or sent while nobody looks.
  */
 import { messageOf } from "../../core/errors.js";
 import type { SpiffeId } from "../../core/identity.js";
@@ -24,9 +24,9 @@ export interface LookDeskDeps {
   readonly random: (count: number) => Uint8Array;
 }
 
-/** An order is repeated so often; proxies that joined meanwhile hear it then. */
+/** The milliseconds after which an order is repeated, so that proxies that joined meanwhile hear it. */
 const repeatMs = 3000;
-/** Proxies answer for so long where the control plane cannot take its order back. */
+/** The milliseconds for which proxies report if the control plane cannot take its order back. */
 const validMs = 10_000;
 const queuedMax = 8192;
 const warnEveryMs = 10_000;
@@ -42,8 +42,8 @@ export class LookDesk {
 
   /**
    * Begins a look; `tap` undefined: at counts. `hear` is called with each answer whose proxy signed it: its bytes, and
-   * the order's id that they must name. `everyMs` is asked with each order how often counts are wanted. Returns a function
-   * that ends the look.
+   * the order's id that they must name. `everyMs` is asked with each order how often counts are wanted. Returns a
+   * function that ends the look.
    */
   open(
     tap: TapFilter | undefined,
@@ -73,7 +73,7 @@ export class LookDesk {
 
   #order(order: Omit<LookOrder, "issuedMs">): void {
     const { bus, clock, mesh, signer, log } = this.#deps;
-    // A proxy takes an order whose time is not after the last one's for a repetition by somebody else.
+    // A proxy takes an order that is not newer than the last one for a replay by somebody else.
     this.#lastMs = Math.max(Math.round(clock.nowMs()), this.#lastMs + 1);
     try {
       bus.publish(lookOrderSubject, signLookOrder({ ...order, issuedMs: this.#lastMs }, mesh, signer).bytes);

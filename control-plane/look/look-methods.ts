@@ -1,4 +1,4 @@
-/** The admin API's methods for looking at calls as they happen. */
+/** The admin API's methods for watching calls as they happen. */
 import { BoundedMap } from "../../core/bounded-map.js";
 import { AshlarError, messageOf } from "../../core/errors.js";
 import { describeTap, type TapFilter } from "../../core/look/look-model.js";
@@ -24,7 +24,7 @@ type LookMethods = Pick<Implementation<typeof AdminServiceService>, "watchTraffi
 
 const pairsMax = 2000;
 const silentMax = 20;
-/** An operator whose page or command connects again is noted once in so long. */
+/** The milliseconds within which an operator who connects again is not recorded again. */
 const noteAgainMs = 10 * 60_000;
 const operatorsMax = 1000;
 
@@ -74,7 +74,7 @@ function readFilter(filter: TapFilter): TapFilter {
   }
 }
 
-/** The answer about calls to or from `service`; "": all. */
+/** Returns the traffic to or from `service`; "": all traffic. */
 function renderTraffic(view: TrafficView, service: string): WatchTrafficResponse {
   const { timeMs, windowMs, pairs, proxies, answering, silent } = view;
   const asked = service === "" ? pairs : pairs.filter((pair) => pair.caller === service || pair.service === service);

@@ -1,4 +1,7 @@
-/** The calls of the last ten seconds as proxies count them, by caller, service, method and version. Pure: time is handed in. */
+/**
+ * The calls of the last ten seconds as proxies count them, by caller, service, method and version. Pure: time is handed
+ * in.
+ */
 import {
   callBoundsMs,
   codesCount,
@@ -12,7 +15,7 @@ import type { FleetWriter } from "../../core/wire/fleet.js";
 const windowMs = 10_000;
 /** By how much the window may be longer: reads come a little later each time than they are due. */
 const slackMs = 500;
-/** The most kinds of calls that are told apart on each side; what comes above is counted as `other`. */
+/** The most entries on each side; further ones are added up as `other`. */
 const kindsMax = 5000;
 
 /** What was counted of one kind between two reads. */
@@ -34,7 +37,7 @@ interface Edge {
   calls: number;
 }
 
-/** Calls of one kind, as one side counted them. */
+/** The calls of one entry, as one side counted them. */
 interface Sum extends Counted {
   readonly outbound: boolean;
   readonly caller: string;
@@ -58,9 +61,9 @@ export interface TrafficPair {
   readonly failed: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
-  /** Status and number in turns. */
+  /** Status codes and their counts in turns. */
   readonly codes: readonly number[];
-  /** Counted by the called service's proxies. */
+  /** True if the called service's proxies counted the calls. */
   readonly calledSide: boolean;
 }
 
@@ -93,7 +96,8 @@ export class TrafficWindow {
 
   /**
    * The pairs, those with the most calls first, and the milliseconds that are counted. To be called as often as proxies
-   * report: what comes between two reads leaves the window at one moment, so each proxy's reports in it are equally many.
+   * report: what comes between two reads leaves the window at one moment, so each proxy's reports in it are equally
+   * many.
    */
   read(nowMs: number): { readonly windowMs: number; readonly pairs: readonly TrafficPair[] } {
     this.#drop(nowMs);
@@ -171,8 +175,8 @@ const keyOf = ({ outbound, caller, service, method, version }: Names) =>
   `${outbound ? "o" : "i"}\0${caller}\0${service}\0${method}\0${version}`;
 
 /**
- * Whether the called service's proxies know of more calls than the streams that the callers' proxies opened: some callers do
- * not tell, as those of an earlier version.
+ * Whether the called service's proxies know of more calls than the streams that the callers' proxies opened: some
+ * callers do not tell, as those of an earlier version.
  */
 const isToldByCalled = ({ calls, streams }: Edge): boolean => calls > streams * 1.2 + 2;
 
@@ -208,7 +212,7 @@ function pairOf({ caller, service, method, version, codes, took, calls, outbound
   return { caller, service, method, version, calls, refused, failed, p50Ms, p99Ms, codes: told, calledSide };
 }
 
-/** Within the class that it falls in, calls are taken for evenly spread. */
+/** Returns a quantile of the durations. Calls are assumed to be spread evenly within their class. */
 function quantileMs(took: Float64Array, calls: number, share: number): number {
   const wanted = calls * share;
   let below = 0;

@@ -1,4 +1,4 @@
-/** The traffic of the mesh for those who look at it: all of them share one order to the proxies. */
+/** The traffic of the mesh for all who watch it; they share one order to the proxies. */
 
 import { BoundedMap } from "../../core/bounded-map.js";
 import { AshlarError } from "../../core/errors.js";
@@ -21,33 +21,35 @@ export interface TrafficDeps {
 /** The calls of the last seconds. */
 export interface TrafficView {
   readonly timeMs: number;
-  /** The milliseconds that the counts are of. */
+  /** The milliseconds that the counts cover. */
   readonly windowMs: number;
-  /** Those with the most calls first. */
+  /** The counts, those with the most calls first. */
   readonly pairs: readonly TrafficPair[];
-  /** Live proxies. */
+  /** The number of live proxies. */
   readonly proxies: number;
-  /** How many of those tell what they count. */
+  /** How many of them report. */
   readonly answering: number;
-  /** Live proxies that do not. */
+  /** The live proxies that do not report. */
   readonly silent: readonly string[];
 }
 
 const watchersMax = 200;
-/** A proxy without calls says so every five seconds. */
+/**
+ * The milliseconds after which a silent proxy does not count as reporting; without calls it reports every five seconds.
+ */
 const answersMs = 12_000;
 /** Proxies begin to count within so long after an order, each at another moment (data-plane/look/call-teller.ts). */
 const beginMs = 500;
-/** Proxies answer an order within so long. */
+/** The milliseconds within which proxies answer an order. */
 const settleMs = 2000;
 const proxiesMax = 20_000;
 
-/** What runs while somebody looks. */
+/** The state while somebody watches. */
 interface Running {
   readonly close: () => void;
   readonly window: TrafficWindow;
   readonly startedMs: number;
-  /** When each proxy told something last. */
+  /** When each proxy reported last. */
   readonly answered: BoundedMap<string, number>;
   readonly stop: AbortController;
 }
@@ -63,8 +65,9 @@ export class Traffic {
   }
 
   /**
-   * Yields the traffic until `signal` aborts: at first as soon as proxies have answered, then as often as those tell it, which
-   * is every one to five seconds by their number. A slow reader misses views. Fails with `limit` if too many look.
+   * Yields the traffic until `signal` aborts: at first as soon as proxies have answered, then as often as those tell
+   * it, which is every one to five seconds by their number. A slow reader misses views. Fails with `limit` if too many
+   * look.
    */
   async *watch(operator: SpiffeId, signal: AbortSignal): AsyncGenerator<TrafficView, void, undefined> {
     if (this.#wakes.size >= watchersMax) throw new AshlarError("limit", `${watchersMax} others watch traffic already`);

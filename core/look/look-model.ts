@@ -1,7 +1,7 @@
-/** Looking at calls: what operators ask of proxies, and what those answer (decision 0046). */
+/** Looking at calls: the orders that operators send to proxies, and the reports that answer them (decision 0046). */
 import type { SpiffeId } from "../identity.js";
 
-/** Which single calls are asked for. What is "", false or 0 is not asked for. */
+/** Which single calls to report. An empty text, false or 0 stands for "any". */
 export interface TapFilter {
   readonly service: string;
   /** A service, "gateway/NAME" or a SPIFFE ID. */
@@ -15,19 +15,19 @@ export interface TapFilter {
 export interface LookOrder {
   /** 32 hexadecimal digits, the same in every order of one look. */
   readonly id: string;
-  /** undefined: counts of calls are asked for, and no single ones. */
+  /** The filter of single calls; undefined: only counts of calls are asked for. */
   readonly tap: TapFilter | undefined;
   /** The operator who asked. */
   readonly operator: SpiffeId;
-  /** Unix milliseconds. */
+  /** When the order was issued, in Unix milliseconds. */
   readonly issuedMs: number;
-  /** 0: proxies answer no more. */
+  /** How long proxies report, in milliseconds; 0: they stop. */
   readonly validMs: number;
   /** Proxies tell counts so often. */
   readonly everyMs: number;
 }
 
-/** The longest that one order is valid. */
+/** The most milliseconds for which one order is valid. */
 export const lookValidMsMax = 30_000;
 /** The shortest and the longest time between two reports of a proxy's counts, in milliseconds. */
 export const countsEveryMs = { min: 1000, max: 5000 };
@@ -40,20 +40,20 @@ export function askEveryMs(proxies: number): number {
   return Math.min(Math.max(ms, countsEveryMs.min), countsEveryMs.max);
 }
 
-/** Calls of one kind that ended in a proxy within the interval of a report. */
+/** Counts of similar calls that ended in a proxy within the interval of a report. */
 export interface TrafficCounts {
   /** True: calls of the proxy's own service to `other`; false: calls of `other` to it. */
   readonly outbound: boolean;
   /** A service, "gateway/NAME", a SPIFFE ID, or `otherCalls`. */
   readonly other: string;
   readonly method: string;
-  /** "" if no instance was called. */
+  /** The version of the called instance; "" if no instance was called. */
   readonly version: string;
-  /** Calls by gRPC status; the place is the status. */
+  /** Counts of calls by gRPC status; the index is the status. */
   readonly codes: readonly number[];
-  /** Calls by how long they took: one place for each of `callBoundsMs`, and one for those that took longer. */
+  /** Counts of calls by duration: one for each bound in `callBoundsMs`, and a last one for longer calls. */
   readonly took: readonly number[];
-  /** Streams that were opened for them. */
+  /** The number of streams that were opened for the calls. */
   readonly streams: number;
 }
 
@@ -63,33 +63,33 @@ export interface TrafficReport {
   readonly counts: readonly TrafficCounts[];
 }
 
-/** What a report calls that which found no room of its own. */
+/** The name under which a report adds up the calls that have no entry of their own. */
 export const otherCalls = "other";
-/** The most kinds of calls in a report. */
+/** The most entries of counts in a report. */
 export const countsToldMax = 400;
-/** The gRPC statuses are 0 to 16. */
+/** The number of gRPC status codes, which are 0 to 16. */
 export const codesCount = 17;
-/** Calls are counted by how long they took at most, in milliseconds. */
+/** Upper bounds of the classes of duration, in milliseconds. */
 export const callBoundsMs: readonly number[] = [
   0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 60_000,
 ];
 
-/** A call that is over, as a tap shows it. */
+/** A call that has ended, as a tap shows it. */
 export interface TappedCall {
   readonly timeMs: number;
-  /** True: the caller's proxy tells it, since it had no answer of the called service's proxy. */
+  /** True if the caller's proxy reports the call, because the called service's proxy did not answer. */
   readonly outbound: boolean;
   readonly caller: string;
   readonly service: string;
   readonly method: string;
   readonly version: string;
   readonly code: number;
-  /** Why the proxy answered itself; "": the application answered. */
+  /** Why the proxy itself answered the call; "": the application answered. */
   readonly reason: string;
   readonly tookMs: number;
   readonly revision: number;
   readonly decision: string;
-  /** Which try it was, from 1, if the called service's proxy tells it; else how many tries there were. */
+  /** In a report of the called service's proxy the number of the try, from 1; otherwise the number of all tries. */
   readonly attempts: number;
   readonly traceId: string;
 }
@@ -100,7 +100,7 @@ export interface TapReport {
   readonly dropped: number;
 }
 
-/** The most calls in a report, and the most that a proxy tells in a second. */
+/** The most calls in a report, and the most calls that a proxy reports in a second. */
 export const tappedCallsMax = 200;
 /** The longest name in a report, in characters. */
 export const toldNameMax = 512;
@@ -108,22 +108,22 @@ export const toldNameMax = 512;
 const refusals: ReadonlySet<number> = new Set([7, 8, 16]);
 const failures: ReadonlySet<number> = new Set([2, 4, 13, 14, 15]);
 
-/** Whether a call with this status was refused: by authorization, for its token, or by a limit. */
+/** Returns whether a call with this status was refused: by authorization, because of its token, or by a limit. */
 export function isRefusalStatus(code: number): boolean {
   return refusals.has(code);
 }
 
-/** Whether a call with this status failed, and not by what its caller asked for. */
+/** Returns whether a call with this status failed for a reason other than its own request. */
 export function isFailureStatus(code: number): boolean {
   return failures.has(code);
 }
 
-/** Whether a method is what a filter names: itself, or one of its service. */
+/** Returns whether a method matches a filter, which names the method itself or "package.Service/*". */
 export function isMethodOf(filter: string, method: string): boolean {
   return filter.endsWith("/*") ? method.startsWith(filter.slice(0, -1)) : method === filter;
 }
 
-/** For people: "calls to payments by checkout, refused". */
+/** Describes a filter for people: "calls to payments by checkout, refused". */
 export function describeTap({ service, caller, method, refused, slowMs }: TapFilter): string {
   const words = [
     "calls",

@@ -1,4 +1,4 @@
-/** Orders to tell about calls, and the reports that answer them (decision 0046). */
+/** Orders to report calls, and the reports that answer them (decision 0046). */
 import {
   LookOrder as LookOrderMessage,
   TapReport as TapReportMessage,
@@ -68,12 +68,12 @@ export function signLookOrder(order: LookOrder, mesh: string, signer: Signer): S
   return signWith(orderCodec, order, mesh, signer);
 }
 
-/** Verifies, then parses. Fails with `invalid_record`, or with `unauthenticated` if the key is not known. */
+/** Verifies and then parses an order. Fails with `invalid_record`, or with `unauthenticated` if the key is unknown. */
 export function verifyLookOrder(bytes: Uint8Array, mesh: string, keys: KeySet): Signed<LookOrder> {
   return verifyWith(orderCodec, bytes, mesh, keys);
 }
 
-/** Reads a filter as an operator sends it; fails with `invalid_record` that names the field. */
+/** Checks a filter that an operator sent; fails with `invalid_record` and names the field. */
 export function parseTapFilter(filter: TapFilter): TapFilter {
   const { service, caller, method, refused, slowMs } = filter;
   if (service !== "" && !isWorkload(service))
@@ -101,7 +101,7 @@ export function encodeTrafficReport(report: TrafficReport, { service, proxyId }:
   }).finish();
 }
 
-/** Reads a report that came by `writer`'s subject; fails with `invalid_record` or `limit`. */
+/** Parses a report that arrived on the subject of `writer`; fails with `invalid_record` or `limit`. */
 export function parseTrafficReport(bytes: Uint8Array, writer: FleetWriter): TrafficReport {
   const message = decodeStrict(TrafficReportMessage, bytes, "traffic report", reportBytesMax);
   return reading("traffic report", () => {
@@ -152,7 +152,7 @@ export function encodeTapReport({ order, calls, dropped }: TapReport, { service,
   }).finish();
 }
 
-/** Reads a report that came by `writer`'s subject; fails with `invalid_record` or `limit`. */
+/** Parses a report that arrived on the subject of `writer`; fails with `invalid_record` or `limit`. */
 export function parseTapReport(bytes: Uint8Array, writer: FleetWriter): TapReport {
   const message = decodeStrict(TapReportMessage, bytes, "tap report", reportBytesMax);
   return reading("tap report", () => {
@@ -165,7 +165,7 @@ export function parseTapReport(bytes: Uint8Array, writer: FleetWriter): TapRepor
   });
 }
 
-/** A proxy tells of calls of its own service only: which side that is, its certificate says. */
+/** Refuses calls that are not of the proxy's own service, which its certificate names. */
 function parseTapped(call: TappedCall, { service }: FleetWriter): TappedCall {
   if ((call.outbound ? call.caller : call.service) !== service)
     throw new AshlarError("invalid_record", `a call that is not of ${service}`);

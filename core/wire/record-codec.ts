@@ -1,11 +1,14 @@
-/** How every kind of signed record is written and read: deterministic protobuf in a JWS; verified first, parsed after. */
+/**
+ * Encodes and decodes every kind of signed record: deterministic protobuf in a JWS, which is verified first and parsed
+ * after.
+ */
 import { type Digest, digestFromBytes, digestOf } from "../digest.js";
 import { AshlarError } from "../errors.js";
 import type { Signed } from "../model.js";
 import { type IsNamed, type KeySet, type RecordType, type Signer, signRecord, verifyRecord } from "../signature.js";
 import { VerifiedRecords } from "./verified-records.js";
 
-/** What a writer may sign: room is left in a NATS message for its headers. */
+/** The most bytes of a signed record, which leaves room for headers in a NATS message of 1 MiB. */
 export const signedBytesMax = 1024 * 1024 - 16 * 1024;
 export const payloadBytesMax = 1024 * 1024;
 
@@ -50,7 +53,7 @@ export function digestToBuffer(digest: Digest | undefined): Buffer {
   return digest === undefined ? Buffer.alloc(0) : Buffer.from(digest, "hex");
 }
 
-/** The same bytes, not a copy of them. */
+/** Returns a Buffer over the same memory, without a copy. */
 export const asBuffer = (bytes: Uint8Array): Buffer =>
   Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 

@@ -1,4 +1,7 @@
-/** Answers orders to tell about calls: counts as often as the orders say, single calls as they end. Without an order it does nothing. */
+/**
+ * Answers orders to tell about calls: counts as often as the orders say, single calls as they end. Without an order it
+ * does nothing.
+ */
 import { messageOf } from "../../core/errors.js";
 import { countsEveryMs, type LookOrder, type TapReport } from "../../core/look/look-model.js";
 import { encodeTapReport, encodeTrafficReport } from "../../core/wire/look.js";
@@ -14,11 +17,11 @@ import type { HeardOrders } from "./heard-orders.js";
 import { TellingRight } from "./telling-right.js";
 import { TrafficDeltas } from "./traffic-deltas.js";
 
-/** What carries calls and can tell of them. */
+/** What carries calls and can report them. */
 export interface ToldCarrying {
-  /** What was counted of calls by kind, over all processes. */
+  /** Returns the counts of calls by kind over all processes. */
   countCalls(): Promise<readonly KindCounts[]>;
-  /** The taps that are wanted from now on; `tell` hears of their calls. */
+  /** Sets the taps that are wanted from now on; `tell` receives their calls. */
   tap(taps: readonly WantedTap[], tell: (report: TapReport) => void): void;
 }
 
@@ -26,7 +29,7 @@ export interface CallTellerDeps {
   readonly bus: Pick<Bus, "publish" | "connected" | "reconnect" | "onStatus">;
   readonly identity: IdentityView;
   readonly statements: Pick<StatementWriter, "sign">;
-  /** Whether this process speaks for the proxy. */
+  /** Whether this process acts for the proxy. */
   readonly tenure: { readonly isOwner: boolean };
   readonly carrying: ToldCarrying;
   readonly orders: Pick<HeardOrders, "active" | "onChange">;
@@ -35,12 +38,12 @@ export interface CallTellerDeps {
   readonly random: () => number;
 }
 
-/** A fleet hears of an order at one moment, and must not answer in one. */
+/** The milliseconds over which a fleet spreads its first answers, because it hears of an order at one moment. */
 const spreadMs = 400;
 /** A proxy without calls says so at least so often, so that it is known to answer. */
 const silentMsMax = 5000;
 
-/** Answers until `signal` aborts. */
+/** Answers orders until `signal` aborts. */
 export function tellOfCalls(deps: CallTellerDeps, signal: AbortSignal): void {
   const right = new TellingRight(deps);
   const teller = new CallTeller(deps, right, signal);

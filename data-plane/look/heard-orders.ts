@@ -1,6 +1,6 @@
 /**
- * Hears what operators want to know about calls: orders that a control plane signed, each good for some seconds (decision
- * 0046). One that is forged, old, repeated or of another mesh changes nothing.
+ * Receives orders to report calls, each signed by a control plane and valid for some seconds (decision 0046). An order
+ * that is forged, old, repeated or of another mesh has no effect.
  */
 import { BoundedMap } from "../../core/bounded-map.js";
 import { AshlarError, messageOf } from "../../core/errors.js";
@@ -21,7 +21,7 @@ export interface HeardOrdersDeps {
   readonly mesh: string;
   readonly sync: {
     readonly trusting: Signed<Trust> | undefined;
-    /** How far this machine's clock is ahead of the control plane's; undefined: not known. */
+    /** How many milliseconds this machine's clock is ahead of the control plane's; undefined: not known. */
     readonly clockAheadMs: number | undefined;
   };
   readonly clock: Clock;
@@ -30,11 +30,11 @@ export interface HeardOrdersDeps {
 
 /** The most looks that are answered at once. */
 const looksMax = 16;
-/** Ids of looks that are remembered, so that an old order of one is not taken for a new look. */
+/** The most ids of looks that are remembered, so that an old order is not taken for a new look. */
 const idsMax = 1000;
-/** Orders that are verified in a second: a look's is repeated every five. */
+/** The most orders that are verified in a second; those of one look come every three seconds. */
 const verifiedPerSecond = 50;
-/** By how much an order may be older or younger than it says, since clocks differ. */
+/** The most milliseconds by which an order may be older or newer than the local clock says, because clocks differ. */
 const skewMs = 10_000;
 const sweepMs = 500;
 const warnEveryMs = 10_000;

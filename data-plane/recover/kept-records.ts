@@ -1,6 +1,7 @@
 /**
- * The signed records that this proxy has verified, kept on disk: what a control plane that lost its logs gets back
- * (decision 0014). Written behind, away from the path of an activation; what proxies act on is not read from here.
+ * The signed records that this proxy has verified, kept on disk. A control plane that lost its logs gets them back
+ * (decision 0014). They are written in the background, not on the path of an activation, and the proxy never acts on
+ * them.
  */
 import { type Digest, parseDigest } from "../../core/digest.js";
 import { messageOf } from "../../core/errors.js";
@@ -8,14 +9,15 @@ import { type HeldRecord, heldMax, type OfferedLog, offeredLogs } from "../../co
 import type { Clock } from "../../runtime/clock.js";
 import type { StateFolder } from "../sync/state-folder.js";
 
-/** Keeps the records that this proxy has seen of the logs, on disk. */
+/** Keeps on disk the records of the logs that this proxy has seen. */
 export interface SeenHeads {
   readonly epoch: number;
   readonly trustSequence: number;
-  /** The newest revision that it knows of. */
+  /** The newest revision that this proxy knows of. */
   readonly revision: number;
   /**
-   * The number of records whose number another kept record has. A control plane may know only one record of each pair.
+   * The number of kept records that share their number with another one. A control plane may know only one of each
+   * pair.
    */
   readonly contested: number;
 }
@@ -36,7 +38,7 @@ export class KeptRecords {
   readonly #clock: Clock;
   readonly #stop = new AbortController();
   readonly #kept: Map<Digest, Kept>;
-  /** Records that are not on disk yet. */
+  /** The records that are not on disk yet. */
   readonly #waiting = new Map<Digest, Uint8Array>();
   #writing: Promise<void> | undefined;
   #trouble: string | undefined;
@@ -49,7 +51,7 @@ export class KeptRecords {
     this.#contested = kept.length - new Set(kept.map(({ log, key }) => `${log} ${key}`)).size;
   }
 
-  /** Fails with `unavailable`. */
+  /** Opens the kept records in `folder`. Fails with `unavailable`. */
   static async open(folder: StateFolder, clock: Clock): Promise<KeptRecords> {
     return new KeptRecords(folder, clock, (await folder.list()).flatMap(parseName));
   }
@@ -64,7 +66,7 @@ export class KeptRecords {
     return this.#contested;
   }
 
-  /** Keeps a record whose signature held. */
+  /** Keeps a record whose signature was verified. */
   note(log: OfferedLog, key: number, { digest, bytes }: { readonly digest: Digest; readonly bytes: Uint8Array }): void {
     if (this.#kept.has(digest)) return;
     for (const one of this.#kept.values()) {
@@ -86,7 +88,7 @@ export class KeptRecords {
       .map(({ key, digest }) => ({ key, digest }));
   }
 
-  /** The bytes of a record that is kept; undefined: it is not, or not any more. */
+  /** Returns the bytes of a kept record. undefined: the record is not kept, or is no longer kept. */
   async read(digest: Digest): Promise<Uint8Array | undefined> {
     const kept = this.#kept.get(digest);
     if (kept === undefined) return undefined;

@@ -1,6 +1,6 @@
 /**
- * What this proxy says about itself (I7): a heartbeat with its line of the fleet view, and where its
- * instance takes calls. Heartbeats may be lost; the endpoint is stored, and said again until it is.
+ * Reports this proxy's state (I7): a heartbeat with its line of the fleet view, and the endpoint at which its instance
+ * takes calls. Heartbeats may be lost; the endpoint is stored, and stated again until it is.
  */
 import { messageOf } from "../../core/errors.js";
 import { type Endpoint, unhealthyLengthMax } from "../../core/model.js";
@@ -19,7 +19,7 @@ export interface FleetReporterDeps extends HeartbeatDeps {
   readonly log: Logger;
   readonly random?: () => number;
   readonly statements: Pick<StatementWriter, "sign">;
-  /** Whether the application can be called. */
+  /** The health of the application. Left out: there is nothing to check. */
   readonly health?: {
     readonly unhealthy: string;
     readonly applied?: AppliedView["applied"];
@@ -35,16 +35,16 @@ export interface FleetReporterOptions extends HeartbeatOptions {
 }
 
 export interface FleetReporter {
-  /** Begins to report. `address`: the "HOST:PORT" that other proxies dial, known once the proxy listens. */
+  /** Begins to report. `address`: the "HOST:PORT" that other proxies dial. It is known once the proxy listens. */
   start(address: string): void;
   /** Sends a heartbeat soon. Several calls lead to one heartbeat. */
   poke(): void;
   /**
-   * Says that this proxy takes no more calls: a tombstone, then a leaving heartbeat. Resolves once the
-   * tombstone is stored or 2 s have passed. Nothing is reported afterwards.
+   * States that this proxy takes no more calls: a tombstone, then a leaving heartbeat. Resolves when the tombstone is
+   * stored or 2 s have passed. Nothing is reported after that.
    */
   leave(): Promise<void>;
-  /** Says nothing until `goOn`. Resolves when what is being stored is stored, or could not be. */
+  /** Reports nothing until `goOn`. Resolves when a running store has ended, successfully or not. */
   hold(): Promise<void>;
   goOn(): void;
   /** Stops without sending anything, as a crash would. */
@@ -73,7 +73,7 @@ class Reporter implements FleetReporter {
   /** When the next heartbeat is due if nothing changes, by the monotonic clock. */
   #beatAtMs = 0;
   #held = false;
-  /** The last statement that was stored, and the latest time that was stated. */
+  /** The last statement that was stored. Below: the latest time that was stated. */
   #stated: string | undefined;
   #stored: Uint8Array | undefined;
   #lastMs = 0;
@@ -177,7 +177,7 @@ class Reporter implements FleetReporter {
 
   // === The endpoint ===
 
-  /** States the endpoint whenever it changes here or in the stream, until it is stopped. */
+  /** States the endpoint whenever it changes here or is lost from the stream, until the proxy stops. */
   async #state(): Promise<void> {
     const { lookAgainMs = lookAgainMsDefault } = this.#options;
     const { signal } = this.#stop;
@@ -190,7 +190,9 @@ class Reporter implements FleetReporter {
     }
   }
 
-  /** Whether what was stored last is there still. Somebody may have taken it away, or the stream was lost. */
+  /**
+   * Returns whether the stream still has the endpoint stored last. Someone may have removed it, or the stream was lost.
+   */
   async #isStated(): Promise<boolean> {
     const { bus, identity, log } = this.#deps;
     const subject = endpointSubject(identity.current.service, identity.current.proxyId);
@@ -247,7 +249,10 @@ class Reporter implements FleetReporter {
     }
   }
 
-  /** The time of the last statement of an earlier life: ours has to be later, whatever the clock says. */
+  /**
+   * Returns the time of the last statement of an earlier run of this proxy. New statements must be later, whatever the
+   * clock says.
+   */
   async #statedBefore(subject: string): Promise<number> {
     const { service, proxyId } = this.#deps.identity.current;
     const message = await this.#deps.bus.directGet(endpointStream, { lastOf: subject });
@@ -260,8 +265,8 @@ class Reporter implements FleetReporter {
   }
 
   /**
-   * The stated endpoint with its certificate. An endpoint is valid as long as its certificate, so it is stated again
-   * with the next one.
+   * Returns the endpoint to state, with its certificate. It is valid as long as its certificate, so it is stated again
+   * with the next certificate.
    */
   #content(): string {
     return JSON.stringify([this.#endpoint(0), this.#deps.identity.current.serial]);

@@ -1,9 +1,9 @@
-/** A mesh as the console sees it, made up: answers of the admin API as proto3 JSON, for any number of services. */
+/** A fake mesh as the console sees it: answers of the admin API as proto3 JSON, for any number of services. */
 
 export interface FixtureOptions {
   readonly services: number;
   readonly nowMs: number;
-  /** A rollout runs. */
+  /** Whether a rollout is running. */
   readonly rollout: boolean;
 }
 
@@ -12,7 +12,7 @@ type Json = Readonly<Record<string, unknown>>;
 const shop = ["checkout", "payments", "inventory", "ledger", "shopfront"];
 const minute = 60_000;
 
-/** 64 hexadecimal digits that belong to a text. */
+/** Returns 64 hexadecimal digits that depend only on the text. */
 export function digestOf(text: string): string {
   let hash = 2166136261;
   let digits = "";
@@ -36,7 +36,7 @@ export const inForce = ({ rollout }: Pick<FixtureOptions, "rollout">): number =>
 /** The services whose second proxy is in the cohort of the rollout. */
 const members = ["checkout", "inventory", "ledger"];
 
-/** The proxies, two a service; the last of payments is behind. */
+/** Returns the proxies, two for each service. The last one of payments is behind. */
 export function proxies({ services, nowMs, rollout }: FixtureOptions): readonly Json[] {
   return serviceNames(services).flatMap((service) =>
     [0, 1].map((index) => {

@@ -1,4 +1,4 @@
-/** The made-up mesh that the tests of the pages look at. */
+/** The fake mesh for the tests of the console's pages. */
 
 import * as mesh from "./fixture-mesh.js";
 import { diff, everything, policyJson, policyYaml } from "./fixture-policy.js";
