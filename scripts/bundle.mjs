@@ -76,6 +76,9 @@ await build({
   minifyWhitespace: true,
   minifySyntax: true,
   legalComments: "none",
+  // for whoever runs Node with --enable-source-maps in a clone; packages leave them out, and without the flag nothing reads them
+  sourcemap: "linked",
+  sourcesContent: false,
   banner: { js: banner },
   plugins: [latePackages, dearBuiltins, addresses],
   logLevel: "warning",
