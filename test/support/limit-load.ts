@@ -1,7 +1,7 @@
 /** Makes load above a limit, and measures only while the machine manages to make that load. */
 import { status } from "@grpc/grpc-js";
 import { expect } from "@jest/globals";
-import type { EchoClient } from "./echo-client.js";
+import { type EchoClient, isOverloaded } from "./echo-client.js";
 
 export interface LimitLoad {
   /** The calls per second that must be made for a stretch to count. It is several times the limit. */
@@ -11,6 +11,8 @@ export interface LimitLoad {
   /** How long is measured, in milliseconds. */
   readonly forMs: number;
 }
+
+type Answer = Awaited<ReturnType<EchoClient["unary"]>> | undefined;
 
 export interface Measured {
   readonly admitted: number;
@@ -32,13 +34,14 @@ export async function loadAbove(clients: readonly EchoClient[], load: LimitLoad)
   const { perSecond, settleMs, forMs } = load;
   const stop = new AbortController();
   const pushbacks: number[] = [];
-  const counted = { made: 0, admitted: 0 };
+  const counted = { made: 0, admitted: 0, overloaded: 0 };
   const pauseMs = (callersCount * 1000) / (mostTimes * perSecond);
   const callers = Array.from({ length: callersCount }, async (_none, index) => {
     while (!stop.signal.aborted) {
-      const answer = await clients[index % clients.length]?.unary({ text: "x" });
+      const answer = await clients[index % clients.length]?.unary({ text: "x" }, { isPatient: false });
       counted.made += 1;
       if (answer?.code === status.OK) counted.admitted += 1;
+      else if (answer !== undefined && isOverloaded(answer)) counted.overloaded += 1;
       else pushbacks.push(pushbackOf(answer));
       await new Promise((done) => setTimeout(done, pauseMs));
     }
@@ -52,13 +55,13 @@ export async function loadAbove(clients: readonly EchoClient[], load: LimitLoad)
 
   async function measure(): Promise<Measured> {
     const startMs = performance.now();
-    let [settledMs, measuredMs, admittedBefore, made] = [startMs, 0, 0, 0];
+    let [settledMs, measuredMs, admittedBefore, made, overloaded] = [startMs, 0, 0, 0, 0];
     while (performance.now() - startMs < atMostMs) {
       const beforeMs = performance.now();
       await Promise.race([new Promise((done) => setTimeout(done, slotMs)), ...callers]);
       const nowMs = performance.now();
-      if (counted.made - made < (perSecond * (nowMs - beforeMs)) / 1000) {
-        settledMs = nowMs; // the load was too small in this slot, so the stretch begins again
+      if (counted.made - made < (perSecond * (nowMs - beforeMs)) / 1000 || counted.overloaded > overloaded) {
+        settledMs = nowMs; // the load was too small in this slot, or too large for a process: the stretch begins again
         measuredMs = 0;
       } else if (measuredMs === 0 && nowMs - settledMs >= settleMs) {
         measuredMs = nowMs;
@@ -66,7 +69,7 @@ export async function loadAbove(clients: readonly EchoClient[], load: LimitLoad)
       } else if (measuredMs > 0 && nowMs - measuredMs >= forMs) {
         return { admitted: counted.admitted - admittedBefore, seconds: (nowMs - measuredMs) / 1000, pushbacks };
       }
-      made = counted.made;
+      [made, overloaded] = [counted.made, counted.overloaded];
     }
     throw new Error(`the machine did not make ${perSecond} calls a second for ${settleMs + forMs} ms`);
   }
@@ -78,7 +81,7 @@ export function expectAbout(admitted: number, ideal: number): void {
   expect(admitted / ideal).toBeLessThan(1.05);
 }
 
-function pushbackOf(answer: Awaited<ReturnType<EchoClient["unary"]>> | undefined): number {
+function pushbackOf(answer: Answer): number {
   expect({ code: answer?.code, details: answer?.details }).toEqual({
     code: status.RESOURCE_EXHAUSTED,
     details: expect.stringMatching(/^over a rate limit \(decision [0-9a-f]{24}, revision \d+\)$/),
