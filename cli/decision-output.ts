@@ -21,6 +21,7 @@ export function decisionToJson({ service, proxyId, decision }: DecisionOfProxy) 
     closed,
     shadow,
     mirrored,
+    reader,
     traceId,
     protocol,
   } = decision;
@@ -46,6 +47,7 @@ export function decisionToJson({ service, proxyId, decision }: DecisionOfProxy) 
     closed,
     shadow,
     ...(mirrored === undefined ? {} : { mirrored }),
+    ...(reader === undefined ? {} : { reader }),
     ...(traceId === undefined ? {} : { traceId }),
     ...(protocol === undefined ? {} : { protocol }),
     inputs: inputsToJson(decision),

@@ -32,6 +32,7 @@ import { openLooking } from "./look/open-looking.js";
 import { openMembers } from "./membership/members.js";
 import { noteJoined, openPlace, refreshPlace } from "./membership/place.js";
 import { type OpenedNats, openNats } from "./nats/open-nats.js";
+import { createDirectReads } from "./publish/direct-reads.js";
 import { createPolicyReader } from "./publish/policy-reader.js";
 import { createPublisher } from "./publish/publisher.js";
 import { SnapshotStore } from "./publish/snapshot-store.js";
@@ -268,7 +269,8 @@ async function startParts(
     const sinceMs = clock.nowMs();
     if (state.find(proxyId, sinceMs) === undefined) expected.expect({ proxyId, service, version, sinceMs });
   };
-  const joining = { ledger, audit, tokens, issued, onIssued, freshness, recovery, ...unsigned };
+  const hasDirectReads = createDirectReads(ledger, snapshots);
+  const joining = { ledger, audit, tokens, issued, onIssued, freshness, recovery, hasDirectReads, ...unsigned };
   const joinServices = openJoinServices({ ...base, random }, nats, joining);
   return { audit, adminService, joinServices, desk, judge: createOperatorJudge(mesh, revocations) };
 }

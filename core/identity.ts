@@ -8,6 +8,13 @@ export type SpiffeId = string & { readonly [brand]: "SpiffeId" };
 /** The role of an identity. */
 export type IdentityRole = "service" | "gateway" | "operator" | "control-plane";
 
+/** An application that reads at other services' proxies without its own. For policy it is its service. */
+export interface ReaderName {
+  readonly service: string;
+  /** The proxy that the application is beside, which asked for its identity. */
+  readonly proxyId: string;
+}
+
 const idGrammar = /^spiffe:\/\/[a-z0-9._-]{1,255}(\/[A-Za-z0-9._-]+)+$/;
 const label = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 const bytesMax = 2048; // SPIFFE-ID.md 2.3
@@ -46,6 +53,20 @@ export function buildSpiffeId(mesh: string, role: IdentityRole, name: string): S
 }
 
 const gatewayPrefix = "gateway/";
+
+/** The SPIFFE ID of an application that reads directly. It names no workload. Fails with `invalid_identity`. */
+export function readerId(mesh: string, { service, proxyId }: ReaderName): SpiffeId {
+  for (const name of [service, proxyId])
+    if (!isLabel(name)) throw new AshlarError("invalid_identity", `not an RFC 1123 label: ${JSON.stringify(name)}`);
+  return parseSpiffeId(`spiffe://${mesh}/reader/${service}/${proxyId}`);
+}
+
+/** Who reads, if `id` is that of a reader, of whichever mesh. */
+export function readerIn(id: SpiffeId): ReaderName | undefined {
+  const [role, service = "", proxyId = "", ...more] = id.slice("spiffe://".length).split("/").slice(1);
+  if (role !== "reader" || more.length > 0 || !isLabel(service) || !isLabel(proxyId)) return undefined;
+  return { service, proxyId };
+}
 
 /** Returns the name as a workload of the gateway `name`: `gateway/NAME`. */
 export function gatewayWorkload(name: string): string {

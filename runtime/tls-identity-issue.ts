@@ -69,6 +69,8 @@ export interface CertificateContents {
   readonly ipAddresses?: readonly string[];
   /** The path length of a CA; undefined: a leaf. */
   readonly pathLength?: number;
+  /** The leaf proves a client alone. Default: a client and a server. */
+  readonly isClientAlone?: boolean;
 }
 
 /** Issues a certificate; without `issuer` it is signed by `selfKey`, its own key. */
@@ -96,7 +98,7 @@ export function issueCertificate(
         new AuthorityKeyIdentifier({ keyIdentifier: identifierOf(parentKey) }),
       ),
       extension(id_ce_subjectKeyIdentifier, false, new SubjectKeyIdentifier(identifierOf(key).buffer)),
-      ...usageExtensions(contents.pathLength),
+      ...usageExtensions(contents),
       extension(id_ce_subjectAltName, false, alternativeNames(contents)),
     ]),
   });
@@ -109,7 +111,7 @@ function extension(extnID: string, critical: boolean, value: object): Extension 
   return new Extension({ extnID, critical, extnValue: new OctetString(encodeDer(value)) });
 }
 
-function usageExtensions(pathLength: number | undefined): readonly Extension[] {
+function usageExtensions({ pathLength, isClientAlone = false }: CertificateContents): readonly Extension[] {
   if (pathLength !== undefined) {
     const ca = new BasicConstraints({ cA: true, pathLenConstraint: pathLength });
     const usage = new KeyUsage(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign);
@@ -118,7 +120,11 @@ function usageExtensions(pathLength: number | undefined): readonly Extension[] {
   return [
     extension(id_ce_basicConstraints, true, new BasicConstraints()),
     extension(id_ce_keyUsage, true, new KeyUsage(KeyUsageFlags.digitalSignature)),
-    extension(id_ce_extKeyUsage, false, new ExtendedKeyUsage([id_kp_serverAuth, id_kp_clientAuth])),
+    extension(
+      id_ce_extKeyUsage,
+      false,
+      new ExtendedKeyUsage(isClientAlone ? [id_kp_clientAuth] : [id_kp_serverAuth, id_kp_clientAuth]),
+    ),
   ];
 }
 

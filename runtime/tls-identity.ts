@@ -5,17 +5,19 @@
  */
 import { X509Certificate } from "node:crypto";
 import { AshlarError, isAshlarError, messageOf } from "../core/errors.js";
-import { parseSpiffeId, type SpiffeId, trustDomainOf } from "../core/identity.js";
+import { parseSpiffeId, type ReaderName, readerIn, type SpiffeId, trustDomainOf } from "../core/identity.js";
+import { type CertificateFields, readCertificate, readName } from "./tls-identity-der.js";
 import {
-  type CertificateFields,
-  readBits,
-  readCertificate,
-  readDer,
-  readDerList,
-  readOid,
-  readSmallInteger,
-  readTrue,
-} from "./tls-identity-der.js";
+  checkCommon,
+  checkExtendedUsage,
+  readBasicConstraints,
+  readKeyUsage,
+  readUris,
+  refused,
+  usageBits,
+} from "./tls-identity-rules.js";
+
+export { readUriNames } from "./tls-identity-rules.js";
 
 /** A leaf certificate that obeys the rules for leaves. Nothing is said about who signed it. */
 export interface Svid {
@@ -26,108 +28,34 @@ export interface Svid {
   readonly notBeforeMs: number;
   readonly notAfterMs: number;
   readonly der: Uint8Array;
+  /** Whose application it is, if it is a reader's (`parseCallerSvid`). */
+  readonly reader?: Reader;
 }
 
-const oids = {
-  keyUsage: "2.5.29.15",
-  subjectAltName: "2.5.29.17",
-  basicConstraints: "2.5.29.19",
-  extendedKeyUsage: "2.5.29.37",
-  serverAuth: "1.3.6.1.5.5.7.3.1",
-  clientAuth: "1.3.6.1.5.5.7.3.2",
-} as const;
+/** What a certificate says that lets an application read at other services' proxies. */
+export interface Reader extends ReaderName {
+  /** The serial number of its proxy's certificate: whoever revokes that one revokes this one. */
+  readonly parentSerial: string;
+}
 
-/** Critical extensions that are understood; any other makes a certificate unacceptable (RFC 5280 4.2). */
-const understood: ReadonlySet<string> = new Set([
-  oids.keyUsage,
-  oids.subjectAltName,
-  oids.basicConstraints,
-  oids.extendedKeyUsage,
-]);
-
-const signatureAlgorithms: ReadonlySet<string> = new Set([
-  "1.2.840.10045.4.3.2", // ECDSA with SHA-256, -384, -512
-  "1.2.840.10045.4.3.3",
-  "1.2.840.10045.4.3.4",
-  "1.3.101.112", // Ed25519
-  "1.2.840.113549.1.1.11", // RSA with SHA-256, -384, -512
-  "1.2.840.113549.1.1.12",
-  "1.2.840.113549.1.1.13",
-]);
-
-/** GeneralName's choices in DER (RFC 5280 4.2.1.6), strings primitive. */
-const nameTags: ReadonlySet<number> = new Set([0xa0, 0x81, 0x82, 0xa3, 0xa4, 0xa5, 0x86, 0x87, 0x88]);
-
-const usageBits = { digitalSignature: 0, keyCertSign: 5, crlSign: 6 } as const;
 const chainMax = 4;
-
-function refused(why: string, cause?: unknown): AshlarError {
-  return new AshlarError("invalid_identity", `certificate: ${why}`, cause === undefined ? {} : { cause });
-}
-
-/** The URIs of the subject alternative name. Control bytes in a name of any kind are refused. */
-/** The URI names of a certificate. Fails with `invalid_identity` if its names are malformed. */
-export function readUriNames(der: Uint8Array): readonly string[] {
-  return readUris(readCertificate(der));
-}
-
-function readUris(fields: CertificateFields): readonly string[] {
-  const extension = fields.extensions.get(oids.subjectAltName);
-  if (extension === undefined) return [];
-  const uris: string[] = [];
-  for (const name of readDerList(readDer(extension.value, 0x30).content)) {
-    if (!nameTags.has(name.tag)) throw refused("a subject alternative name of no known kind");
-    const isText = name.tag === 0x81 || name.tag === 0x82 || name.tag === 0x86; // rfc822Name, dNSName, URI: IA5String
-    if (isText && name.content.some((byte) => byte < 0x20 || byte > 0x7e)) {
-      throw refused("a control byte or a byte outside ASCII in a subject alternative name");
-    }
-    if (name.tag === 0x86) uris.push(Buffer.from(name.content).toString("latin1"));
-  }
-  return uris;
-}
-
-function readBasicConstraints(fields: CertificateFields): { readonly isCa: boolean; readonly pathLength: number } {
-  const extension = fields.extensions.get(oids.basicConstraints);
-  if (extension === undefined) return { isCa: false, pathLength: 0 };
-  const nodes = readDerList(readDer(extension.value, 0x30).content);
-  const flag = nodes[0]?.tag === 0x01 ? nodes.shift() : undefined;
-  const isCa = flag !== undefined && readTrue(flag);
-  const length = nodes.shift();
-  if (nodes.length > 0) throw refused("basic constraints with too many parts");
-  return { isCa, pathLength: length === undefined ? Number.POSITIVE_INFINITY : readSmallInteger(length) };
-}
-
-function readKeyUsage(fields: CertificateFields): { readonly critical: boolean; has(bit: number): boolean } {
-  const extension = fields.extensions.get(oids.keyUsage);
-  if (extension === undefined) throw refused("no key usage");
-  const bits = readBits(readDer(extension.value, 0x03));
-  return { critical: extension.critical, has: (bit) => bits.has(bit) };
-}
-
-function checkCommon(fields: CertificateFields): void {
-  for (const { oid, critical } of fields.extensions.values()) {
-    if (critical && !understood.has(oid)) throw refused(`critical extension ${oid} is not understood`);
-  }
-  if (!signatureAlgorithms.has(fields.signatureAlgorithm)) {
-    throw refused(`signature algorithm ${fields.signatureAlgorithm} is not accepted`);
-  }
-}
-
-function checkExtendedUsage(fields: CertificateFields): void {
-  const extension = fields.extensions.get(oids.extendedKeyUsage);
-  if (extension === undefined) return;
-  const usages = readDerList(readDer(extension.value, 0x30).content).map((node) => readOid(node.content));
-  if (!usages.includes(oids.serverAuth) || !usages.includes(oids.clientAuth)) {
-    throw refused("extended key usage without both serverAuth and clientAuth");
-  }
-}
 
 /**
  * Parses a leaf: exactly one URI name, a workload's SPIFFE ID, no CA, key usage critical with
  * digitalSignature and without keyCertSign and cRLSign, extended usage (if any) for both sides.
- * Checks no signature and no time. Fails with `invalid_identity`.
+ * Checks no signature and no time. Fails with `invalid_identity`, with a reader's certificate too.
  */
 export function parseSvid(der: Uint8Array): Svid {
+  const svid = parseCallerSvid(der);
+  if (svid.reader !== undefined) throw refused("a reader's, which is for calls to services' proxies alone");
+  return svid;
+}
+
+/**
+ * The same for who calls a service's proxy: it may also be a reader, whose certificate is that of a client alone and names
+ * the certificate under which it was issued.
+ */
+export function parseCallerSvid(der: Uint8Array): Svid {
   const fields = readCertificate(der);
   checkCommon(fields);
   const [uri, ...more] = readUris(fields);
@@ -142,7 +70,8 @@ export function parseSvid(der: Uint8Array): Svid {
   if (usage.has(usageBits.keyCertSign) || usage.has(usageBits.crlSign)) {
     throw refused("key usage keyCertSign or cRLSign in a leaf");
   }
-  checkExtendedUsage(fields);
+  const reader = readReader(spiffeId, fields);
+  checkExtendedUsage(fields, reader !== undefined);
   return {
     spiffeId,
     trustDomain: trustDomainOf(spiffeId),
@@ -150,7 +79,18 @@ export function parseSvid(der: Uint8Array): Svid {
     notBeforeMs: fields.notBeforeMs,
     notAfterMs: fields.notAfterMs,
     der,
+    ...(reader && { reader }),
   };
+}
+
+const serialGrammar = /^[0-9a-f]{2,64}$/;
+
+function readReader(id: SpiffeId, { subject }: CertificateFields): Reader | undefined {
+  const name = readerIn(id);
+  if (name === undefined) return undefined;
+  const { organization: parentSerial } = readName(subject);
+  if (!serialGrammar.test(parentSerial)) throw refused("a reader's that names no certificate of its proxy");
+  return { ...name, parentSerial };
 }
 
 function checkTime(times: { readonly notBeforeMs: number; readonly notAfterMs: number }, nowMs: number): void {
@@ -185,11 +125,12 @@ export function verifySvidChain(
   chainDer: readonly Uint8Array[],
   rootsOf: (trustDomain: string) => readonly Uint8Array[],
   nowMs: number,
+  parse: typeof parseSvid = parseSvid,
 ): Svid {
   const [leafDer, ...signersDer] = chainDer;
   if (leafDer === undefined) throw refused("there is none");
   if (chainDer.length > chainMax) throw refused(`a chain of ${chainDer.length}, at most ${chainMax} are read`);
-  const svid = parseSvid(leafDer);
+  const svid = parse(leafDer);
   checkTime(svid, nowMs);
   const roots = rootsOf(svid.trustDomain);
   if (roots.length === 0) throw refused(`trust domain ${svid.trustDomain} is not trusted`);
@@ -238,8 +179,14 @@ function checkAnySigner(signers: readonly Uint8Array[], trustDomain: string, bel
   throw problem;
 }
 
-/** Passes `svid` on unless it is revoked. `isRevoked` tells of a serial number in lower-case hexadecimal. */
+/**
+ * Passes `svid` on unless it is revoked, or it is a reader's whose proxy is. `isRevoked` tells of a serial number in lower-case
+ * hexadecimal.
+ */
 export function checkRevocation(svid: Svid, trust: { isRevoked(serial: string): boolean }): Svid {
+  const { reader } = svid;
+  if (reader !== undefined && trust.isRevoked(reader.parentSerial))
+    throw refused(`${svid.serial} is of an application of proxy ${reader.proxyId}, which is revoked`);
   if (trust.isRevoked(svid.serial)) throw refused(`${svid.serial} is revoked`);
   return svid;
 }

@@ -62,5 +62,6 @@ function reachedAt(identity: OpenedIdentity, url: string): OpenedIdentity {
     onBootstrap: (listener) => identity.onBootstrap(listener),
     reportSeen: (seen) => identity.reportSeen(seen),
     renew: () => identity.renew(),
+    issueReader: (csr) => identity.issueReader(csr),
   };
 }

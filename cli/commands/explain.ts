@@ -58,10 +58,11 @@ export function addExplainCommand(program: Command, cli: Cli): void {
 
 function render(found: DecisionOfProxy, { name }: PolicyUnits, { again, nearest }: Explanation): string {
   const { service, proxyId, decision } = found;
-  const { id, verdict, rule, revision, epoch, version, timeMs, caller, method, closed, shadow, mirrored } = decision;
+  const { id, verdict, rule, revision, epoch, version, timeMs, caller, method, closed, shadow, mirrored, reader } =
+    decision;
   const { attempts = 0 } = decision;
   const where = version === "" ? "" : ` to ${version}`;
-  const marks = `${where}${closed ? ", an open stream" : ""}${shadow ? ", in shadow" : ""}${mirrored ? ", a copy of a call" : ""}`;
+  const marks = `${where}${closed ? ", an open stream" : ""}${shadow ? ", in shadow" : ""}${mirrored ? ", a copy of a call" : ""}${reader === undefined ? "" : `, direct from the application of ${reader}`}`;
   const pairs: (readonly [string, string])[] = [
     ["decision", `${id}, ${renderTime(timeMs)}`],
     ["call", `${caller} to ${decision.service}/${plain(method)}${describeRewrite(decision)}`],

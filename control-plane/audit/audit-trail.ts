@@ -22,6 +22,7 @@ export const auditActions = [
   "token",
   "join",
   "renew",
+  "reader",
   "refuse",
   "start",
   "head",

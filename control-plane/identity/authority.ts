@@ -6,12 +6,11 @@
 import { createHash, createPrivateKey, type KeyObject } from "node:crypto";
 import { isIP } from "node:net";
 import { AshlarError } from "../../core/errors.js";
-import { buildSpiffeId, findMeshNameFault, type SpiffeId, workloadId } from "../../core/identity.js";
+import { buildSpiffeId, findMeshNameFault, type ReaderName, readerId, workloadId } from "../../core/identity.js";
 import type { Trust } from "../../core/model.js";
 import { publicKeyToBytes, type Signer } from "../../core/signature.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Svid } from "../../runtime/tls-identity.js";
-import { issueCertificate } from "../../runtime/tls-identity-issue.js";
 import { generatePrivateKeyPem, publicKeyDer, toPem } from "../../runtime/tls-identity-keys.js";
 import {
   type AuthorityFile,
@@ -21,17 +20,10 @@ import {
   openAuthorityFile,
   type RootKeys,
 } from "./authority-file.js";
-import {
-  createRoot,
-  dayMs,
-  issueIntermediate,
-  type KeyedCertificate,
-  serialFrom,
-  skewMs,
-  verifyAny,
-} from "./ca-certificates.js";
+import { createRoot, dayMs, issueIntermediate, type KeyedCertificate, verifyAny } from "./ca-certificates.js";
 import { generateSigningKey } from "./generate-signing-key.js";
 import { createGuardedSigner } from "./guarded-signer.js";
+import { type IssuedCertificate, issueLeaf, type Subject } from "./leaf-certificates.js";
 import { openSigningKeys, type SigningKeys } from "./signing-keys.js";
 
 /** Certificates of proxies live a day and are renewed every hour. */
@@ -40,17 +32,8 @@ export const serviceTtlMs = dayMs;
 export const operatorTtlMs = 90 * dayMs;
 const intermediateRenewMs = 120 * dayMs; // more than any leaf lives, so no leaf is cut short
 
+export type { IssuedCertificate } from "./leaf-certificates.js";
 export { dayMs };
-
-export interface IssuedCertificate {
-  readonly spiffeId: SpiffeId;
-  /** DER, leaf first, without the root. */
-  readonly chainDer: readonly Uint8Array[];
-  readonly chainPem: string;
-  /** Lower-case hexadecimal. */
-  readonly serial: string;
-  readonly notAfterMs: number;
-}
 
 export interface IssuedIdentity extends IssuedCertificate {
   readonly privateKeyPem: string;
@@ -89,6 +72,8 @@ export interface Authority {
   firstTrust(): Trust;
   /** A proxy's certificate for the key of its request, 24 h unless stated. */
   issueService(request: ServiceRequest): IssuedCertificate;
+  /** A certificate for an application that reads at other services' proxies. It proves a client alone. */
+  issueReader(request: ReaderRequest): IssuedCertificate;
   /** A new key and certificate for an operator, 90 days unless stated. */
   issueOperator(request: { readonly name: string; readonly ttlMs?: number }): IssuedIdentity;
   /** A new key and certificate of a control plane with `localhost`, the loopback addresses and `hosts` as names. */
@@ -111,6 +96,14 @@ export interface ServiceRequest {
   /** DER of SubjectPublicKeyInfo, from `parseCsr`. */
   readonly publicKey: Uint8Array;
   readonly ttlMs?: number;
+}
+
+export interface ReaderRequest extends ReaderName {
+  /** The serial number of its proxy's certificate. */
+  readonly parentSerial: string;
+  /** DER of SubjectPublicKeyInfo, from `parseCsr`. */
+  readonly publicKey: Uint8Array;
+  readonly ttlMs: number;
 }
 
 export interface AuthorityOptions {
@@ -192,6 +185,11 @@ export function openAuthority(options: AuthorityOptions): Authority {
     }),
     issueService: ({ service, version, proxyId, publicKey, ttlMs = serviceTtlMs }) =>
       issue({ uri: workloadId(mesh, service), organization: version, commonName: proxyId, publicKey, ttlMs }),
+    issueReader: ({ service, proxyId, parentSerial, publicKey, ttlMs }) =>
+      issue({
+        uri: readerId(mesh, { service, proxyId }),
+        ...{ organization: parentSerial, commonName: proxyId, publicKey, ttlMs, isClientAlone: true },
+      }),
     issueOperator: ({ name: by, ttlMs = operatorTtlMs }) =>
       issueWithKey({ uri: buildSpiffeId(mesh, "operator", by), commonName: by, ttlMs }),
     issueControlPlane: ({ name: own, hosts, ttlMs = operatorTtlMs }) =>
@@ -199,34 +197,6 @@ export function openAuthority(options: AuthorityOptions): Authority {
     verifyIssued: (certificate, atMs, chain = []) =>
       verifyAny(certificate, chain.length > 0 ? [chain] : ownChains(file), { mesh, root: caCertificate, atMs }),
   };
-}
-
-interface Subject {
-  readonly uri: SpiffeId;
-  readonly organization: string;
-  readonly commonName: string;
-  readonly publicKey: Uint8Array;
-  readonly ttlMs: number;
-  readonly dnsNames?: readonly string[];
-  readonly ipAddresses?: readonly string[];
-}
-
-function issueLeaf(
-  subject: Subject,
-  signing: CertificateAuthority,
-  nowMs: number,
-  random: (count: number) => Uint8Array,
-): IssuedCertificate {
-  const serial = serialFrom(random);
-  const notAfterMs = Math.min(nowMs + subject.ttlMs, signing.notAfterMs);
-  const leaf = issueCertificate(
-    { ...subject, serial, notBeforeMs: nowMs - Math.min(skewMs, subject.ttlMs / 2), notAfterMs },
-    signing,
-  );
-  const chainDer = [leaf, signing.certificate];
-  const hex = Buffer.from(serial).toString("hex");
-  const lived = Math.floor(notAfterMs / 1000) * 1000; // certificates have whole seconds
-  return { spiffeId: subject.uri, chainDer, chainPem: toPem(chainDer), serial: hex, notAfterMs: lived };
 }
 
 const intermediatesMax = 16;

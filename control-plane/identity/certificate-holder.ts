@@ -6,6 +6,7 @@ import { readCertificate, readName } from "../../runtime/tls-identity-der.js";
 import { verifyEcdsa } from "../../runtime/tls-identity-keys.js";
 import type { Ledger } from "../store/ledger.js";
 import type { Authority } from "./authority.js";
+import type { IssuedCertificates } from "./issued-certificates.js";
 import type { Nonces } from "./nonces.js";
 
 export interface HolderDeps {
@@ -66,6 +67,19 @@ export function readHolder(
   const { organization: version, commonName: proxyId } = readName(fields.subject);
   if (!isLabel(proxyId)) throw new AshlarError("unauthenticated", "the certificate names no proxy");
   return { service, version, proxyId, serial: svid.serial };
+}
+
+/**
+ * A proxy that was revoked stays out, whatever else it got before, for as long as that may renew: with a new token it is
+ * another proxy. `serial`: of the certificate that it came with. Fails with `unauthenticated`.
+ */
+export function refuseRevoked(
+  { ledger, issued }: Pick<HolderDeps, "ledger"> & { readonly issued: Pick<IssuedCertificates, "find"> },
+  { proxyId, serial }: { readonly proxyId: string; readonly serial?: string },
+): void {
+  const revoked = ledger.trust.head()?.body.revocations ?? [];
+  if (revoked.some((one) => one.serial === serial || issued.find(one.serial)?.proxyId === proxyId))
+    throw new AshlarError("unauthenticated", `proxy ${proxyId} was revoked: join anew with another token`);
 }
 
 function asUnauthenticated<Result>(act: () => Result): Result {

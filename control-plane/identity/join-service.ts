@@ -24,7 +24,7 @@ import { parseCsr } from "../../runtime/tls-identity-request.js";
 import type { AuditTrail } from "../audit/audit-trail.js";
 import { audited } from "../audit/audit-trail.js";
 import { dayMs } from "./authority.js";
-import { readHolder, useNonce } from "./certificate-holder.js";
+import { readHolder, refuseRevoked, useNonce } from "./certificate-holder.js";
 import {
   createIdentityIssuer,
   createProxyId,
@@ -34,6 +34,7 @@ import {
 } from "./identity-issuer.js";
 import type { JoinTokens } from "./join-tokens.js";
 import { Nonces } from "./nonces.js";
+import { createReaderIssuer } from "./reader-issuer.js";
 import { SourceLimiter } from "./source-limiter.js";
 
 export interface JoinServiceDeps extends IdentityIssuerDeps {
@@ -48,6 +49,8 @@ export interface JoinServiceDeps extends IdentityIssuerDeps {
   readonly onIssued?: (proxy: { readonly proxyId: string; readonly service: string; readonly version: string }) => void;
   /** Called with the heads that each renewing proxy has seen, which may be ahead of this control plane. */
   readonly onSeen?: (proxyId: string, seen: SeenHeads) => void;
+  /** Whether the policy in force lets any read go direct. */
+  readonly hasDirectReads: () => Promise<boolean>;
   /** Takes one step of an offer by a proxy, and returns what the control plane wants next. */
   readonly takeOffer: (
     from: { readonly proxyId: string; readonly source: string },
@@ -60,6 +63,8 @@ export interface JoinServiceOptions {
   readonly serviceTtlMs?: number;
   /** Milliseconds after its expiry during which a certificate can still be renewed. Default: 7 days. */
   readonly graceMs?: number;
+  /** Lifetime of applications' certificates in milliseconds. Default: 1 hour. */
+  readonly readerTtlMs?: number;
 }
 
 /** The most bytes of a request. It has room for a token, a signing request and a certificate of 16 KiB. */
@@ -84,6 +89,7 @@ export function createJoinService(deps: JoinServiceDeps, options: JoinServiceOpt
   const nonces = deps.nonces ?? new Nonces(clock, random);
   const limiter = deps.limiter ?? createJoinLimiter(clock);
   const graceMs = options.graceMs ?? 7 * dayMs;
+  const issueReader = createReaderIssuer({ ...deps, nonces, limiter }, options.readerTtlMs);
   const issue = issueUnlessRevoked(deps, options.serviceTtlMs === undefined ? {} : { ttlMs: options.serviceTtlMs });
 
   async function join(request: JoinRequest): Promise<JoinResponse> {
@@ -148,6 +154,7 @@ export function createJoinService(deps: JoinServiceDeps, options: JoinServiceOpt
       limiter.admit(source);
       return takeOffer(request, source, deps, nonces, graceMs);
     }),
+    issueReader: unary((request, { source }) => issueReader(request, source)),
     renew: unary((request, context) => noted("renew", `of mesh ${authority.mesh}`, context, () => renew(request))),
   });
 }
@@ -170,19 +177,6 @@ function issueUnlessRevoked(deps: JoinServiceDeps, ttl: Pick<IssueRequest, "ttlM
     refuseRevoked(deps, holder);
     return identity;
   };
-}
-
-/**
- * A proxy that was revoked stays out, whatever else it got before, for as long as that may renew: with a new token it is
- * another proxy. `serial`: of the certificate that it came with.
- */
-function refuseRevoked(
-  { ledger, issued }: JoinServiceDeps,
-  { proxyId, serial }: { readonly proxyId: string; readonly serial?: string },
-): void {
-  const revoked = ledger.trust.head()?.body.revocations ?? [];
-  if (revoked.some((one) => one.serial === serial || issued.find(one.serial)?.proxyId === proxyId))
-    throw new AshlarError("unauthenticated", `proxy ${proxyId} was revoked: join anew with another token`);
 }
 
 async function takeOffer(

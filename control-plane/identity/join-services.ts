@@ -20,7 +20,8 @@ export interface JoiningBase {
   readonly random: (count: number) => Uint8Array;
 }
 
-export interface JoiningDeps extends Pick<JoinServiceDeps, "audit" | "tokens" | "issued" | "onIssued"> {
+export interface JoiningDeps
+  extends Pick<JoinServiceDeps, "audit" | "tokens" | "issued" | "onIssued" | "hasDirectReads"> {
   readonly ledger: Ledger;
   readonly freshness: FreshnessDeps;
   readonly recovery: Recovery;
@@ -45,6 +46,7 @@ export function openJoinServices(base: JoiningBase, nats: OpenedNats, deps: Join
     ...(deps.onIssued && { onIssued: deps.onIssued }),
     onSeen: recovery.hearSeen,
     takeOffer: recovery.takeOffer,
+    hasDirectReads: deps.hasDirectReads,
     audit,
     clock,
     random,

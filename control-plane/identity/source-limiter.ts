@@ -29,13 +29,18 @@ export class SourceLimiter {
     this.#buckets = new BoundedMap(limits.sourcesMax);
   }
 
-  /** Counts one request from "HOST:PORT"; fails with `limit`. */
+  /** Counts one request from "HOST:PORT", or of another source with a name; fails with `limit`. */
   admit(source: string): void {
     const host = networkOf(source.replace(/:\d+$/, ""));
     const nowMs = this.#clock.monotonicMs();
     const before = this.#buckets.get(host) ?? { tokens: this.#burst, atMs: nowMs };
     const tokens = Math.min(this.#burst, before.tokens + ((nowMs - before.atMs) / 1000) * this.#perSecond);
     this.#buckets.set(host, { tokens: Math.max(0, tokens - 1), atMs: nowMs });
-    if (tokens < 1) throw new AshlarError("limit", `too many requests from ${host}: try again in a second`);
+    if (tokens >= 1) return;
+    const waitS = Math.max(1, Math.ceil(1 / this.#perSecond));
+    throw new AshlarError(
+      "limit",
+      `too many requests from ${host}: try again in ${waitS === 1 ? "a second" : `${waitS} seconds`}`,
+    );
   }
 }

@@ -99,6 +99,8 @@ export interface DecisionRecord {
   readonly traceId?: string;
   /** Edge: what the client speaks. */
   readonly protocol?: EdgeProtocol;
+  /** Inbound: the proxy of the application that called without it. Left out: the call came from a proxy. */
+  readonly reader?: string;
 }
 
 /** Refusals that are alike and were too many to be recorded one by one. */

@@ -1,6 +1,7 @@
 /** Explains why a call was decided as it was, and which smallest change of policy would allow it. */
 
 import { type SpiffeId, workloadIn } from "../identity.js";
+import { notDirectRule } from "../journal/direct-reads.js";
 import { calleeOf } from "../kinds/callee.js";
 import type { Unit } from "../model.js";
 import { buildSubject } from "../policy/access-plan.js";
@@ -47,6 +48,10 @@ export function explainDecision(
   if (again.kind === "undecidable" || again.verdict !== "denied") return { again, nearest: undefined };
   if (record.direction === "edge")
     return { again, nearest: { rule: "", failing: [], change: changeAtEdge(record, record.service, again.rule) } };
+  if (again.rule === notDirectRule) {
+    const change = `call it through the proxy; a read may go direct once the Journal of ${record.service} says reads: direct and its Service marks ${again.method} noSideEffects`;
+    return { again, nearest: { rule: "", failing: [], change } };
+  }
   if (policy === undefined) {
     const change = `add a Service ${record.service}, with an Authorization that allows ${callerName(record.caller, mesh)}`;
     return { again, nearest: { rule: "", failing: [], change } };

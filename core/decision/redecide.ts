@@ -1,4 +1,5 @@
 /** Decides a recorded call again by another policy. */
+import { isDirectRead, notDirectRule } from "../journal/direct-reads.js";
 import { renderTarget } from "../kinds/route/targets.js";
 import { arrivingMethod } from "../policy/arriving-method.js";
 import type { CompiledUnit } from "../policy/compile.js";
@@ -78,6 +79,7 @@ export function redecideCounted(
   const inputs = new RecordedInputs(noInputs, 0);
   const method = arrivingMethod(unit, calledMethod, (name) => inputs.header(name), id);
   if (inputs.unknown.length > 0) return { kind: "undecidable", unknown: inputs.unknown };
+  if (rule === notDirectRule && !isDirectRead(unit, method)) return refusedDirect(method);
   const reads = [...unit.readsOf(id, method)].filter((read) => !read.startsWith("claim:"));
   if (reads.length > 0) return { kind: "undecidable", unknown: reads };
   const { allow, rule: by, reason } = unit.evaluate(id, method);
@@ -86,6 +88,11 @@ export function redecideCounted(
 
 function noService(method: string): Redecided {
   return decided("denied", "default-deny", "the policy has no such service", method);
+}
+
+function refusedDirect(method: string): Redecided {
+  const reason = "it came without the caller's proxy, and is no read that a Journal lets go direct";
+  return decided("denied", notDirectRule, reason, method);
 }
 
 function redecideAccess(
@@ -100,6 +107,7 @@ function redecideAccess(
   const method =
     rewrites === "recorded" ? record.method : arrivingMethod(unit, called, (name) => routed.header(name), caller);
   if (routed.unknown.length > 0) return { kind: "undecidable", unknown: routed.unknown };
+  if (record.reader !== undefined && !isDirectRead(unit, method)) return refusedDirect(method);
   if (record.verdict === "unauthenticated") {
     if (!unit.readsToken(caller, method)) return { kind: "undecidable", unknown: ["the call without its token"] };
     return decided(record.verdict, record.rule, "what was said of its token stands", method);

@@ -49,6 +49,8 @@ export interface JournalPlan {
   isRead(method: string): boolean;
   /** Where reads go; undefined: where all calls go. */
   readonly reads: ReadPlan | undefined;
+  /** Whether applications may send reads without their proxies. */
+  readonly allowsDirect: boolean;
   /** Whether a write of this method may be carried out twice with the effect of once. */
   mayRepeat(method: string): boolean;
   /** Whether this operator may send its history to the application. */
@@ -86,12 +88,16 @@ export function compileJournal({ name, journals, service }: Unit, mesh: string):
     privacy,
     isWrite,
     isRead,
-    reads: reads && {
-      name: `${journal.name}/reads`,
-      replica: { version: reads.version, labels: reads.labels ?? [] },
-      waitMs: reads.waitMs,
-      isRead,
-    },
+    allowsDirect: reads?.way === "direct",
+    reads:
+      reads?.way !== undefined || reads === undefined
+        ? undefined
+        : {
+            name: `${journal.name}/reads`,
+            replica: { version: reads.version, labels: reads.labels ?? [] },
+            waitMs: reads.waitMs,
+            isRead,
+          },
     isBidirectional: listedIn(journal.bidirectional ?? []),
     mayRepeat: (method: string) => service !== undefined && isIdempotent(service, method),
     mayReplay: (operator: SpiffeId) => replayers.has(operator),

@@ -9,7 +9,7 @@ import {
 } from "../../proto/gen/ashlar/v1/decision.js";
 import type { DecisionBatch, DecisionDirection, DecisionRecord } from "../decision/decision-record.js";
 import { AshlarError } from "../errors.js";
-import { gatewayNameIn, trustDomainOf, workloadIn } from "../identity.js";
+import { gatewayNameIn, isLabel, trustDomainOf, workloadIn } from "../identity.js";
 import { isEdgeProtocol } from "../kinds/gateway/listener.js";
 import { boundedList, boundedText, integer } from "./bounds.js";
 import { parseInputs, renderInputs } from "./decision-inputs.js";
@@ -154,6 +154,7 @@ export function renderDecision(record: DecisionRecord): DecisionMessage {
     attempts: record.attempts ?? 0,
     traceId: Buffer.from(record.traceId ?? "", "hex"),
     protocol: record.protocol ?? "",
+    reader: record.reader ?? "",
   };
 }
 
@@ -161,6 +162,12 @@ function parseProtocol({ protocol }: DecisionMessage, way: DecisionDirection): P
   if (way !== "edge" && protocol === "") return {};
   if (way === "edge" && isEdgeProtocol(protocol)) return { protocol };
   throw new AshlarError("invalid_record", `protocol is ${JSON.stringify(protocol.slice(0, 64))}`);
+}
+
+function parseReader({ reader }: DecisionMessage, way: DecisionDirection): Pick<DecisionRecord, "reader"> {
+  if (reader === "") return {};
+  if (way === "inbound" && isLabel(reader)) return { reader };
+  throw new AshlarError("invalid_record", `reader is ${JSON.stringify(reader.slice(0, 64))}`);
 }
 
 function parseTraceId(bytes: Uint8Array): Pick<DecisionRecord, "traceId"> {
@@ -203,6 +210,7 @@ function parseDecision(message: DecisionMessage): DecisionRecord {
     ...(message.mirrored ? { mirrored: true } : {}),
     ...parseTraceId(message.traceId),
     ...parseProtocol(message, way),
+    ...parseReader(message, way),
   };
 }
 

@@ -63,15 +63,10 @@ export async function renewIdentity(
     const { keys } = deps;
     const { nonce } = await callUnary(client, JoinServiceService.getNonce, {}, { timeoutMs, signal });
     const csr = Buffer.from(await csrFor(keys.privateKeyPem));
-    const hash = createHash("sha256").update(csr).digest();
-    const signature = signEcdsa(Buffer.concat([Buffer.from("ashlar-renew-v1"), nonce, hash]), keys.privateKeyPem);
-    const [certificate = new Uint8Array(), ...chain] = present.chain;
     const message = {
-      certificate: Buffer.from(certificate),
-      chain: chain.map((der) => Buffer.from(der)),
+      ...proofBy(keys, present.chain, "ashlar-renew-v1", nonce, csr),
       csr,
       nonce,
-      signature: Buffer.from(signature),
       natsUser: keys.natsUser,
       seenActivation: Buffer.from(present.seen.activation === undefined ? [] : digestToBytes(present.seen.activation)),
       seenEpoch: present.seen.epoch,
@@ -80,6 +75,48 @@ export async function renewIdentity(
     const { identity } = await callUnary(client, JoinServiceService.renew, message, { timeoutMs, signal });
     return toParts(identity, learnt);
   });
+}
+
+/**
+ * Asks for a certificate for the key of `csr`, which is an application's beside this proxy. Returns DER, leaf first. Fails with
+ * what the control plane says.
+ */
+export async function requestReader(
+  deps: JoinClientDeps,
+  present: { readonly chain: readonly Uint8Array[]; readonly known: KnownTrust },
+  csr: Uint8Array,
+  signal: AbortSignal,
+): Promise<readonly Uint8Array[]> {
+  const learnt = await learnTrust(deps, present.known, signal);
+  return withVerified(deps, learnt, async (client) => {
+    const { nonce } = await callUnary(client, JoinServiceService.getNonce, {}, { timeoutMs, signal });
+    const message = {
+      ...proofBy(deps.keys, present.chain, "ashlar-reader-v1", nonce, csr),
+      csr: Buffer.from(csr),
+      nonce,
+    };
+    const { certificateChain } = await callUnary(client, JoinServiceService.issueReader, message, {
+      timeoutMs,
+      signal,
+    });
+    return certificateChain;
+  });
+}
+
+/** What proves that the caller holds the certificate's key. */
+function proofBy(
+  { privateKeyPem }: ProxyKeys,
+  [certificate = new Uint8Array(), ...chain]: readonly Uint8Array[],
+  prefix: string,
+  nonce: Uint8Array,
+  csr: Uint8Array,
+) {
+  const hash = createHash("sha256").update(csr).digest();
+  return {
+    certificate: Buffer.from(certificate),
+    chain: chain.map((der) => Buffer.from(der)),
+    signature: Buffer.from(signEcdsa(Buffer.concat([Buffer.from(prefix), nonce, hash]), privateKeyPem)),
+  };
 }
 
 function toParts(identity: Identity | undefined, learnt: LearntTrust): IdentityParts {

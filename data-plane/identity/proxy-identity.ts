@@ -9,7 +9,7 @@ import { type Contact, chooseHealing, joinFirst, tokenToJoinWith } from "./first
 import { type CheckedIdentity, checkIdentity, type IdentityParts } from "./identity-check.js";
 import type { OpenIdentityDeps, OpenIdentityOptions } from "./identity-options.js";
 import { type IdentityStore, isIdentityStored, openIdentityStore } from "./identity-store.js";
-import { renewIdentity, type SeenByProxy } from "./join-client.js";
+import { renewIdentity, requestReader, type SeenByProxy } from "./join-client.js";
 import { bootstrapOf, type TrustBootstrap } from "./trust-bootstrap.js";
 
 /** An identity that renews itself until the signal it was opened with aborts. */
@@ -26,6 +26,11 @@ export interface OpenedIdentity extends IdentityView {
   readonly contacts: readonly OfferContact[];
   /** Renews now. Fails with the control plane's error. */
   renew(): Promise<void>;
+  /**
+   * Asks a control plane for a certificate for an application's key. Returns it in DER, leaf first. Fails with the control
+   * plane's error.
+   */
+  issueReader(csr: Uint8Array): Promise<readonly Uint8Array[]>;
   /** Resolves when renewing has stopped, after the signal aborted. */
   readonly stopped: Promise<void>;
 }
@@ -177,6 +182,13 @@ class RenewingIdentity implements OpenedIdentity {
       this.#renewing = undefined;
     });
     return this.#renewing;
+  }
+
+  issueReader(csr: Uint8Array): Promise<readonly Uint8Array[]> {
+    const { parts, trust } = this.#checked;
+    const present = { chain: parts.certificateChain, known: { mesh: parts.mesh, trust } };
+    const askAt = (address: string) => requestReader({ ...this.#client, address }, present, csr, this.#signal);
+    return contactAny(this.#client.addresses, askAt, (failures) => failures.at(-1));
   }
 
   async #renew(): Promise<void> {

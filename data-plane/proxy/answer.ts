@@ -53,6 +53,7 @@ export function graceMsOf({ reply }: Answer): number {
 
 export const answerReasons = [
   "denied",
+  "not-direct",
   "rate-limit",
   "not-exposed",
   "token",
@@ -84,6 +85,12 @@ export type AnswerReason = (typeof answerReasons)[number];
 export function deniedAnswer(decision: string, revision: number): Answer {
   const message = `denied (decision ${decision}, revision ${revision})`;
   return { code: status.PERMISSION_DENIED, message, revision, decision, reason: "denied" };
+}
+
+/** The answer to a call that came without the caller's proxy and may not. */
+export function notDirectAnswer(decision: string, revision: number): Answer {
+  const message = `only reads that a Journal lets go direct may come without the caller's proxy (decision ${decision}, revision ${revision})`;
+  return { code: status.PERMISSION_DENIED, message, revision, decision, reason: "not-direct" };
 }
 
 /** The answer to a call over a rate limit. It names the decision and the revision, never the limit. */

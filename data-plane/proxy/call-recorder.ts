@@ -4,13 +4,11 @@ import {
   isInShare,
   type LimitOutcome,
   renderDecisionId,
-  type Verdict,
 } from "../../core/decision/decision-record.js";
 import { recordHeaders, recordInputs } from "../../core/decision/record-inputs.js";
 import { type SpiffeId, trustDomainOf, workloadIn } from "../../core/identity.js";
 import { renderTarget } from "../../core/kinds/route/targets.js";
 import type { CompiledUnit } from "../../core/policy/compile.js";
-import type { CallInputs } from "../../core/policy/condition/frame.js";
 import type { ConditionRead } from "../../core/policy/condition/scope.js";
 import { renderAvailable } from "../../core/route/available.js";
 import { chooseAmong, type PlacedEndpoint, stickyKey } from "../../core/route/choose-target.js";
@@ -21,6 +19,7 @@ import type { EvaluatedPolicy } from "../ports.js";
 import { AwaitedRecords, type OfferRecord } from "./awaited-record.js";
 import type { DecisionSink } from "./decision-sink.js";
 import type { CallObserver } from "./forward/call-observer.js";
+import { type JudgedCall, type Judgement, marksOf, type RecordedRefusal } from "./judged-call.js";
 import { RefusalMeter } from "./refusal-meter.js";
 import { isSampled, traceOf } from "./traceparent.js";
 
@@ -28,34 +27,6 @@ export interface CallRecorderDeps {
   readonly sink: DecisionSink;
   readonly random: (bytes: number) => Buffer;
   readonly clock: Pick<Clock, "nowMs" | "sleep">;
-}
-
-/** A call that is being judged. */
-export interface JudgedCall {
-  readonly caller: SpiffeId;
-  readonly method: string;
-  /** The method that the caller asked for, where a route's rewrite made it `method`. */
-  readonly calledMethod?: string | undefined;
-  readonly inputs: CallInputs;
-  /** It is a copy of a call. */
-  readonly isMirrored: boolean;
-}
-
-export interface Judgement {
-  readonly verdict: Verdict;
-  readonly rule: string;
-  readonly policy: EvaluatedPolicy;
-  /** The problem with the token; undefined if there is none. */
-  readonly tokenProblem?: string;
-  readonly limits?: readonly LimitOutcome[];
-  /** True if an open stream was ended after a switch. */
-  readonly closed?: boolean;
-}
-
-/** A refusal has an id even if it is only counted. */
-export interface RecordedRefusal {
-  readonly id: string;
-  readonly isRecorded: boolean;
 }
 
 /** A recorded outbound call. `awaited`: observes the call until it is known how often it was sent. */
@@ -133,7 +104,7 @@ export class CallRecorder {
   }
 
   #record(call: JudgedCall, service: string, policy: EvaluatedPolicy, limits: readonly LimitOutcome[], bits: number) {
-    const { caller, method, calledMethod, inputs, isMirrored } = call;
+    const { caller, method, calledMethod, inputs, isMirrored, reader = "" } = call;
     const unit = policy.unit(service);
     const id = this.#newId(bits);
     const judged = (): DecisionRecord => {
@@ -143,7 +114,7 @@ export class CallRecorder {
     // Records of calls that are judged by caller and method alone differ only in id and time.
     const isPlain = limits.length === 0 && calledMethod === undefined && !isSampled(inputs.header("traceparent"));
     const isAlike = isPlain && this.#readsOf(call, unit).size === 0;
-    const key = `${service} ${caller} ${method}${isMirrored ? " mirrored" : ""}`;
+    const key = `${service} ${caller} ${method}${isMirrored ? " mirrored" : ""} ${reader}`;
     if (!isAlike || method.length > methodLengthMax) this.#offer(judged());
     else this.#offerAlike(key, policy, judged, id, inputs.nowMs);
     return id;
@@ -276,7 +247,7 @@ export class CallRecorder {
   }
 
   #judged(call: JudgedCall, service: string, judgement: Judgement, id: string): DecisionRecord {
-    const { caller, method, calledMethod, inputs, isMirrored } = call;
+    const { caller, method, calledMethod, inputs } = call;
     const { verdict, rule, policy, tokenProblem, limits = noLimits, closed = false } = judgement;
     const reads = this.#readsOf(call, policy.unit(service));
     return {
@@ -298,7 +269,7 @@ export class CallRecorder {
       limits,
       closed,
       shadow: false,
-      ...(isMirrored ? { mirrored: true } : {}),
+      ...marksOf(call),
       ...traceOf(inputs.header("traceparent"), verdict !== "allowed"),
     };
   }

@@ -5,6 +5,7 @@
  */
 import { status } from "@grpc/grpc-js";
 import { messageOf } from "../../core/errors.js";
+import { isDirectRead, notDirectRule } from "../../core/journal/direct-reads.js";
 import { Limiter, type OpenBudgets } from "../../core/limit/limiter.js";
 import type { Decision } from "../../core/policy/compile.js";
 import { TokenProblem, type VerifiedToken } from "../../core/token/verify-token.js";
@@ -17,12 +18,14 @@ import {
   deniedAnswer,
   limitedAnswer,
   malformedReplayAnswer,
+  notDirectAnswer,
   tokenAnswer,
   unavailableAnswer,
 } from "./answer.js";
-import type { CallRecorder, Judgement } from "./call-recorder.js";
+import type { CallRecorder } from "./call-recorder.js";
 import type { Call } from "./forward/call.js";
 import type { Peer } from "./forward/listener.js";
+import type { Judgement } from "./judged-call.js";
 import type { OpenCall } from "./open-calls.js";
 import { ShadowJudge } from "./shadow-judge.js";
 import type { ShadowTally } from "./shadow-tally.js";
@@ -112,6 +115,8 @@ export class InboundJudge {
   }
 
   #judgeCall(call: OpenCall, policy: EvaluatedPolicy, closed: boolean): Answer | undefined {
+    if (call.reader !== undefined && !isDirectRead(policy.unit(this.#service), call.method))
+      return this.#refuseDirect(call, policy, closed);
     const problem = this.#readToken(call, policy);
     if (problem !== undefined) return this.#refuseToken(call, policy, problem.reason, closed);
     const decision = this.#evaluate(call, policy);
@@ -137,6 +142,13 @@ export class InboundJudge {
     const judgement = { verdict: "unauthenticated", rule: "token", tokenProblem: why, policy, closed } as const;
     const id = this.#refuse(call, judgement, "refused a token", { reason: why });
     return tokenAnswer(id, policy.revision, reason === undefined);
+  }
+
+  /** The caller has a certificate that is good for reads alone, of services whose Journal lets them go direct. */
+  #refuseDirect(call: OpenCall, policy: EvaluatedPolicy, closed: boolean): Answer {
+    const judgement = { verdict: "denied", rule: notDirectRule, policy, closed } as const;
+    const id = this.#refuse(call, judgement, "refused a direct call", { rule: notDirectRule, proxy: call.reader });
+    return notDirectAnswer(id, policy.revision);
   }
 
   #deny(call: OpenCall, policy: EvaluatedPolicy, decision: Decision | undefined, closed: boolean): Answer {

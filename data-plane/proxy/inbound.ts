@@ -3,19 +3,19 @@
  * allowed ones.
  */
 
-import { isGatewayCaller, nameIn, type SpiffeId, trustDomainOf } from "../../core/identity.js";
+import { nameIn, type SpiffeId, trustDomainOf, workloadId } from "../../core/identity.js";
 import { feedMethod } from "../../core/journal/feed-method.js";
 import type { JournalPlan } from "../../core/journal/plan.js";
 import type { Label } from "../../core/model.js";
 import type { PlacedEndpoint } from "../../core/route/choose-target.js";
-import { isMethod } from "../../core/snapshot/grammar.js";
 import { headerNames } from "../../core/wire/headers.js";
+import type { Svid } from "../../runtime/tls-identity.js";
 import type { FieldBlock } from "../http2/field-block.js";
 import { PreparedField } from "../http2/prepared-field.js";
 import type { Stream } from "../http2/stream.js";
 import type { AppRegistration, AppView, EvaluatedPolicy } from "../ports.js";
 import { type Answer, answerFor, copiedWriteAnswer, unavailableAnswer, unprocessedAnswer } from "./answer.js";
-import { clientNetworkOf, labelMap, plainAddress, SourceLabels } from "./call-inputs.js";
+import { labelMap, plainAddress, SourceLabels } from "./call-inputs.js";
 import { type CallGate, CallSide, type CallSideDeps } from "./call-side.js";
 import { dialApplication, isApplicationGone } from "./dial.js";
 import type { Call } from "./forward/call.js";
@@ -23,12 +23,13 @@ import type { ForwardPlan } from "./forward/call-owner.js";
 import type { Peer } from "./forward/listener.js";
 import { inboundLimits, type ListenerLimits } from "./forward/listener-limits.js";
 import type { UpstreamSession } from "./forward/upstream-session.js";
+import { noteFacts } from "./inbound-facts.js";
 import { InboundJudge, type InboundJudgeDeps } from "./inbound-judge.js";
 import { judgeOpenCalls } from "./judge-again.js";
 import { mirrorField } from "./mirror/mirrored-call.js";
 import { OpenCalls } from "./open-calls.js";
 import { type ReadWait, readWait } from "./read-wait.js";
-import { replayedBy, replayFields } from "./replayed-call.js";
+import { replayFields } from "./replayed-call.js";
 import { endsWithDot } from "./request-head.js";
 import { StreamWaiter } from "./stream-queue.js";
 import type { TlsState } from "./tls-state.js";
@@ -104,8 +105,9 @@ export class Inbound extends CallSide {
     super(deps, options.limits ?? inboundLimits, {
       context: tls.context(),
       admit: (socket) => {
-        const svid = tls.verify(socket);
-        return { ...svid, sourceAddress: plainAddress(socket.remoteAddress), isOperator: isOperator(svid.spiffeId) };
+        const svid = tls.verifyCaller(socket);
+        const sourceAddress = plainAddress(socket.remoteAddress);
+        return { ...callerOf(svid), notAfterMs: svid.notAfterMs, sourceAddress, isOperator: isOperator(svid.spiffeId) };
       },
     });
     this.labels = labelMap(options.labels ?? []);
@@ -145,33 +147,21 @@ export class Inbound extends CallSide {
     const { head } = this;
     const call = this.begin(stream, fields, endStream, this.#service, peer.spiffeId);
     if (call === undefined) return;
-    call.sourceAddress = peer.sourceAddress;
     call.nowMs = this.#calendarMs(call.startedMs);
-    if (head.client >= 0 && isGatewayCaller(peer.spiffeId)) call.client = fields.valueText(head.client);
-    if (head.expected >= 0) {
-      call.expectedSequence = fields.valueText(head.expected);
-      fields.drop(head.expected);
-    }
-    if (head.after >= 0) {
-      call.afterSequence = fields.valueText(head.after);
-      fields.drop(head.after);
-      if (isGatewayCaller(peer.spiffeId)) call.readFor = call.client ?? clientNetworkOf(fields);
-    }
-    if (head.labels >= 0) call.sourceLabels = this.#sourceLabels.of(fields.valueText(head.labels));
-    if (head.calledMethod >= 0) call.calledMethod = methodOf(fields.valueText(head.calledMethod));
     try {
-      if (peer.isOperator === true) call.replay = replayedBy(fields);
+      noteFacts(call, head, fields, peer, this.#sourceLabels);
       const { replay } = call;
       let plan = this.#planFor(typeof replay === "object" ? replay.caller : call.caller, fields);
       if (typeof replay === "object") plan = { ...plan, last: [...plan.last, ...replayFields(replay)] };
-      if (head.mirror >= 0) {
+      if (head.mirror >= 0 && peer.reader === undefined) {
         call.isMarked = true;
         call.isMirrored =
           this.#deps.policy.current?.unit(this.#service)?.mirrorsTo(this.#place, call.method, call.caller) === true;
         plan = { ...plan, last: [...plan.last, mirrorField] };
       }
       call.keep(fields);
-      if (head.epoch > this.#deps.policy.seenEpoch) this.#hear(call, head.epoch, peer, plan);
+      if (head.epoch > this.#deps.policy.seenEpoch && peer.reader === undefined)
+        this.#hear(call, head.epoch, peer, plan);
       else this.#serve(call, peer, plan, fields);
     } catch (error) {
       this.failed(call, error);
@@ -335,9 +325,10 @@ export class Inbound extends CallSide {
   }
 }
 
-/** What a peer says of the method before its route changed it goes into records, so that it has to be a method. */
-function methodOf(text: string): string | undefined {
-  return isMethod(text) ? text : undefined;
+/** Whom policy judges: an application that reads directly is its service. */
+function callerOf({ spiffeId, trustDomain, reader }: Svid): Pick<Peer, "spiffeId" | "reader"> {
+  if (reader === undefined) return { spiffeId };
+  return { spiffeId: workloadId(trustDomain, reader.service), reader: reader.proxyId };
 }
 
 function isOperator(id: SpiffeId): boolean {

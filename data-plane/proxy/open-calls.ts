@@ -9,6 +9,8 @@ import type { Answer } from "./answer.js";
 /** A call that was allowed and is not over. Only `OpenCalls` uses the links and `isOpen`. */
 export interface OpenCall {
   readonly caller: SpiffeId;
+  /** The proxy of the application that called without it; undefined: the caller is a proxy. */
+  readonly reader?: string | undefined;
   /** It is a copy of a call. */
   readonly isMirrored: boolean;
   /** The write of a journal that it replays; undefined: none. */

@@ -47,7 +47,10 @@ export class OutsideGate extends CallSide {
     const { tls, pool, engine } = deps;
     super(deps, inboundLimits, {
       context: tls.context(),
-      admit: (socket) => ({ ...tls.verify(socket), sourceAddress: plainAddress(socket.remoteAddress) }),
+      admit: (socket) => {
+        const { spiffeId, notAfterMs } = tls.verify(socket);
+        return { spiffeId, notAfterMs, sourceAddress: plainAddress(socket.remoteAddress) };
+      },
     });
     this.labels = labelMap(options.labels);
     this.#deps = deps;

@@ -1,6 +1,7 @@
 /** Lets a candidate judge calls that the active revision has judged. Nothing here changes the outcome of a call. */
 import { status } from "@grpc/grpc-js";
 import { isInShare } from "../../core/decision/decision-record.js";
+import { isDirectRead, notDirectRule } from "../../core/journal/direct-reads.js";
 import { arrivingMethod } from "../../core/policy/arriving-method.js";
 import type { EvaluatedPolicy, ShadowPolicy } from "../ports.js";
 import type { Answer } from "./answer.js";
@@ -43,16 +44,17 @@ export class ShadowJudge {
     // the candidate's routes would have sent the call here under the method that it is judged by
     const called = call.calledMethod ?? call.method;
     const method = arrivingMethod(unit, called, (name) => inputs.header(name), caller);
-    if (unit?.readsToken(caller, method) === true && call.claims === undefined) {
+    const isRefused = call.reader !== undefined && !isDirectRead(unit, method);
+    if (!isRefused && unit?.readsToken(caller, method) === true && call.claims === undefined) {
       if (answer?.code === status.UNAUTHENTICATED) return "same"; // the candidate would judge the same token
       if (inputs.header("authorization") !== undefined) return "error"; // the token was not verified
     }
-    const decision = unit?.evaluateCall(caller, method, inputs);
+    const decision = isRefused ? { allow: false, rule: notDirectRule } : unit?.evaluateCall(caller, method, inputs);
     const allows = decision?.allow === true;
     if (allows === (answer === undefined)) return "same";
     const verdict = allows ? "allowed" : "denied";
-    const { isMirrored } = call;
-    const judged = { caller, method, calledMethod: method === called ? undefined : called, inputs, isMirrored };
+    const { isMirrored, reader } = call;
+    const judged = { caller, method, calledMethod: method === called ? undefined : called, inputs, isMirrored, reader };
     this.#deps.recorder.shadowed(judged, this.#service, { verdict, rule: decision?.rule ?? "default-deny", policy });
     return allows ? "would_allow" : "would_deny";
   }

@@ -3,7 +3,7 @@ import type { Duplex } from "node:stream";
 import { type SecureContextOptions, TLSSocket } from "node:tls";
 import { AshlarError } from "../../core/errors.js";
 import type { Clock } from "../../runtime/clock.js";
-import { checkRevocation, type Svid, verifySvidChain } from "../../runtime/tls-identity.js";
+import { checkRevocation, parseCallerSvid, type Svid, verifySvidChain } from "../../runtime/tls-identity.js";
 import type { CallIdentityView, TrustView } from "../ports.js";
 
 const chainMax = 4;
@@ -37,12 +37,22 @@ export class TlsState {
    * while the connection is open. Fails with `invalid_identity` or `unauthenticated`.
    */
   verify(socket: TLSSocket): Svid {
+    return this.#verify(socket, undefined);
+  }
+
+  /** The same for who calls this proxy: it may also be an application that reads directly. */
+  verifyCaller(socket: TLSSocket): Svid {
+    return this.#verify(socket, parseCallerSvid);
+  }
+
+  #verify(socket: TLSSocket, parse: typeof parseCallerSvid | undefined): Svid {
     const { mesh } = this.#identity.current;
     if (socket.destroyed) throw new AshlarError("unauthenticated", "the connection is closed");
     const svid = verifySvidChain(
       this.#chainOf(socket),
       (domain) => (domain === mesh ? this.#roots() : []),
       this.#clock.nowMs(),
+      parse,
     );
     return checkRevocation(svid, this.#trust);
   }

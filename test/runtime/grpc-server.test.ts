@@ -41,6 +41,7 @@ function joinService(getNonce: (context: CallContext) => Promise<Buffer>): Bound
     join: unary(refuse),
     renew: unary(refuse),
     offer: unary(refuse),
+    issueReader: unary(refuse),
     getNonce: unary(async (_request, context) => GetNonceResponse.fromPartial({ nonce: await getNonce(context) })),
   });
 }

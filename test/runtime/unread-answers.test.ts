@@ -66,6 +66,7 @@ test("ten that do not read lose all but the youngest; who reads is answered mean
     throw new AshlarError("not_supported", "not here");
   };
   const [join, renew, offer, getNonce] = [unary(refuse), unary(refuse), unary(refuse), unary(refuse)];
+  const issueReader = unary(refuse);
   const getTrust = unary(() => GetTrustResponse.fromPartial({ records: [record] }));
   const server = await startGrpcServer({
     bind: "127.0.0.1:0",
@@ -75,7 +76,7 @@ test("ten that do not read lose all but the youngest; who reads is answered mean
       isKnown: undefined,
       unread: { bytesMax: 6 * 1024 * 1024, bytesOfNetworkMax: 3.5 * 1024 * 1024 },
     },
-    services: [bindService(JoinServiceService, { getTrust, join, renew, offer, getNonce })],
+    services: [bindService(JoinServiceService, { getTrust, join, renew, offer, getNonce, issueReader })],
     log: silentLogger,
     clock: systemClock,
   });

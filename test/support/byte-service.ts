@@ -59,8 +59,8 @@ export interface UnaryResult {
 }
 
 export class ByteClient extends Client {
-  constructor(target: string, authority: string) {
-    super(target, credentials.createInsecure(), { ...big, "grpc.default_authority": authority });
+  constructor(target: string, authority: string, channel = credentials.createInsecure()) {
+    super(target, channel, { ...big, "grpc.default_authority": authority });
   }
 
   unary(request: Buffer, metadata = new Metadata(), options: { deadline?: number } = {}): Promise<UnaryResult> {

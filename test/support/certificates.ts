@@ -57,6 +57,7 @@ export interface TestCertificate {
 
 export interface TestCertificateOptions {
   readonly name?: string;
+  readonly organization?: string;
   readonly issuer?: TestCertificate;
   readonly extensions: readonly Extension[];
   readonly notBeforeMs?: number;
@@ -89,7 +90,7 @@ export function makeCertificate(options: TestCertificateOptions): TestCertificat
       derTime(options.notBeforeMs ?? Date.now() - 60_000),
       derTime(options.notAfterMs ?? Date.now() + 3_600_000),
     ),
-    derName("", name),
+    derName(options.organization ?? "", name),
     publicKeyDer(key),
     derNode(0xa3, derSequence(extensions)),
   );

@@ -44,6 +44,8 @@ export async function startJoinMesh(
     readonly bind?: string;
     readonly certificateOf?: Authority;
     readonly asService?: boolean;
+    /** Whether policy lets reads go direct. Default: it does. */
+    readonly hasDirectReads?: boolean;
     /** Runs while an identity is being issued. */
     readonly whileIssuing?: () => Promise<void>;
   } = {},
@@ -57,6 +59,7 @@ export async function startJoinMesh(
   const service = createJoinService(
     {
       takeOffer: async () => [],
+      hasDirectReads: async () => more.hasDirectReads ?? true,
       authority,
       tokens,
       ledger,

@@ -30,6 +30,7 @@ export const journal = (service: string): fc.Arbitrary<Journal> =>
       reads: maybe(
         fc.constantFrom(
           { version: "v2", waitMs: 1000 },
+          { version: "", waitMs: 1000, way: "direct" as const },
           { version: "", labels: [{ key: "role", value: "replica" }], waitMs: 20 },
         ),
       ),

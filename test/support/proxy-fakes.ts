@@ -114,15 +114,33 @@ export interface TestUnit {
   readonly journal?: Omit<Journal, "kind" | "name" | "service">;
   /** Methods that the Service says may be carried out twice. */
   readonly idempotent?: readonly string[];
+  readonly noSideEffects?: readonly string[];
 }
 
 export const everyone: AuthorizationRule = { from: ["*"], methods: ["*"] };
 
 function compileTestUnit(unit: TestUnit): CompiledUnit {
-  const { service, allow = [], deny = [], rules, limits = [], resilience, telemetry, journal, idempotent } = unit;
+  const {
+    service,
+    allow = [],
+    deny = [],
+    rules,
+    limits = [],
+    resilience,
+    telemetry,
+    journal,
+    idempotent,
+    noSideEffects,
+  } = unit;
   return compileUnit(
     unitWith(service, {
-      service: { kind: "Service", name: service, methods: [], ...(idempotent && { idempotent }) },
+      service: {
+        kind: "Service",
+        name: service,
+        methods: [],
+        ...(idempotent && { idempotent }),
+        ...(noSideEffects && { noSideEffects }),
+      },
       authorizations: [{ kind: "Authorization", name: "rules", service, allow, deny }],
       rateLimits: limits.length === 0 ? [] : [{ kind: "RateLimit", name: "limits", service, limits }],
       routes: rules === undefined ? [] : [{ kind: "Route", name: service, service, rules }],

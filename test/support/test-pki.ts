@@ -1,6 +1,14 @@
 /** A small certificate authority for tests: X.509-SVIDs for whoever is asked for. */
-import { parseSvid } from "../../runtime/tls-identity.js";
-import { leafExtensions, makeCertificate, makeIntermediate, makeRoot, type TestCertificate } from "./certificates.js";
+import { parseCallerSvid, parseSvid } from "../../runtime/tls-identity.js";
+import {
+  extended,
+  extendedUsage,
+  leafExtensions,
+  makeCertificate,
+  makeIntermediate,
+  makeRoot,
+  type TestCertificate,
+} from "./certificates.js";
 
 export interface TestSvid {
   readonly certificateChainPem: string;
@@ -18,6 +26,17 @@ export class TestPki {
     const root = makeRoot(mesh);
     this.#issuer = makeIntermediate(root, mesh);
     this.rootPem = pemOf(root.der);
+  }
+
+  /** A certificate of an application beside the proxy whose certificate has the serial number `parent`. */
+  issueReader(spiffeId: string, parent: string): TestSvid {
+    const { der, keyPem } = makeCertificate({
+      issuer: this.#issuer,
+      organization: parent,
+      extensions: leafExtensions(spiffeId, { extended: extended(extendedUsage.client) }),
+    });
+    const { serial, notAfterMs } = parseCallerSvid(der);
+    return { certificateChainPem: pemOf(der) + pemOf(this.#issuer.der), privateKeyPem: keyPem, serial, notAfterMs };
   }
 
   issue(spiffeId: string, ttlMs = 3_600_000): TestSvid {

@@ -7,31 +7,47 @@ import type { PolicyChecker } from "../checker.js";
 import { maybe, optional, type RecordOf, record } from "../record.js";
 import { refineTarget, renderTarget, targetFields, whyNoTarget } from "../route/targets.js";
 import { type Type, writtenAs } from "../type.js";
-import { duration } from "../types.js";
+import { duration, oneOf } from "../types.js";
 
+const waitMsOr = 1000;
 const replicaFields = {
   ...targetFields,
   waitMs: optional(
     2,
     duration({ bounds: "from 1ms to 30s", msMin: 1, msMax: 30_000, whenShort: "1ms is the shortest" }),
-    1000,
+    waitMsOr,
     "How long a read waits at a replica for the write that it names; then it goes to the primary.",
     { name: "wait" },
   ),
 };
 
-/** The instances that reads go to, and how long a read waits there for a write. */
-export interface JournalReads extends RecordOf<typeof replicaFields> {}
+const readsFields = {
+  ...replicaFields,
+  way: maybe(4, oneOf({ direct: 1 }), "direct: also without the caller's proxy, to any instance that calls go to."),
+};
+
+/** The instances that reads go to, and how long a read waits there for a write; or that reads may go there directly. */
+export interface JournalReads extends RecordOf<typeof readsFields> {}
 
 const replica = record("a replica", replicaFields, {
   why: (value) => whyNoTarget(value),
   refine: (found, field, reading) => refineTarget(found, field, reading),
 });
 
+const reads = record("reads", readsFields, { why: (value) => whyNoReads(value) });
+
+function whyNoReads({ way, ...named }: JournalReads): string | undefined {
+  if (way === undefined) return whyNoTarget(named);
+  const { version, labels = [], waitMs } = named;
+  return version === "" && labels.length === 0 && waitMs === waitMsOr ? undefined : "direct reads name no instances";
+}
+
+const directReads: JournalReads = Object.freeze({ version: "", waitMs: waitMsOr, way: "direct" });
+
 /** In files the replica is under a name of its own, beside which other ways of reading have room. */
 const forms = record("reads", { replica: maybe(1, replica, "Instances that reads go to.") });
 
-const expected = "proxied, or { replica: { version: V, labels: { KEY: VALUE }, wait: 1s } }";
+const expected = "proxied, direct, or { replica: { version: V, labels: { KEY: VALUE }, wait: 1s } }";
 const direct =
   "reads: direct is not there yet: calls without the caller's proxy would need a key of the application's own; say proxied, or replica";
 
@@ -39,7 +55,7 @@ const written: Shape<JournalReads> = {
   expected,
   schema: {
     anyOf: [
-      { const: "proxied" },
+      { enum: ["proxied", "direct"] },
       {
         type: "object",
         properties: { replica: replica.shape.schema },
@@ -58,22 +74,27 @@ const written: Shape<JournalReads> = {
     if (isMap(found)) return forms.shape.read(found, field, reading)?.replica;
     const text = found === null ? "" : String((found as { readonly value?: unknown }).value);
     if (text === "proxied") return undefined; // as without the field
-    return reading.report(place, text === "direct" ? direct : `expected ${expected}`);
+    if (text === "direct") return directReads;
+    return reading.report(place, `expected ${expected}`);
   },
 };
 
-export const journalReads: Type<JournalReads> = writtenAs(replica, written, (value) => ({
-  replica: replica.render(value),
-}));
+export const journalReads: Type<JournalReads> = writtenAs(reads, written, (value) =>
+  value.way === undefined ? { replica: replica.render(value) } : value.way,
+);
 
 /** Reports reads that could not be sent to the replica, or of which nobody could say what the replica has applied. */
 export function checkReads(service: string, reads: JournalReads, checker: PolicyChecker): void {
-  if (whyNoTarget(reads) !== undefined) return; // the parser has reported it
+  if (reads.way === undefined && whyNoTarget(reads) !== undefined) return; // the parser has reported it
   if (checker.noSideEffects(service).length === 0)
     checker.error(
       "reads",
       `no method of ${service} is marked noSideEffects, so there are no reads: list them in Service ${service}`,
     );
+  if (reads.way === "direct") {
+    checker.error("reads", direct);
+    return;
+  }
   checkPrimary(service, reads, checker);
   const there = checker.endpoints(service, reads);
   if (there === undefined) return;

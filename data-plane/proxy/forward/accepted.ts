@@ -100,7 +100,8 @@ export class Accepted implements ConnectionOwner, HeldConnection {
 
   #other(): OtherEnd {
     if (this.#peer === undefined) return { who: "the own application", name: this.#address };
-    return { who: "a peer proxy", name: this.#peer.spiffeId, address: this.#peer.sourceAddress };
+    const who = this.#peer.reader === undefined ? "a peer proxy" : "an application without its proxy";
+    return { who, name: this.#peer.spiffeId, address: this.#peer.sourceAddress };
   }
 
   /** Sends two GOAWAYs (RFC 9113 6.8). Resolves when the last call has ended and the connection is closed. */

@@ -41,6 +41,8 @@ export class CallFacts implements CallInputs, EndedCall {
   claims: CallInputs["claims"];
   tokenIssuer: CallInputs["tokenIssuer"];
   sourceLabels: CallInputs["sourceLabels"];
+  /** Inbound: the proxy of the application that called without it; undefined: the caller is a proxy. */
+  reader: string | undefined;
   /** The outside client, as the gateway that calls has proved it. */
   client: string | undefined;
   /** The deadline by the owner's clock, or -1. */

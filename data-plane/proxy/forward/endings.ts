@@ -9,7 +9,7 @@ const keptMax = 1000;
 
 /** The other end of a connection. */
 export interface OtherEnd {
-  readonly who: "a peer proxy" | "the own application" | "an egress";
+  readonly who: "a peer proxy" | "an application without its proxy" | "the own application" | "an egress";
   /** A proxy's SPIFFE ID or service, or the application's socket. */
   readonly name: string;
   readonly address?: string | undefined;

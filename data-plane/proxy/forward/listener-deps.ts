@@ -15,6 +15,8 @@ export interface Peer {
   readonly notAfterMs: number;
   /** Its IP address; undefined if the connection is closed already. */
   readonly sourceAddress: string | undefined;
+  /** It is an application that reads directly, in the name of its service: the id of its proxy. undefined: it is a proxy. */
+  readonly reader?: string | undefined;
   /** Whether it is an operator, who may replay journals; undefined: no. */
   readonly isOperator?: boolean;
   /** At a gateway: the outside client, as its certificate proved. */

@@ -256,8 +256,8 @@ describe("mutual TLS on the admin side", () => {
       throw new Error("unused");
     });
     const service = bindService(JoinServiceService, {
-      ...({ getTrust: refuse, join: refuse, renew: refuse, offer: refuse } as unknown as Record<
-        "getTrust" | "join" | "renew" | "offer",
+      ...({ getTrust: refuse, join: refuse, renew: refuse, offer: refuse, issueReader: refuse } as unknown as Record<
+        "getTrust" | "join" | "renew" | "offer" | "issueReader",
         never
       >),
       getNonce: unary((_request, context) => {

@@ -57,6 +57,7 @@ async function startListener(dir = folder(), ledger = new PlainLedger()) {
   const nats = { servers: ["nats://127.0.0.1:4222"], accounts };
   const base = { authority, tokens, ledger, audit, clock, ...shared };
   const joining = createJoinService({
+    hasDirectReads: async () => false,
     takeOffer: async () => [],
     ...base,
     issued: { add: () => {}, find: () => undefined, serialsOf: () => [], usersOf: () => [] },
