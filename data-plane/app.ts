@@ -9,6 +9,7 @@ import { type GrpcServer, startGrpcServer } from "../runtime/grpc-server.js";
 import { openStatusServer, type StatusSources } from "../runtime/status-server.js";
 import { agentBounds, createAgentService } from "./agent/agent-service.js";
 import { runApplicationHealth } from "./agent/application-health.js";
+import { createDirectReads } from "./agent/direct-reads.js";
 import { runStaticApplication } from "./agent/static-application.js";
 import { carryHere, carryInWorkers, listenForCalls, prepareWorkers } from "./app-carrying.js";
 import { closeParts, joinOrLoad, openParts, type Parts, type ProxySurroundings } from "./app-parts.js";
@@ -178,18 +179,13 @@ async function openAgent(
   const service = createAgentService({
     registry,
     clock,
+    direct: createDirectReads(parts),
     describe: () => {
       const { mesh, service: name, version, proxyId, spiffeId } = identity.current;
       const ready = policy.current !== undefined && bound !== undefined;
       const outbound = config.outbound === undefined ? "" : render(config.outbound);
       return {
-        mesh,
-        service: name,
-        version,
-        proxyId,
-        spiffeId,
-        ready,
-        outbound,
+        ...{ mesh, service: name, version, proxyId, spiffeId, ready, outbound },
         socketDir: dirname(config.agent ?? ""),
       };
     },

@@ -1,8 +1,20 @@
 /** A client of the local proxy's agent socket. Its error messages say what to do. */
 import { existsSync } from "node:fs";
-import { type ClientDuplexStream, credentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
+import {
+  type ClientDuplexStream,
+  type ClientReadableStream,
+  credentials,
+  Metadata,
+  type ServiceError,
+  status,
+} from "@grpc/grpc-js";
 import { AshlarError, messageOf } from "../core/errors.js";
-import { AgentServiceClient, type RegisterRequest, type RegisterResponse } from "../proto/gen/ashlar/v1/agent.js";
+import {
+  AgentServiceClient,
+  type FollowDirectResponse,
+  type RegisterRequest,
+  type RegisterResponse,
+} from "../proto/gen/ashlar/v1/agent.js";
 import type { Clock } from "../runtime/clock.js";
 
 /** Who the local proxy is and where its sockets are. */
@@ -33,9 +45,14 @@ export interface AgentClient {
    */
   describe(timeoutMs: number): Promise<MeshDescription>;
   register(): RegisterStream;
+  /** Where reads of `service` may go without the proxy. */
+  followDirect(service: string): ClientReadableStream<FollowDirectResponse>;
+  /** A certificate for the key of `csr`; DER, leaf first. Fails with the agent's error. */
+  issueDirect(csr: Buffer): Promise<readonly Uint8Array[]>;
   close(): void;
 }
 
+const issueTimeoutMs = 20_000;
 const permanentStatuses: ReadonlySet<number> = new Set([
   status.INVALID_ARGUMENT,
   status.FAILED_PRECONDITION,
@@ -83,6 +100,14 @@ export function openAgentClient(address: string, clock: Clock): AgentClient {
       });
     },
     register: () => client.register(),
+    followDirect: (service) => client.followDirect({ service }),
+    issueDirect: (csr) =>
+      new Promise((resolve, reject) => {
+        client.issueDirect({ csr }, new Metadata(), { deadline: clock.nowMs() + issueTimeoutMs }, (error, response) => {
+          if (error) reject(error);
+          else resolve(response.certificateChain);
+        });
+      }),
     close: () => client.close(),
   };
 }

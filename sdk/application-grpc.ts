@@ -9,6 +9,8 @@ import * as own from "@grpc/grpc-js";
 export interface ApplicationGrpc {
   readonly ServerCredentials: { createInsecure(): own.ServerCredentials };
   readonly credentials: { createInsecure(): own.ChannelCredentials };
+  /** For direct reads. */
+  readonly Channel?: unknown;
 }
 
 const packageName = "@grpc/grpc-js";

@@ -18,6 +18,8 @@ export type { MeshDescription } from "./agent-client.js";
 export type { ApplicationGrpc } from "./application-grpc.js";
 export { callerOf } from "./caller.js";
 export type { ClientArguments } from "./client-arguments.js";
+export type { DirectOptions } from "./direct/direct-reads.js";
+export type { DirectStatus } from "./direct/direct-route.js";
 export type { EventFeed, EventMethod, EventOptions, MeshEvent } from "./events.js";
 export type { Applied, LeaveOptions, Mesh, ServeOptions } from "./mesh.js";
 export type { RegistrationStatus } from "./registration-loop.js";

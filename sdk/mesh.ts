@@ -6,6 +6,7 @@ import type { Clock } from "../runtime/clock.js";
 import { type AgentClient, type MeshDescription, openAgentClient } from "./agent-client.js";
 import type { ApplicationGrpc } from "./application-grpc.js";
 import { type ClientArguments, clientArguments } from "./client-arguments.js";
+import { type DirectOptions, DirectReads } from "./direct/direct-reads.js";
 import { type EventFeed, type EventOptions, openEventFeed } from "./events.js";
 import { openRegistration, type RegistrationHandle, type RegistrationStatus } from "./registration-loop.js";
 import { type BoundServer, bindPrivately } from "./serve.js";
@@ -46,12 +47,26 @@ export interface Mesh {
   /** Arguments for a client of another service: `new PaymentsClient(...mesh.client("payments"))`. */
   client(service: string): ClientArguments;
   /**
+<<<<<<< HEAD
    * Returns the writes of another service whose Journal names this service among its readers, in the order in which
    * their outcomes became known, and then each new one: `for await (const event of mesh.events("payments", { from }))`.
    * An event may come again after a failure, so store `event.next` together with what you make of the event. The
    * iteration waits while you work, and reconnects by itself; it ends when `signal` aborts or the application leaves.
    * It fails with `denied` (the service is no reader, or no longer), `stale` (the position is no longer kept) and
    * `invalid_argument`.
+=======
+   * The same for a service whose Journal has `reads: direct`: what it marks free of side effects goes to its proxies with a
+   * certificate of the application's own, and does not pass the local proxy; all else does, and reads do too while there is
+   * no certificate or connection, or policy takes it away. `onStatus` hears which it is.
+   */
+  direct(service: string, options?: DirectOptions): ClientArguments;
+  /**
+   * The writes of another service whose Journal names this one among its readers, in the order in which their outcomes
+   * were known, and then each new one: `for await (const event of mesh.events("payments", { from }))`. An event may come
+   * again after a failure, so keep `event.next` together with what you make of the event. The iteration waits while you
+   * work and comes back by itself; it ends when `signal` aborts or the application leaves. It fails with `denied` (it is
+   * no reader, or no longer), `stale` (the position is not kept) and `invalid_argument`.
+>>>>>>> f87a6e6 (journal: reads: direct, from the application to the service's proxies)
    */
   events(service: string, options?: EventOptions): EventFeed;
   /**
@@ -110,6 +125,7 @@ class JoinedMesh implements Mesh {
   #serving = false;
   #bound: BoundServer | undefined;
   #registration: RegistrationHandle | undefined;
+  #direct: DirectReads | undefined;
   #leaving: Promise<boolean> | undefined;
   readonly #left = new AbortController();
 
@@ -150,6 +166,15 @@ class JoinedMesh implements Mesh {
   client(service: string): ClientArguments {
     this.#mustBeIn();
     return clientArguments(this.#grpc, this.description.outbound, service);
+  }
+
+  direct(service: string, options: DirectOptions = {}): ClientArguments {
+    this.#mustBeIn();
+    this.#direct ??= new DirectReads({
+      ...{ agent: this.#agent, clock: this.#clock, grpc: this.#grpc, left: this.#left.signal },
+      outbound: this.description.outbound,
+    });
+    return this.#direct.client(service, options);
   }
 
   events(service: string, options: EventOptions = {}): EventFeed {

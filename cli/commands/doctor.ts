@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import type { Command } from "commander";
 import { AshlarError } from "../../core/errors.js";
 import { type Cli, show } from "../cli.js";
+import { findDirectReads } from "../doctor/direct-facts.js";
 import { type DoctorFinding, examine } from "../doctor/examine.js";
 import { lookAtFolder } from "../doctor/local-facts.js";
 import { collect, outputOption, withExample } from "../options.js";
@@ -29,13 +30,15 @@ export function addDoctorCommand(program: Command, cli: Cli): void {
       const beside = dirname(context);
       const folders = data ?? (existsSync(join(beside, "mesh.json")) ? [beside] : []);
       const looks = folders.map(lookAtFolder);
-      const [status, { egresses }] = await cli.withAdmin(self, (admin) =>
-        Promise.all([admin.getStatus({}), admin.listEgresses({})]),
-      );
+      const [status, { egresses }, direct] = await cli.withAdmin(self, async (admin) => {
+        const [told, listed] = await Promise.all([admin.getStatus({}), admin.listEgresses({})]);
+        return [told, listed, await findDirectReads(admin, told.revision, cli.clock.nowMs())] as const;
+      });
       const findings = examine({
         bypassable: status.bypassable,
         problems: status.problemDetails,
         egresses,
+        ...direct,
         listeners: looks.flatMap(({ listeners }) => listeners),
         paths: [
           { path: context, kind: "file", mode: lstatSync(context).mode & 0o777 },

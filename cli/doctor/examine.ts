@@ -18,7 +18,8 @@ type FindingCode =
   | "nats-exposed"
   | "admin-exposed"
   | "readable-by-others"
-  | "egress-on-one-side";
+  | "egress-on-one-side"
+  | "reads-go-direct";
 
 /** A file, folder or socket on this machine that only its owner should be able to use. */
 export interface PrivatePath {
@@ -38,16 +39,22 @@ export interface DoctorFacts {
   readonly paths: readonly PrivatePath[];
   /** The egresses in the trust log. */
   readonly egresses: readonly { readonly name: string; readonly address: string; readonly through: string }[];
+  /** Services whose reads may come without the caller's proxy, by the policy in force, with the Journal that says so. */
+  readonly directReads?: readonly { readonly service: string; readonly journal: string }[];
+  /** Applications that got a certificate for such reads that may not have ended yet: "SERVICE (PROXY)". */
+  readonly readers?: readonly string[];
 }
 
 /** Returns everything that is found, the gravest first. */
-export function examine({ bypassable, problems, listeners, paths, egresses }: DoctorFacts): readonly DoctorFinding[] {
+export function examine(facts: DoctorFacts): readonly DoctorFinding[] {
+  const { bypassable, problems, listeners, paths, egresses, directReads = [], readers = [] } = facts;
   return [
     ...paths.filter(({ mode }) => (mode & 0o077) !== 0).map(readable),
     ...bypassable.map(bypass),
     ...problems.flatMap(ofProblem),
     ...listeners.filter(({ address }) => !isOfThisMachine(address)).map(exposed),
     ...egresses.filter(({ through }) => through === "").map(onOneSide),
+    ...directReads.map((one) => goingDirect(one, readers)),
   ];
 }
 
@@ -109,6 +116,20 @@ function onOneSide({ name, address }: DoctorFacts["egresses"][number]): DoctorFi
     subject: name,
     message: `calls to ${name} leave the mesh from each caller's own proxy, which alone enforces policy: every machine of a caller has to reach ${address}`,
     remedy: `run \`ashlar gateway --name NAME --egress HOST:PORT\`, give \`ashlar egress set ${name}\` --through NAME, and let only the gateway's address out`,
+  };
+}
+
+function goingDirect(
+  { service, journal }: { readonly service: string; readonly journal: string },
+  readers: readonly string[],
+): DoctorFinding {
+  const who =
+    readers.length === 0 ? "none got one in the last hour" : `in the last hour one was given to ${readers.join(", ")}`;
+  return {
+    code: "reads-go-direct",
+    subject: service,
+    message: `reads of ${service} may come without the caller's proxy, from applications that hold a certificate of their own: ${who}`,
+    remedy: `say reads: proxied in Journal ${journal} where the proxies' time is not what counts; \`ashlar revoke PROXY\` ends the certificates of that proxy's applications as well`,
   };
 }
 

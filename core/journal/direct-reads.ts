@@ -6,5 +6,5 @@ export const notDirectRule = "not-direct";
 
 /** Whether the policy of the service that is called lets a call of this method come directly, if its rules allow it. */
 export function isDirectRead(unit: Pick<CompiledUnit, "journal"> | undefined, method: string): boolean {
-  return unit?.journal?.allowsDirect === true && unit.journal.isRead(method);
+  return unit?.journal?.direct !== undefined && unit.journal.isRead(method);
 }

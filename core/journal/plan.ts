@@ -13,6 +13,7 @@ import { type KeyExpression, parseKeyExpression } from "../policy/condition/key-
 import { Failure } from "../policy/condition/values.js";
 import { serviceOfMethod } from "../snapshot/grammar.js";
 import { journalKeyBytesMax } from "../wire/journal/entry.js";
+import { compileDirect, type DirectPlan } from "./direct-plan.js";
 import { feedMethod } from "./feed-method.js";
 import { type MethodCuts, methodCutsOf } from "./private/plan.js";
 import type { ReadPlan } from "./read-plan.js";
@@ -49,8 +50,8 @@ export interface JournalPlan {
   isRead(method: string): boolean;
   /** Where reads go; undefined: where all calls go. */
   readonly reads: ReadPlan | undefined;
-  /** Whether applications may send reads without their proxies. */
-  readonly allowsDirect: boolean;
+  /** What applications have to know that send reads without their proxies; undefined: none may. */
+  readonly direct: DirectPlan | undefined;
   /** Whether a write of this method may be carried out twice with the effect of once. */
   mayRepeat(method: string): boolean;
   /** Whether this operator may send its history to the application. */
@@ -60,7 +61,8 @@ export interface JournalPlan {
 }
 
 /** Compiles the Journal of a unit; undefined: there is none. */
-export function compileJournal({ name, journals, service }: Unit, mesh: string): JournalPlan | undefined {
+export function compileJournal(unit: Unit, mesh: string): JournalPlan | undefined {
+  const { name, journals, service } = unit;
   const [journal] = journals;
   if (journal === undefined) return undefined;
   const { idempotencyKey, orderBy, mode, response, rememberKeysMs = defaultRememberKeysMs } = journal;
@@ -88,7 +90,7 @@ export function compileJournal({ name, journals, service }: Unit, mesh: string):
     privacy,
     isWrite,
     isRead,
-    allowsDirect: reads?.way === "direct",
+    direct: reads?.way === "direct" ? compileDirect(unit, journal) : undefined,
     reads:
       reads?.way !== undefined || reads === undefined
         ? undefined

@@ -35,6 +35,8 @@ export interface RoutedTo {
   readonly isForAll: boolean;
   /** The longest time that one try of a call may take, in milliseconds; 0: as long as the call. */
   readonly perTryTimeoutMs: number;
+  /** What else the caller's proxy does for its calls: "timeout", "retry", "rewrite" and the like. */
+  readonly does: readonly string[];
 }
 
 /**

@@ -230,11 +230,14 @@ function routedTo(objects: readonly SourcedObject[]): ReadonlyMap<string, readon
   return new Map(
     objects.flatMap(({ object }) => {
       if (object.kind !== "Route") return [];
-      const rules = object.rules.map(({ split, match, retry }, index) => ({
+      const rules = object.rules.map(({ split, match, retry, ...more }, index) => ({
         place: `rules[${index}] of Route ${object.name}`,
         split,
         isForAll: matchesAll(match),
         perTryTimeoutMs: retry?.perTryTimeoutMs ?? 0,
+        does: Object.entries({ retry, ...more }).flatMap(([name, value]) =>
+          value === undefined || value === 0 ? [] : [name.replace(/Ms$/, "")],
+        ),
       }));
       return [[object.service, rules] as const];
     }),

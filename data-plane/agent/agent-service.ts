@@ -5,18 +5,20 @@ import {
   AgentServiceService,
   type Applied,
   type DescribeResponse,
+  IssueDirectResponse,
   type RegisterRequest,
   type RegisterResponse,
   type Registration,
 } from "../../proto/gen/ashlar/v1/agent.js";
 import type { Clock } from "../../runtime/clock.js";
 import { parseSocketAddress } from "../../runtime/config.js";
-import { type BoundService, bidi, bindService, unary } from "../../runtime/grpc-handlers.js";
+import { type BoundService, bidi, bindService, serverStreaming, unary } from "../../runtime/grpc-handlers.js";
 import { toGrpcStatus } from "../../runtime/grpc-status.js";
 import type { Logger } from "../../runtime/log.js";
 import type { AppRegistration } from "../ports.js";
 import type { AppRegistry } from "./app-registry.js";
 import { type AppliedReport, reportedSequencesMax } from "./applied-writes.js";
+import type { DirectReads } from "./direct-reads.js";
 import { isLoopback } from "./is-loopback.js";
 import { probeApplication } from "./probe-application.js";
 import { RegistrationLoop } from "./registration-loop.js";
@@ -25,6 +27,7 @@ export interface AgentDeps {
   readonly registry: AppRegistry;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly direct: Pick<DirectReads, "follow" | "issue">;
   /** Returns the present description of the proxy. */
   describe(): Omit<DescribeResponse, "_unknownFields">;
   /**
@@ -66,6 +69,11 @@ export function createAgentService(deps: AgentDeps, options: AgentOptions = agen
   let open = 0;
   return bindService(AgentServiceService, {
     describe: unary<object, DescribeResponse>(() => deps.describe()),
+    followDirect: serverStreaming(({ service }, { signal }) => deps.direct.follow(service, signal)),
+    issueDirect: unary(async ({ csr }) => {
+      const chain = await deps.direct.issue(csr);
+      return IssueDirectResponse.fromPartial({ certificateChain: chain.map((der) => Buffer.from(der)) });
+    }),
     register: bidi<RegisterRequest, RegisterResponse>((stream) => {
       if (open >= options.registrationsMax) {
         throw new AshlarError("limit", `at most ${options.registrationsMax} applications register at a proxy`);

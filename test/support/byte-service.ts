@@ -1,6 +1,7 @@
 /** A gRPC service of plain bytes, for tests of what is between client and server. */
 import {
   Client,
+  type ClientOptions,
   credentials,
   type handleBidiStreamingCall,
   type handleClientStreamingCall,
@@ -59,8 +60,8 @@ export interface UnaryResult {
 }
 
 export class ByteClient extends Client {
-  constructor(target: string, authority: string, channel = credentials.createInsecure()) {
-    super(target, channel, { ...big, "grpc.default_authority": authority });
+  constructor(target: string, authority: string, channel = credentials.createInsecure(), more: ClientOptions = {}) {
+    super(target, channel, { ...big, "grpc.default_authority": authority, ...more });
   }
 
   unary(request: Buffer, metadata = new Metadata(), options: { deadline?: number } = {}): Promise<UnaryResult> {

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import {
   type ChannelCredentials,
   type ClientDuplexStream,
+  type ClientOptions,
   type ClientReadableStream,
   credentials,
   loadPackageDefinition,
@@ -59,12 +60,18 @@ export class EchoClient {
   // biome-ignore lint/suspicious/noExplicitAny: proto-loader gives no types
   readonly raw: any;
 
-  constructor(target: string, authority: string, security: ChannelCredentials = credentials.createInsecure()) {
+  constructor(
+    target: string,
+    authority: string,
+    security: ChannelCredentials = credentials.createInsecure(),
+    more: ClientOptions = {},
+  ) {
     const options = {
       "grpc.default_authority": authority,
       ...(security._isSecure() ? { "grpc.ssl_target_name_override": authority } : {}),
       "grpc.max_receive_message_length": -1,
       "grpc.use_local_subchannel_pool": 1,
+      ...more,
     };
     this.raw = new Echo(target, security, options);
   }

@@ -135,7 +135,7 @@ const fields = {
   reads: maybe(
     13,
     journalReads,
-    "Where methods go that are marked noSideEffects: proxied (the default) as all calls do, replica to these instances.",
+    "Where methods go that are marked noSideEffects: proxied (the default) as all calls do, replica to these instances, direct also without the caller's proxy.",
   ),
   private: maybe(
     undefined,

@@ -48,8 +48,6 @@ const directReads: JournalReads = Object.freeze({ version: "", waitMs: waitMsOr,
 const forms = record("reads", { replica: maybe(1, replica, "Instances that reads go to.") });
 
 const expected = "proxied, direct, or { replica: { version: V, labels: { KEY: VALUE }, wait: 1s } }";
-const direct =
-  "reads: direct is not there yet: calls without the caller's proxy would need a key of the application's own; say proxied, or replica";
 
 const written: Shape<JournalReads> = {
   expected,
@@ -92,7 +90,7 @@ export function checkReads(service: string, reads: JournalReads, checker: Policy
       `no method of ${service} is marked noSideEffects, so there are no reads: list them in Service ${service}`,
     );
   if (reads.way === "direct") {
-    checker.error("reads", direct);
+    checkDirect(service, checker);
     return;
   }
   checkPrimary(service, reads, checker);
@@ -110,6 +108,23 @@ export function checkReads(service: string, reads: JournalReads, checker: Policy
       "reads",
       `no instance of ${service} (${name}) takes calls now, so nobody knows whether its application will report what it has applied; reads go to the primary until one is there`,
     );
+}
+
+/** Says what is given up, and refuses what a read would not get that it cannot do without. */
+function checkDirect(service: string, checker: PolicyChecker): void {
+  const rules = checker.routeRules(service);
+  for (const { place, does } of rules)
+    for (const needed of does.filter((one) => one === "rewrite" || one === "maxStaleness"))
+      checker.error(
+        "reads",
+        `${place} has ${needed}, which only callers' proxies can do: a direct read would go on without it; say reads: proxied, or take ${needed} out`,
+      );
+  const lost = [...new Set(rules.flatMap(({ does }) => does))].sort();
+  const named = lost.length === 0 ? "" : ` (of the Route of ${service}: ${lost.join(", ")})`;
+  checker.warn(
+    "reads",
+    `direct reads of ${service} pass no proxy of their caller, so they go without its weights, retries, records and limits${named}; and each application that reads so holds a key that reads in its service's name for up to an hour if it is stolen`,
+  );
 }
 
 /** Writes have to go elsewhere than to the replica, and so have reads that it cannot answer. */

@@ -2,6 +2,7 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
+import { findDirectReads } from "../../../cli/doctor/direct-facts.js";
 import { type DoctorFacts, examine } from "../../../cli/doctor/examine.js";
 import { lookAtFolder } from "../../../cli/doctor/local-facts.js";
 
@@ -84,4 +85,37 @@ test("a folder that nobody else can enter hides what is in it; an open one shows
 
 test("a folder that is not there is said with its path", () => {
   expect(() => lookAtFolder(join(dir, "gone"))).toThrow(/cannot read the folder .*gone: no such file or folder/);
+});
+
+test("services whose reads may go direct are listed, with the applications that got a certificate", async () => {
+  const admin = {
+    getRevision: async () => ({
+      json: JSON.stringify([
+        { kind: "Journal", name: "books", service: "ledger", reads: "direct" },
+        { kind: "Journal", name: "other", service: "prices" },
+      ]),
+    }),
+    listAudit: async () => ({
+      entries: [
+        {
+          action: "reader",
+          outcome: "ok",
+          target: "application of proxy shop-a",
+          detail: "service shop, certificate 01, under 02",
+        },
+        { action: "reader", outcome: "denied", target: "an application", detail: "" },
+        { action: "renew", outcome: "ok", target: "proxy shop-a", detail: "" },
+      ],
+    }),
+  };
+  const facts = await findDirectReads(admin as never, 3, 7_200_000);
+  expect(facts).toEqual({ directReads: [{ service: "ledger", journal: "books" }], readers: ["shop (shop-a)"] });
+  expect(examine({ ...nothing, ...facts })).toEqual([
+    expect.objectContaining({
+      code: "reads-go-direct",
+      subject: "ledger",
+      message: expect.stringContaining("shop (shop-a)"),
+    }),
+  ]);
+  expect(await findDirectReads(admin as never, 0, 0)).toEqual({});
 });

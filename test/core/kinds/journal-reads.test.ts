@@ -172,3 +172,36 @@ describe("routing", () => {
     expect(redecide(alone, compiled(replica), "recorded")).toMatchObject({ verdict: "routed", version: "v1" });
   });
 });
+
+describe("reads: direct", () => {
+  const found = (route?: string) =>
+    checkPolicy(parsed(policy("direct", route)).objects, { mesh: "demo" }).filter(({ field }) => field === "reads");
+
+  test("is taken with a warning that names what of the Route does not hold for such reads", () => {
+    const rule = "{ split: [{ version: v1, weight: 1 }], timeout: 2s, retry: { attempts: 2, on: [UNAVAILABLE] } }";
+    expect(found(rule)).toMatchObject([
+      { severity: "warning", message: expect.stringContaining("(of the Route of ledger: retry, timeout)") },
+    ]);
+  });
+
+  test("is refused where a rule rewrites the method or fails when policy is old: a direct read would go on", () => {
+    const rewrite = "{ match: { methods: [bank.Ledger/Get] }, rewrite: { method: bank.Ledger/Balance } }, {}";
+    expect(found(rewrite)).toContainEqual(
+      expect.objectContaining({
+        severity: "error",
+        message: expect.stringMatching(
+          /^rules\[0\] of Route ledger has rewrite, .* say reads: proxied, or take rewrite out$/,
+        ),
+      }),
+    );
+  });
+
+  test("is written as it was read, and compiled to what applications are told", () => {
+    const { objects } = parsed(policy("direct"));
+    const [journal] = objects.filter(({ object }) => object.kind === "Journal");
+    expect(journal && renderObject(journal.object)).toMatch(/reads: direct/);
+    const units = unitsOf(objects.map(({ object }) => object));
+    const plan = units.map((unit) => compileUnit(unit, "demo").journal).find((one) => one !== undefined);
+    expect([plan?.reads, plan?.direct?.freeMethods]).toEqual([undefined, ["bank.Ledger/Balance", "bank.Ledger/List"]]);
+  });
+});

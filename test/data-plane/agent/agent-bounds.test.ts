@@ -27,7 +27,13 @@ beforeEach(async () => {
   const about = { mesh: "test", service: "bytes", version: "v1", proxyId: "p", outbound: "", socketDir: dir };
   const describeProxy = () => ({ ...about, spiffeId: "spiffe://test/service/bytes", ready: true });
   const log = { ...silentLogger, warn: (message: string) => void warnings.push(message) };
-  const deps = { registry: new AppRegistry(), clock, describe: describeProxy, log };
+  const deps = {
+    registry: new AppRegistry(),
+    clock,
+    describe: describeProxy,
+    log,
+    direct: { follow: async function* () {}, issue: async () => [] },
+  };
   agent = await startGrpcServer({
     bind: `unix:${path()}`,
     credentials: ServerCredentials.createInsecure(),

@@ -44,6 +44,7 @@ describe("agent", () => {
           {
             registry,
             clock: systemClock,
+            direct: { follow: async function* () {}, issue: async () => [] },
             describe: () => ({
               mesh: "test",
               service: "bytes",

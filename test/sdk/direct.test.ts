@@ -1,0 +1,166 @@
+/** Direct reads in the SDK: the certificate and its renewal, the choice for each call, and certificates that change under calls. */
+import { createPrivateKey, generateKeyPairSync } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import * as grpc from "@grpc/grpc-js";
+import { afterEach, expect, test } from "@jest/globals";
+import { openIdentity } from "../../data-plane/identity/proxy-identity.js";
+import { FollowDirectResponse } from "../../proto/gen/ashlar/v1/agent.js";
+import { systemClock } from "../../runtime/clock.js";
+import { silentLogger } from "../../runtime/log.js";
+import { publicKeyDer } from "../../runtime/tls-identity-keys.js";
+import { parseCsr } from "../../runtime/tls-identity-request.js";
+import { buildCertificateRequest } from "../../sdk/direct/certificate-request.js";
+import { DirectChannel } from "../../sdk/direct/direct-channel.js";
+import { type DirectCredentials, DirectIdentity } from "../../sdk/direct/direct-identity.js";
+import { type DirectGrpc, DirectRoute, type DirectStatus } from "../../sdk/direct/direct-route.js";
+import { ByteClient } from "../support/byte-service.js";
+import { startJoinMesh } from "../support/join-mesh.js";
+import { buildPolicy, everyone, mesh } from "../support/proxy-fakes.js";
+import { eventually, ProxyPair } from "../support/proxy-pair.js";
+import { untilTrue } from "../support/until.js";
+
+const cleanups: (() => Promise<void> | void)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+test("a certificate request is one, for its key", () => {
+  const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const { publicKey } = parseCsr(buildCertificateRequest(privateKey));
+  expect(Buffer.from(publicKey)).toEqual(Buffer.from(publicKeyDer(privateKey)));
+});
+
+/** A proxy that has joined a control plane whose certificates for applications live so long. */
+async function issuing(more: Parameters<typeof startJoinMesh>[2]) {
+  const dir = mkdtempSync(join(tmpdir(), "direct-"));
+  const at = await startJoinMesh(join(dir, "up"), systemClock, more);
+  const life = new AbortController();
+  const { token } = at.tokens.createToken({ service: "shop" });
+  const proxy = await openIdentity(
+    { clock: systemClock, log: silentLogger, random: Math.random },
+    { dir: join(dir, "proxy"), join: at.join, token, service: "shop" },
+    life.signal,
+  );
+  cleanups.push(async () => {
+    life.abort();
+    await at.server.stop(0);
+    rmSync(dir, { recursive: true, force: true });
+  });
+  const issue = (csr: Buffer) => proxy.issueReader(csr);
+  return { at, identity: new DirectIdentity({ clock: systemClock, random: Math.random, issue, signal: life.signal }) };
+}
+
+test("a certificate is replaced before it ends, each time for another key", async () => {
+  const { at, identity } = await issuing({ readerTtlMs: 4000 });
+  const seen: DirectCredentials[] = [];
+  identity.onChange(() => {
+    if (identity.current !== undefined) seen.push(identity.current);
+  });
+  identity.want(() => true);
+  await untilTrue(() => seen.length >= 3);
+  const keys = seen.map(({ privateKeyPem }) => createPrivateKey(privateKeyPem).export({ format: "jwk" }).x);
+  expect(new Set(keys).size).toBe(seen.length);
+  expect(
+    at.audit.filter(({ action, outcome }) => action === "reader" && outcome === "ok").length,
+  ).toBeGreaterThanOrEqual(3);
+});
+
+test("why there is none reaches the application", async () => {
+  const { identity } = await issuing({ hasDirectReads: false });
+  identity.want(() => true);
+  await untilTrue(() => identity.problem.includes("no Journal of the policy in force has reads: direct"));
+  expect(identity.current).toBeUndefined();
+});
+
+async function world() {
+  const pair = await ProxyPair.start({ Unary: (call, callback) => callback(null, call.request) });
+  const journal = { methods: ["test.Bytes/ClientStream"], mode: "before", response: "bytes" } as const;
+  const reads = { version: "", waitMs: 1000, way: "direct" } as const;
+  const unit = {
+    ...{ service: "bytes", allow: [everyone], noSideEffects: ["test.Bytes/Unary"] },
+    journal: { ...journal, methods: [...journal.methods], reads, idempotencyKey: undefined, orderBy: undefined },
+  };
+  for (const side of [pair.caller, pair.callee]) side.policy.switchTo(buildPolicy(2, [unit]));
+  const listeners: (() => void)[] = [];
+  const credentials = (): DirectCredentials => {
+    const { serial } = pair.caller.identity.current;
+    const { certificateChainPem, ...made } = pair.pki.issueReader(`spiffe://${mesh}/reader/shop/proxy-shop`, serial);
+    return { ...made, chainPem: certificateChainPem };
+  };
+  const identity = {
+    current: undefined as DirectCredentials | undefined,
+    problem: "none yet",
+    onChange: (listener: () => void) => void listeners.push(listener),
+  };
+  const renew = (): void => {
+    identity.current = credentials();
+    for (const listener of listeners) listener();
+  };
+  const heard: DirectStatus[] = [];
+  const route = new DirectRoute(grpc as unknown as DirectGrpc, "bytes", identity, (status) => void heard.push(status));
+  const where = (more: object = {}) =>
+    FollowDirectResponse.fromPartial({
+      freeMethods: ["test.Bytes/*"],
+      writes: ["test.Bytes/ClientStream"],
+      endpoints: [{ address: pair.address, proxyId: "proxy-bytes", version: "v1" }],
+      spiffeId: `spiffe://${mesh}/service/bytes`,
+      roots: [pair.pki.rootPem],
+      ...more,
+    });
+  const outbound = `unix:${join(pair.dir, "out.sock")}`;
+  const insecure = grpc.credentials.createInsecure();
+  const proxied = new grpc.Channel(outbound, insecure, { "grpc.default_authority": "bytes" });
+  const channelOverride = new DirectChannel(proxied, route) as unknown as grpc.Channel;
+  const client = new ByteClient(outbound, "bytes", insecure, { channelOverride });
+  cleanups.push(() => {
+    client.close();
+    route.close();
+    pair.stop();
+  });
+  /** How many calls went through the proxy of the application. */
+  const passed = () => pair.caller.metrics.ended.length;
+  return { pair, route, renew, heard, where, client, passed };
+}
+
+const hello = Buffer.from("hello");
+
+test("reads go directly once there are a certificate and a connection, all else and all before by the local proxy", async () => {
+  const { route, renew, heard, where, client, passed } = await world();
+  expect((await client.unary(hello)).error).toBeUndefined();
+  expect(passed()).toBe(1);
+  route.hear(where());
+  expect((await client.unary(hello)).error).toBeUndefined();
+  expect([passed(), heard.at(-1)]).toEqual([2, { kind: "proxied", reason: "none yet" }]);
+  renew();
+  await eventually("it is direct", () => heard.at(-1)?.kind === "direct");
+  expect((await client.unary(hello)).error).toBeUndefined();
+  expect(passed()).toBe(2);
+  await new Promise((resolve) => client.clientStream((error) => resolve(error)).end(hello));
+  expect(passed()).toBe(3);
+  route.hear(where({ whyNot: "no Journal", endpoints: [] }));
+  expect((await client.unary(hello)).error).toBeUndefined();
+  expect([passed(), heard.at(-1)]).toEqual([4, { kind: "proxied", reason: "no Journal" }]);
+});
+
+test("certificates change under calls, and none fails or takes the other way", async () => {
+  const { route, renew, heard, where, client, passed } = await world();
+  renew();
+  route.hear(where());
+  await eventually("it is direct", () => heard.at(-1)?.kind === "direct");
+  for (let round = 0; round < 5; round++) {
+    renew();
+    for (let call = 0; call < 20; call++) expect((await client.unary(hello)).error).toBeUndefined();
+  }
+  expect(passed()).toBe(0);
+});
+
+test("a server that is not the service by its SPIFFE ID gets nothing", async () => {
+  const { pair, route, renew, heard, where, client, passed } = await world();
+  renew();
+  route.hear(where({ spiffeId: `spiffe://${mesh}/service/other` }));
+  await eventually("it was tried", () => pair.callee.metrics.failures.length + heard.length > 0);
+  expect((await client.unary(hello)).error).toBeUndefined();
+  expect([passed(), heard.at(-1)]).toEqual([1, { kind: "proxied", reason: "no proxy of bytes is reached directly" }]);
+});
