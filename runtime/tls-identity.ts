@@ -4,7 +4,7 @@
  * DNS names never make an identity.
  */
 import { X509Certificate } from "node:crypto";
-import { AshlarError, isAshlarError, messageOf } from "../core/errors.js";
+import { isAshlarError, messageOf } from "../core/errors.js";
 import { parseSpiffeId, type ReaderName, readerIn, type SpiffeId, trustDomainOf } from "../core/identity.js";
 import { type CertificateFields, readCertificate, readName } from "./tls-identity-der.js";
 import {

@@ -2,8 +2,8 @@
 import type { AdminClient } from "../client.js";
 import type { DoctorFacts } from "./examine.js";
 
-/** No certificate of an application lives longer. */
-const livesMs = 3_600_000;
+/** No certificate of an application lives longer than an hour, and the audit log has an entry in half an hour. */
+const livesMs = 5_400_000;
 const entriesMax = 10_000;
 
 /** `revision`: the active one; 0: there is none. */

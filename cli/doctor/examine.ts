@@ -123,8 +123,7 @@ function goingDirect(
   { service, journal }: { readonly service: string; readonly journal: string },
   readers: readonly string[],
 ): DoctorFinding {
-  const who =
-    readers.length === 0 ? "none got one in the last hour" : `in the last hour one was given to ${readers.join(", ")}`;
+  const who = readers.length === 0 ? "none got one lately" : `lately one was given to ${readers.join(", ")}`;
   return {
     code: "reads-go-direct",
     subject: service,

@@ -1,5 +1,6 @@
 /** Issues certificates for applications that read directly, through their proxies, which prove themselves as at a renewal. */
 import { createHash } from "node:crypto";
+import { BoundedMap } from "../../core/bounded-map.js";
 import { AshlarError } from "../../core/errors.js";
 import { isLabel } from "../../core/identity.js";
 import { type IssueReaderRequest, IssueReaderResponse } from "../../proto/gen/ashlar/v1/join.js";
@@ -27,6 +28,7 @@ export interface ReaderIssuerDeps extends HolderDeps {
 const readerTtlMs = 3_600_000;
 /** A proxy asks for its applications, which may be several and start anew. */
 const perProxy = { burst: 60, perSecond: 1 / 15, sourcesMax: 10_000 };
+const noteEveryMs = 1_800_000;
 const prefix = Buffer.from("ashlar-reader-v1", "ascii");
 
 /**
@@ -34,6 +36,7 @@ const prefix = Buffer.from("ashlar-reader-v1", "ascii");
  * good now, with `denied` while no policy in force lets reads go direct, with `limit`, and with `invalid_argument`.
  */
 export function createReaderIssuer(deps: ReaderIssuerDeps, ttlMs: number = readerTtlMs) {
+  const trail = seldom(deps);
   const ofProxy = new SourceLimiter(deps.clock, perProxy);
 
   const issue = async (request: IssueReaderRequest) => {
@@ -61,14 +64,10 @@ export function createReaderIssuer(deps: ReaderIssuerDeps, ttlMs: number = reade
 
   return async (request: IssueReaderRequest, source: string): Promise<IssueReaderResponse> => {
     deps.limiter.admit(source);
-    const what = {
-      action: "reader",
-      target: "an application",
-      detail: "",
-      caller: { id: "anonymous", source },
-    } as const;
+    const caller = { id: "anonymous", source };
+    const what = { action: "reader", target: "an application", detail: "", caller } as const;
     const { chainDer } = await audited(
-      deps.audit,
+      trail,
       what,
       () => issue(request),
       (issued) => ({
@@ -77,5 +76,24 @@ export function createReaderIssuer(deps: ReaderIssuerDeps, ttlMs: number = reade
       }),
     );
     return IssueReaderResponse.fromPartial({ certificateChain: chainDer.map((der) => Buffer.from(der)) });
+  };
+}
+
+/** Passes on refusals, and of what is issued for one proxy an entry in half an hour: the audit log has room for other things. */
+function seldom({ audit, clock }: Pick<ReaderIssuerDeps, "audit" | "clock">): AuditTrail {
+  const noted = new BoundedMap<string, { readonly atMs: number; more: number }>(perProxy.sourcesMax);
+  return {
+    record: async (draft) => {
+      if (draft.outcome !== "ok") return audit.record(draft);
+      const nowMs = clock.monotonicMs();
+      const before = noted.get(draft.target);
+      if (before !== undefined && nowMs - before.atMs < noteEveryMs) {
+        before.more += 1;
+        return;
+      }
+      noted.set(draft.target, { atMs: nowMs, more: 0 });
+      const more = (before?.more ?? 0) === 0 ? "" : `, and ${before?.more} more since the entry before`;
+      await audit.record({ ...draft, detail: `${draft.detail}${more}` });
+    },
   };
 }

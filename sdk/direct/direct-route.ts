@@ -42,6 +42,8 @@ export class DirectRoute {
   readonly #places = new Map<string, Place>();
   /** Connections with a newer certificate that are not made yet. */
   readonly #next = new Map<string, Place>();
+  /** Replaced connections that close soon. */
+  readonly #retiring = new Set<Channel>();
   #where: FollowDirectResponse | undefined;
   #whyNot = "the proxy has not answered yet";
   #turn = 0;
@@ -84,6 +86,7 @@ export class DirectRoute {
     this.#closed = true;
     this.#where = undefined;
     this.#sync();
+    for (const channel of this.#retiring) this.#end(channel);
   }
 
   /** Returns the connection for a call of this method; undefined: it goes through the local proxy. */
@@ -124,7 +127,14 @@ export class DirectRoute {
 
   #retire(places: Map<string, Place>, address: string, place: Place): void {
     if (places.get(address) === place) places.delete(address);
-    setTimeout(() => place.channel.close(), retireMs).unref(); // open calls go on
+    // open calls go on; nothing begins any more once the application has left, and nothing keeps its process
+    if (this.#closed) place.channel.close();
+    else this.#retiring.add(place.channel);
+    setTimeout(() => this.#end(place.channel), retireMs).unref();
+  }
+
+  #end(channel: Channel): void {
+    if (this.#retiring.delete(channel)) channel.close();
   }
 
   #connect(address: string): Channel {

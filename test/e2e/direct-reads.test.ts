@@ -105,7 +105,7 @@ test("publishing it warns of what is given up; then reads pass no proxy of the c
   expect(applied.findings).toContainEqual(
     expect.objectContaining({
       severity: "warning",
-      line: 20,
+      line: 19,
       message: expect.stringContaining("pass no proxy of their caller"),
     }),
   );

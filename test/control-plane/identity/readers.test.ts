@@ -157,11 +157,14 @@ describe("an application's certificate", () => {
   });
 
   test("is issued to one proxy only so often, and to others all the same", async () => {
-    const { at, proxy } = await open();
+    const stopped = { ...systemClock, monotonicMs: () => 1 }; // however long the calls take
+    const { at, proxy } = await open({}, stopped);
     const request = { chain: chainOf(proxy.current), key: proxy.current.privateKeyPem };
     for (let count = 0; count < 60; count++) await ask(at, request);
+    expect(at.audit.filter(({ action }) => action === "reader")).toHaveLength(1); // the log has room for other things
     await expect(ask(at, request)).rejects.toMatchObject({ code: "limit" });
-    const other = await joined(at, systemClock);
+    expect(at.audit.at(-1)).toMatchObject({ action: "reader", outcome: "limit" });
+    const other = await joined(at, stopped);
     await other.issueReader(buildCsr(generatePrivateKeyPem()));
   });
 });
