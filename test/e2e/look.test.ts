@@ -48,6 +48,7 @@ interface Pair {
   readonly refused: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
+  readonly toldBy: string;
 }
 
 test("top shows who calls whom, allowed and refused, from every proxy", async () => {
@@ -55,7 +56,7 @@ test("top shows who calls whom, allowed and refused, from every proxy", async ()
   const find = (name: string): Pair | undefined => view.pairs.find(({ caller }: Pair) => caller === name);
   await until("every proxy answers and both call", async () => {
     view = await mesh.json(0, "top", "--once");
-    return view.proxies.answering === 3 && find("front") !== undefined && find("stranger") !== undefined;
+    return view.proxies.answering === 3 && find("front")?.toldBy === "caller" && find("stranger") !== undefined;
   });
   const found = (name: string): Pair => find(name) as Pair;
   expect(view.proxies).toEqual({ live: 3, answering: 3, silent: [] });
