@@ -12,6 +12,7 @@ import { AshlarError, messageOf } from "../../../core/errors.js";
 import type { SocketAddress } from "../../../runtime/config.js";
 import type { StreamSink } from "../../http2/stream.js";
 import { Accepted, type ConnectionLimits } from "./accepted.js";
+import { HandshakeTurns } from "./handshake-turns.js";
 import { listenForCalls } from "./listen-for-calls.js";
 import type { Door, HeldConnection, ListenerDeps, ListenerTls, Peer, WebDoor } from "./listener-deps.js";
 import type { ListenerLimits } from "./listener-limits.js";
@@ -34,7 +35,7 @@ export class Listener {
   readonly #unprovenMax: number;
   readonly #stopSweeping: () => void;
   readonly #crowded: SeldomLog;
-  /** Accepts instead of `#server` where a balancer in front speaks first. */
+  /** Accepts instead of `#server` where a balancer in front speaks first, or handshakes take turns. */
   readonly #front: NetServer | undefined;
   /** The number of open sockets of a plain listener. */
   #plain = 0;
@@ -54,10 +55,7 @@ export class Listener {
       tls === undefined ? nothing : loop.onTick((nowMs, lostMs) => this.#unproven.endLate(nowMs, lostMs));
     this.#crowded = new SeldomLog(deps.log);
     this.#server = tls === undefined ? this.#createPlain() : this.#createTls(tls);
-    const { front } = door ?? {};
-    const pass = (socket: Socket): void => void this.#server.emit("connection", socket);
-    this.#front =
-      front && createNetServer({ noDelay: true }, (socket) => front(socket, pass, this.#after(limits.frontTimeoutMs)));
+    this.#front = this.#createFront();
     const accepting = this.#front ?? this.#server;
     accepting.maxConnections = limits.connectionsMax + (tls === undefined ? 0 : this.#unprovenMax);
   }
@@ -127,6 +125,23 @@ export class Listener {
     for (const socket of this.#sockets) socket.destroy();
   }
 
+  /** In front of strangers. */
+  #createFront(): NetServer | undefined {
+    if (this.#door === undefined) return undefined;
+    const { front } = this.#door;
+    let begin = (socket: Socket): void => void this.#server.emit("connection", socket);
+    if (this.#tls !== undefined) {
+      const turns = new HandshakeTurns(begin);
+      begin = (socket) => {
+        if (this.#isLetIn(socket)) turns.add(socket);
+      };
+    } else if (front === undefined) return undefined;
+    const after = this.#after(this.#limits.frontTimeoutMs);
+    return createNetServer({ noDelay: true }, (socket) =>
+      front === undefined ? begin(socket) : front(socket, begin, after),
+    );
+  }
+
   #after(ms: number): After {
     return (late) => this.#deps.engine.loop.after(ms, late);
   }
@@ -157,22 +172,23 @@ export class Listener {
       },
       (socket) => this.#acceptTls(socket, tls),
     );
-    server.on("connection", (socket: Socket) => {
-      this.#sockets.add(socket);
-      socket.once("close", () => this.#sockets.delete(socket));
-      if (this.#isTurnedAway(socket)) return;
-      if (!this.#unproven.add(socket)) {
-        this.#warnCrowded(
-          `more than ${this.#unprovenMax} connections did not say who they are: the oldest are closed`,
-          socket,
-        );
-      }
-    });
+    if (this.#door === undefined) server.on("connection", (socket: Socket) => this.#isLetIn(socket));
     server.on("tlsClientError", (error, socket) => {
       this.#deps.onHandshakeFailure("tls", messageOf(error));
       socket.destroy(); // Node never closes a socket whose handshake has not begun
     });
     return server;
+  }
+
+  /** Notes a connection whose handshake is to come; false: it was closed. */
+  #isLetIn(socket: Socket): boolean {
+    this.#sockets.add(socket);
+    socket.once("close", () => this.#sockets.delete(socket));
+    if (this.#isTurnedAway(socket)) return false;
+    if (this.#unproven.add(socket)) return true;
+    const why = `more than ${this.#unprovenMax} connections did not say who they are: the oldest are closed`;
+    this.#warnCrowded(why, socket);
+    return true;
   }
 
   #acceptTls(socket: TLSSocket, tls: ListenerTls): void {
