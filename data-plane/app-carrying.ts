@@ -131,7 +131,8 @@ function openShares(parts: Parts, signal: AbortSignal): OpenBudgets {
 
 /**
  * Starts the workers, which carry the calls. `signal` stops the start; `life` stops the sharing of limits with other
- * proxies. Fails with `unavailable` if the workers end as soon as they start.
+ * proxies. Fails with `unavailable` if the workers end as soon as they start, and with an
+ * `AbortError` if `signal` aborts before they carry calls.
  */
 export async function carryInWorkers(
   config: ProxyConfig,
@@ -175,6 +176,7 @@ export async function carryInWorkers(
     }
     workers.followPorts(parts.meshPorts);
     await workers.start(known, { ...setup, edge }, signal);
+    signal.throwIfAborted(); // nobody is told of a proxy that ends before it carried a call
   } catch (error) {
     await workers.close();
     throw error;

@@ -140,11 +140,13 @@ export class Crew {
     return true;
   }
 
-  /** Ends every worker at once: told to close, and given up if that takes long. Resolves when all have ended. */
+  /** Ends all: those that carry calls are told, and given up if that takes long; others may hear nothing yet. Resolves then. */
   async stop(): Promise<void> {
     this.#stop.abort();
     this.#started?.resolve();
-    for (const worker of this.#slots.keys()) this.say(worker, { kind: "close" });
+    for (const [worker, { process }] of this.#slots.entries())
+      if (this.#state.workers[worker]?.phase === "serving") this.say(worker, { kind: "close" });
+      else process?.leave();
     const { clock } = this.#deps;
     const endMs = clock.monotonicMs() + stopMsMax;
     while (this.#slots.some(({ process }) => process !== undefined) && clock.monotonicMs() < endMs)
@@ -200,14 +202,13 @@ export class Crew {
     while (!this.#stop.signal.aborted) {
       await clock.sleep(tickMs, this.#stop.signal);
       const nowMs = clock.monotonicMs();
-      const lostMs = lost.turn(nowMs);
       this.#voice?.tick();
       for (const [worker, slot] of this.#slots.entries()) {
         if (!isPingDue(slot, this.#state.workers[worker], nowMs)) continue;
         slot.pingedMs = nowMs;
         this.tell(worker, { kind: "ping" }, { kind: "ping" });
       }
-      this.#take({ kind: "tick", nowMs, lostMs });
+      this.#take({ kind: "tick", nowMs, lostMs: lost.turn(nowMs) });
     }
   }
 
@@ -273,15 +274,14 @@ export class Crew {
     for (const effect of effects) this.#perform(effect);
   }
 
-  #serving(worker: number): void {
-    this.#deps.log.info("a worker carries calls", { worker, pid: this.#slots[worker]?.process?.pid });
-    if (this.serving.length === this.#slots.length) this.#started?.resolve();
-  }
-
   #perform(effect: WorkersEffect): void {
     switch (effect.kind) {
       case "serving":
-        this.#serving(effect.worker);
+        this.#deps.log.info("a worker carries calls", {
+          worker: effect.worker,
+          pid: this.#slots[effect.worker]?.process?.pid,
+        });
+        if (this.serving.length === this.#slots.length) this.#started?.resolve();
         return;
       case "kill":
         this.#kill(effect.worker, effect.why);

@@ -29,6 +29,8 @@ if (process.send === undefined) {
   process.exit(2);
 }
 process.on("uncaughtException", onFault).on("unhandledRejection", onFault);
+// The first process drains its workers: a signal to the whole group must not end them before.
+for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, () => {});
 beginLoading([...process.execArgv, process.env.NODE_OPTIONS].join(" "));
 const { startWorker } = await import("../app-worker.js");
 if (process.argv.includes(warmWord)) await warmUpHere();
@@ -65,8 +67,6 @@ function take(message: ToProcess, socket: Socket | undefined): void {
   else socket?.destroy();
 }
 
-// The first process drains its workers: a signal to the whole group must not end them before.
-for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, () => {});
 // Ends the process when the first one is gone, because it would hear of neither policy nor revocations.
 process.on("disconnect", () => process.exit(0));
 process.on("message", (message, handle: unknown) => take(message as ToProcess, isSocket(handle) ? handle : undefined));

@@ -1,5 +1,5 @@
 /** A gateway with workers: limits of an address over all of them, its certificates in each, a worker that is killed, a successor. */
-import { execFileSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { renameSync, writeFileSync } from "node:fs";
 import { type ClientHttp2Session, connect } from "node:http2";
 import { join } from "node:path";
@@ -91,10 +91,10 @@ function unaryOn(session: ClientHttp2Session): Promise<string> {
 }
 
 const workersOf = (pid: number): readonly number[] =>
-  execFileSync("ps", ["--ppid", String(pid), "-o", "pid="])
-    .toString()
-    .trim()
+  spawnSync("ps", ["--ppid", String(pid), "-o", "pid="])
+    .stdout.toString()
     .split(/\s+/)
+    .filter((word) => word !== "")
     .map(Number);
 
 test("an address has as many connections, and makes as many calls, as policy says of all workers together", async () => {
@@ -182,27 +182,25 @@ test("a worker that is killed is replaced, and its clients' connections count no
   for (const one of sessions) one.destroy();
 });
 
-test("a successor on the same folder takes the listeners over, and no call is lost", async () => {
+/** Starts a gateway on the folder and the addresses of the first. */
+function startAgain(name: string): TestProcess {
   const { mesh, addresses } = web;
+  const at = (flag: string, listener: string) =>
+    flag.replace(`${listener}=127.0.0.1:0`, `${listener}=${addresses[listener]}`);
+  return new TestProcess(name, process.execPath, [
+    ...[cliPath, "gateway", "--name", "public", "--join", join(mesh.data, "join.json")],
+    ...["--data", join(mesh.dir, "gateway")],
+    ...flagsOf(mesh.dir).map((flag) => ["web", "free", "few"].reduce(at, flag)),
+  ]);
+}
+
+test("a successor on the same folder takes the listeners over, and no call is lost", async () => {
   const codes: number[] = [];
   let isOver = false;
   const load = (async () => {
     while (!isOver) codes.push((await json().catch(() => ({ status: 0 }))).status);
   })();
-  const at = (flag: string, name: string) => flag.replace(`${name}=127.0.0.1:0`, `${name}=${addresses[name]}`);
-  const successor = new TestProcess("successor", process.execPath, [
-    ...[
-      cliPath,
-      "gateway",
-      "--name",
-      "public",
-      "--join",
-      join(mesh.data, "join.json"),
-      "--data",
-      join(mesh.dir, "gateway"),
-    ],
-    ...flagsOf(mesh.dir).map((flag) => ["web", "free", "few"].reduce(at, flag)),
-  ]);
+  const successor = startAgain("successor");
   await successor.said("ready");
   await web.gateway.exited;
   await until("calls go on", () => codes.length > 0);
@@ -211,4 +209,12 @@ test("a successor on the same folder takes the listeners over, and no call is lo
   await load;
   expect(codes.filter((code) => code !== 200)).toEqual([]);
   await successor.stop();
+}, 60_000);
+
+test("one that is asked to stop while its workers start ends in order, and they with it", async () => {
+  const starting = startAgain("starting");
+  await until("its workers load", () => workersOf(starting.pid).length === 3);
+  expect(await starting.stop()).toBe(0); // once nobody holds its output any more, workers included
+  expect(starting.stdout).not.toContain("ready");
+  expect(starting.stderr).not.toContain("left the mesh"); // which was never told of it
 }, 60_000);

@@ -54,6 +54,7 @@ let crew: Crew;
 let spawned: HeldWorker[];
 let epochs: number[];
 let started: Promise<void>;
+let voice: CrewVoice;
 
 beforeEach(async () => {
   clock = new ManualClock();
@@ -65,7 +66,7 @@ beforeEach(async () => {
     return worker;
   };
   crew = new Crew({ spawn, clock, log: silentLogger, random: () => 0.5 }, 2);
-  const voice: CrewVoice = {
+  voice = {
     brief: (worker) => tellSwitch(worker, 1),
     asked: async () => true,
     evaluating: (epoch) => void epochs.push(epoch),
@@ -144,6 +145,28 @@ test("a worker that says what no worker says is killed, and what a dead one says
   expect(() => first?.say({ kind: "rubbish" })).not.toThrow();
   await clock.advance(1000);
   expect(crew.serving).toEqual([0, 1]);
+});
+
+test("a start is stopped at any moment: who carries no calls yet is not waited for, who does is told to close", async () => {
+  const starting = new HeldWorker();
+  starting.onMessage = () => {}; // it loads, and neither says nor hears anything
+  const serving = new HeldWorker();
+  const workers = [serving, starting];
+  const stopping = new Crew(
+    { spawn: (worker) => workers[worker] ?? serving, clock, log: silentLogger, random: () => 0.5 },
+    2,
+  );
+  const begun = stopping.start(voice);
+  await settle();
+  expect(stopping.serving).toEqual([0]);
+  const stopped = stopping.stop();
+  expect(stopping.workers[1]?.lastEnd).toBe("SIGKILL"); // at once
+  await settle();
+  await clock.advance(10);
+  await stopped;
+  await begun;
+  expect(serving.told.at(-1)).toEqual({ kind: "close" });
+  expect(stopping.workers[0]?.lastEnd).toBe("exit code 0");
 });
 
 test("one that does not start in time is started again; at the start of a proxy five times at most", async () => {
