@@ -46,7 +46,7 @@ export type {
   TrafficPair,
   WatchTrafficResponse,
 } from "../proto/gen/ashlar/v1/look.js";
-export type { ListSigningKeysResponse, SigningKeyInfo } from "../proto/gen/ashlar/v1/trust.js";
+export type { JournalHolderInfo, ListSigningKeysResponse, SigningKeyInfo } from "../proto/gen/ashlar/v1/trust.js";
 
 type Definition = typeof AdminServiceService;
 type MethodNames<Streams extends boolean> = {

@@ -176,6 +176,7 @@ async function startParts(
     knownEndpoints: () => registry.served(fleet.list()),
     knownIssuers: () => new Set(ledger.trust.head()?.body.issuers.map(({ name }) => name)),
     knownEgresses: () => new Set(ledger.trust.head()?.body.egresses.map(({ name }) => name)),
+    hasJournalHolder: () => ledger.trust.head()?.body.journalHolder !== undefined,
     signer,
     audit,
     clock,

@@ -134,6 +134,15 @@ export interface Trust {
   readonly issuers: readonly TrustedIssuer[];
   /** Sorted by name. */
   readonly egresses: readonly TrustedEgress[];
+  /** Who may read the private fields of journals whose policy names nobody; left out: nobody yet. */
+  readonly journalHolder?: JournalHolder;
+}
+
+export interface JournalHolder {
+  /** A public key of X25519, as policy writes one. */
+  readonly publicKey: string;
+  /** When it was set. */
+  readonly sinceMs: number;
 }
 
 export interface Freshness {

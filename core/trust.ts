@@ -154,6 +154,16 @@ export function removeEgress(head: Signed<Trust>, name: string, timeMs: number):
   return { ...head.body, sequence: head.body.sequence + 1, previous: head.digest, egresses, timeMs };
 }
 
+/**
+ * Returns the trust record after `head` with another holder of journals' private fields, or undefined if it has this
+ * one already.
+ */
+export function setJournalHolder(head: Signed<Trust>, publicKey: string, timeMs: number): Trust | undefined {
+  if (head.body.journalHolder?.publicKey === publicKey) return undefined;
+  const journalHolder = { publicKey, sinceMs: timeMs };
+  return { ...head.body, sequence: head.body.sequence + 1, previous: head.digest, journalHolder, timeMs };
+}
+
 /** The most revocations in a trust record. Revocations are never removed. */
 export const revocationsMax = 10_000;
 

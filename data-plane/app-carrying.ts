@@ -116,8 +116,10 @@ async function openEdges({ edge, service }: ProxyConfig, parts: Parts, signal: A
 function openJournal({ service }: ProxyConfig, parts: Parts, signal: AbortSignal): Journal {
   const { sync, bus, identity, statements, reader, clock, policy, log, tookOver } = parts;
   const keys = (): KeySet => keysOf(sync.trusting);
+  const holder = () => sync.trusting?.body.journalHolder;
+  const random = pooledRandomBytes;
   return new Journal(
-    { bus, identity, statements, reader, keys, clock, policy, log, tookOver, random: pooledRandomBytes, signal },
+    { bus, identity, statements, reader, keys, holder, clock, policy, log, tookOver, random, signal },
     service,
   );
 }

@@ -231,6 +231,7 @@ class Worker {
       statements: new StatementWriter({ identity, clock }),
       reader: new StatementReader({ mesh: options.mesh, trusting, clock }),
       keys: () => keysOf(trusting()),
+      holder: () => trusting()?.body.journalHolder,
     };
     const journal = new Journal(deps, options.service, { processLife: journalLife, workers });
     this.#metrics.reportJournal(journal);

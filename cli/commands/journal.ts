@@ -4,6 +4,7 @@ import type { JournalEntryInfo } from "../client.js";
 import { readHolder, readPrivate } from "../journal-replay/private-parts.js";
 import { outputOption, parseDuration, parseLabel, parseNumber, withExample } from "../options.js";
 import { type OutputFormat, plain, renderTable, renderTime } from "../output.js";
+import { addHolderCommand } from "./journal-holder.js";
 import { addJournalImportCommand } from "./journal-import.js";
 import { addJournalReplayCommand } from "./journal-replay.js";
 import { addRetainCommand } from "./journal-retain.js";
@@ -86,6 +87,7 @@ export function addJournalCommand(program: Command, cli: Cli): void {
   addJournalImportCommand(journal, cli);
   addRetainCommand(journal, cli);
   addShredCommand(journal, cli);
+  addHolderCommand(journal, cli);
 }
 
 interface ResolveFlags {

@@ -1,7 +1,7 @@
 /** Turns policy files into the next revision: checks them, cuts them into units, stores, signs and appends. */
 import type { Digest } from "../../core/digest.js";
 import { AshlarError, isAshlarError } from "../../core/errors.js";
-import type { Endpoint, Finding, PolicyFile, Revision, Signed, SnapshotList } from "../../core/model.js";
+import type { Finding, PolicyFile, Revision, Signed, SnapshotList } from "../../core/model.js";
 import { mayPublish, parentAfter } from "../../core/revision.js";
 import type { Signer } from "../../core/signature.js";
 import { buildSnapshot, type Snapshot } from "../../core/snapshot/build.js";
@@ -18,20 +18,12 @@ import type { OperatorCaller } from "../activate/operator-caller.js";
 import { type AuditTrail, audited } from "../audit/audit-trail.js";
 import type { JournalPreparer } from "../journal/wanted-journals.js";
 import type { RecordLog } from "../store/ledger.js";
+import { contextOf, type KnownMesh } from "./known-mesh.js";
 import type { SnapshotStore } from "./snapshot-store.js";
 
-export interface PublisherDeps {
-  readonly mesh: string;
+export interface PublisherDeps extends KnownMesh {
   readonly revisions: RecordLog<Revision>;
   readonly snapshots: SnapshotStore;
-  /** Returns the versions that run, by service. */
-  readonly knownVersions: () => ReadonlyMap<string, ReadonlySet<string>>;
-  /** Returns the endpoints that take calls, by service; left out: what they report about themselves is not checked. */
-  readonly knownEndpoints?: () => ReadonlyMap<string, readonly Endpoint[]>;
-  /** Returns the issuers of tokens whose keys are in the trust log. */
-  readonly knownIssuers: () => ReadonlySet<string>;
-  /** Returns the egresses whose addresses are in the trust log. */
-  readonly knownEgresses?: () => ReadonlySet<string>;
   readonly signer: Signer;
   readonly audit: AuditTrail;
   readonly clock: Clock;
@@ -132,16 +124,12 @@ export function createPublisher(deps: PublisherDeps): Publisher {
 }
 
 /** Checks the policy of a verified bundle. What is published is what is checked, because both have one digest. */
-function checkBundle(
-  deps: Pick<PublisherDeps, "mesh" | "knownVersions" | "knownEndpoints">,
-  { snapshot }: Bundle,
-): CheckedFiles {
+function checkBundle(deps: PublisherDeps, { snapshot }: Bundle): CheckedFiles {
   const objects = snapshot.units.flatMap(({ unit }) => objectsOf(unit));
   const place = { file: "bundle", line: 0, column: 0, whole: true, places: new Map() };
   const sourced = objects.map((object): SourcedObject => ({ object, ...place }));
-  const { mesh, knownVersions, knownEndpoints } = deps;
-  const known = { knownVersions: knownVersions(), knownEndpoints: knownEndpoints?.() };
-  const findings = checkPolicy(sourced, { mesh, ...known });
+  // what the mesh has of issuers and egresses is not warned of: their policy was meant for another mesh
+  const findings = checkPolicy(sourced, { ...contextOf(deps), knownIssuers: undefined, knownEgresses: undefined });
   if (findings.some(({ severity }) => severity === "error")) return { findings, snapshot: undefined };
   const built = buildSnapshot(objects);
   if (built.list.digest === snapshot.list.digest) return { findings, snapshot: built };
@@ -165,14 +153,7 @@ async function importBundle(deps: PublisherDeps, options: ImportOptions, caller:
 function checkFiles(deps: PublisherDeps, memory: FileMemory, files: readonly PolicyFile[]): CheckedFiles {
   checkBounds(files);
   const parsed = parsePolicyFiles(files, memory);
-  const { mesh, knownVersions, knownEndpoints, knownIssuers, knownEgresses } = deps;
-  const known = {
-    knownVersions: knownVersions(),
-    knownEndpoints: knownEndpoints?.(),
-    knownIssuers: knownIssuers(),
-    knownEgresses: knownEgresses?.(),
-  };
-  const context = { mesh, ...known };
+  const context = contextOf(deps);
   const findings = inReadingOrder(files, [...parsed.findings, ...checkPolicy(parsed.objects, context)]);
   if (findings.some(({ severity }) => severity === "error")) return { findings, snapshot: undefined };
   return { findings, snapshot: buildSnapshot(parsed.objects.map(({ object }) => object)) };

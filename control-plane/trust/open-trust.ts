@@ -11,6 +11,7 @@ import { createIssuers, type Issuers, type IssuersDeps } from "../issuers/issuer
 import { runRefresh } from "../issuers/refresh-loop.js";
 import { startRevokingUsers, type UserRevoking } from "../nats/revoked-proxies.js";
 import type { UserGuard } from "../nats/user-guard.js";
+import { createJournalHolders, type JournalHolders } from "./journal-holder.js";
 import { createRevocations, type Revocations, type RevocationsDeps } from "./revocations.js";
 import {
   createSigningKeyRotation,
@@ -32,20 +33,21 @@ interface TrustDeps
 export interface OpenedTrust {
   readonly issuers: Issuers;
   readonly egresses: Egresses;
+  readonly journalHolders: JournalHolders;
   readonly signingKeys: SigningKeyRotation;
   readonly revocations: Revocations;
   readonly issued: IssuedCertificates;
   readonly natsUsers: UserRevoking;
 }
 
-/** Opens the issuers of tokens, the addresses of egresses, the rotation of signing keys, the list of issued certificates and their revocation. */
+/** Opens the issuers of tokens, the addresses of egresses, the holder of private fields, the rotation of signing keys, the list of issued certificates and their revocation. */
 export function openTrust(deps: TrustDeps): OpenedTrust {
   const issued = openIssuedCertificates({ ...deps, dir: deps.folder.path });
   const natsUsers = startRevokingUsers({ ...deps, issued });
   const revocations = createRevocations({ ...deps, issued, onRevoked: natsUsers.revoke });
   return {
     ...{ issuers: openIssuers(deps), egresses: createEgresses(deps), signingKeys: createSigningKeyRotation(deps) },
-    ...{ revocations, issued, natsUsers },
+    ...{ journalHolders: createJournalHolders(deps), revocations, issued, natsUsers },
   };
 }
 

@@ -1,16 +1,19 @@
-/** The admin API's methods about signing keys and revoked identities. */
+/** The admin API's methods about signing keys, the holder of private fields, and revoked identities. */
 import { createHash } from "node:crypto";
 import { AshlarError } from "../../core/errors.js";
 import type { AdminServiceService } from "../../proto/gen/ashlar/v1/admin.js";
+import type { JournalHolderInfo } from "../../proto/gen/ashlar/v1/trust.js";
 import type { Implementation } from "../../runtime/grpc-handlers.js";
 import { type OperatedDeps, operatedBy } from "../admin/operated.js";
 import { renderVouchedFor, type VouchedForDeps, vouchedFor } from "../journal/vouched-for.js";
+import { fingerprintOf, type JournalHolders } from "./journal-holder.js";
 import type { Revocations } from "./revocations.js";
 import type { SigningKeyRotation } from "./signing-key-rotation.js";
 
 export interface TrustMethodsDeps extends OperatedDeps {
   readonly signingKeys: SigningKeyRotation;
   readonly revocations: Revocations;
+  readonly journalHolders: JournalHolders;
   /** The mesh's root key, Ed25519, 32 bytes. */
   readonly rootPublicKey: Uint8Array;
   readonly mesh: string;
@@ -32,12 +35,16 @@ async function refuseWhatUndoes(deps: TrustMethodsDeps, kid: string, signal: Abo
 
 type TrustMethods = Pick<
   Implementation<typeof AdminServiceService>,
-  "listSigningKeys" | "rotateSigningKey" | "dropSigningKey" | "revokeIdentity"
+  "listSigningKeys" | "rotateSigningKey" | "dropSigningKey" | "revokeIdentity" | "setJournalHolder" | "getJournalHolder"
 >;
 
 export function trustMethods(deps: TrustMethodsDeps): TrustMethods {
-  const { signingKeys } = deps;
+  const { signingKeys, journalHolders } = deps;
   const operated = operatedBy(deps);
+  const holder = (): JournalHolderInfo | undefined => {
+    const current = journalHolders.current();
+    return current && { ...current, fingerprint: fingerprintOf(current.publicKey) };
+  };
   return {
     listSigningKeys: operated(() => {
       const { trust, keys } = signingKeys.show();
@@ -56,6 +63,11 @@ export function trustMethods(deps: TrustMethodsDeps): TrustMethods {
       };
     }),
     rotateSigningKey: operated(({ reason }, caller) => signingKeys.rotate(reason, caller)),
+    setJournalHolder: operated(async ({ publicKey }, caller) => {
+      const created = await journalHolders.set(publicKey, caller);
+      return { holder: holder(), created };
+    }),
+    getJournalHolder: operated(() => ({ holder: holder() })),
     revokeIdentity: operated(async ({ id, reason }, caller) => {
       const { trust, serials, appended } = await deps.revocations.revoke(id, reason, caller);
       return { trustSequence: trust.body.sequence, serials: [...serials], created: appended };

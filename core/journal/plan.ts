@@ -42,7 +42,10 @@ export interface JournalPlan {
   isBidirectional(method: string): boolean;
   /** Calls with a token must have a good one: keys are of the end user's, too. */
   readonly readsToken: boolean;
-  /** Who holds the key of private fields, and which those are by method; undefined: there are none. */
+  /**
+   * Which fields are private, by method, and who holds their key ("": the holder in the trust log); undefined: there
+   * are none.
+   */
   readonly privacy: { readonly holder: string; readonly cuts: ReadonlyMap<string, MethodCuts> } | undefined;
   /** Whether a call of this method is a write. */
   isWrite(method: string): boolean;
@@ -69,7 +72,10 @@ export function compileJournal(unit: Unit, mesh: string): JournalPlan | undefine
   const key = idempotencyKey === undefined ? undefined : parseKeyExpression(idempotencyKey);
   const order = orderBy === undefined ? undefined : parseKeyExpression(orderBy);
   const about = journal.private?.subject === undefined ? undefined : parseKeyExpression(journal.private.subject);
-  const privacy = journal.private && { holder: journal.private.holder, cuts: methodCutsOf(journal.private.fields) };
+  const privacy = journal.private && {
+    holder: journal.private.holder ?? "",
+    cuts: methodCutsOf(journal.private.fields),
+  };
   const replayers = new Set((journal.replayers ?? []).map((operator) => buildSpiffeId(mesh, "operator", operator)));
   const isWrite = writesOf(journal, service?.noSideEffects ?? []);
   const isFree = listedIn(service?.noSideEffects ?? []);

@@ -24,6 +24,8 @@ export interface PolicyContext {
   readonly knownIssuers?: ReadonlySet<string> | undefined;
   /** The egresses that the trust log has addresses of. If it is undefined, addresses are not checked. */
   readonly knownEgresses?: ReadonlySet<string> | undefined;
+  /** Whether the trust log has a holder of journals' private fields. If it is undefined, that is not checked. */
+  readonly hasJournalHolder?: boolean | undefined;
 }
 
 /** A rule of a service's Route. */

@@ -32,7 +32,14 @@ import {
 import { encodeStageOfRollout, parseStageOfRollout } from "./rollouts.js";
 import { encodeShadowOrder, parseShadowOrder } from "./shadows.js";
 import { decodeStrict, reading } from "./strict.js";
-import { parseBundle, parseEgresses, parseIssuers, parseSerial, parseSigningKey } from "./trust-fields.js";
+import {
+  parseBundle,
+  parseEgresses,
+  parseIssuers,
+  parseJournalHolder,
+  parseSerial,
+  parseSigningKey,
+} from "./trust-fields.js";
 
 /** A revision's change list is left out above this many encoded bytes. */
 export const changesBytesMax = 512 * 1024;
@@ -159,6 +166,7 @@ const trustCodec: RecordCodec<Trust> = {
       timeMs: trust.timeMs,
       issuers: trust.issuers.map((issuer) => ({ ...issuer })),
       egresses: trust.egresses.map((egress) => ({ ...egress, allowAddresses: [...egress.allowAddresses] })),
+      journalHolder: trust.journalHolder && { ...trust.journalHolder },
     }).finish(),
   parse: (payload) => {
     const message = decodeStrict(TrustMessage, payload, "ashlar-trust", payloadBytesMax);
@@ -179,6 +187,7 @@ const trustCodec: RecordCodec<Trust> = {
         timeMs: integer("time_ms", message.timeMs, 0),
         issuers: parseIssuers(message.issuers),
         egresses: parseEgresses(message.egresses),
+        ...(message.journalHolder && { journalHolder: parseJournalHolder(message.journalHolder) }),
       };
     });
   },

@@ -2,7 +2,8 @@
 
 import { egressesMax, type TrustedEgress, whyNotEgress } from "../egress/trusted-egress.js";
 import { AshlarError } from "../errors.js";
-import type { SigningKey, TrustBundle } from "../model.js";
+import { isHolderKey } from "../journal/private/keys.js";
+import type { JournalHolder, SigningKey, TrustBundle } from "../model.js";
 import { keyIdOf } from "../signature.js";
 import { jwksBytesMax } from "../token/jwks.js";
 import type { TrustedIssuer } from "../token/token-model.js";
@@ -92,4 +93,10 @@ function parseEgress(egress: TrustedEgress): TrustedEgress {
 export function parseEgresses(messages: readonly TrustedEgress[]): readonly TrustedEgress[] {
   const bounded = boundedList("egresses", messages, egressesMax);
   return ascending("egresses", bounded, ({ name }) => name).map(parseEgress);
+}
+
+export function parseJournalHolder({ publicKey, sinceMs }: JournalHolder): JournalHolder {
+  if (!isHolderKey(publicKey))
+    throw new AshlarError("invalid_record", "journal_holder.public_key is no public key of X25519");
+  return { publicKey, sinceMs: integer("journal_holder.since_ms", sinceMs, 0) };
 }

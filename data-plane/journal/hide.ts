@@ -4,6 +4,7 @@ import { isAshlarError, messageOf } from "../../core/errors.js";
 import { cutFrames } from "../../core/journal/private/cut.js";
 import { keyedDigest, sealPart } from "../../core/journal/private/keys.js";
 import type { MethodCuts } from "../../core/journal/private/plan.js";
+import type { JournalHolder } from "../../core/model.js";
 import { type JournalEntry, sameRequestDigest } from "../../core/wire/journal/entry.js";
 import type { JournalOutcome } from "../../core/wire/journal/outcome.js";
 import { digestToBuffer } from "../../core/wire/record-codec.js";
@@ -18,6 +19,13 @@ export interface Hidden {
   readonly entry: Omit<JournalEntry, "expected" | "afterVoid" | "confirms" | "outcome">;
   /** Cuts private fields out of the response; undefined: there are none. */
   readonly hiding: Hiding | undefined;
+}
+
+export interface HidingDeps {
+  readonly random: (bytes: number) => Buffer;
+  readonly log: Logger;
+  /** Returns who holds the keys of private fields by the trust log; undefined: nobody yet. */
+  readonly holder: () => JournalHolder | undefined;
 }
 
 type Kept = Pick<JournalOutcome, "response" | "responseDigest" | "responseBytes" | "private">;
@@ -94,13 +102,19 @@ export async function hideWrite(
   write: CollectedWrite,
   entry: Hidden["entry"],
   keys: SubjectKeys,
-  { random, log }: { readonly random: (bytes: number) => Buffer; readonly log: Logger },
+  { random, log, holder }: HidingDeps,
 ): Promise<Hidden | undefined> {
   const { plan, method, subject } = write;
   const cuts = plan.privacy?.cuts.get(method);
   if (plan.privacy === undefined || cuts === undefined || subject === undefined) return { entry, hiding: undefined };
+  const readBy = plan.privacy.holder || (holder()?.publicKey ?? "");
+  if (readBy === "") {
+    const message = "nobody holds the key of its private fields yet: nothing was appended or forwarded";
+    write.answer(unavailableAnswer("journal", message, write.revision));
+    return undefined;
+  }
   try {
-    const key = await keys.keyOf(subject, plan.privacy.holder);
+    const key = await keys.keyOf(subject, readBy);
     const hiding = new Hiding(key, cuts, entry.nonce, random);
     return { entry: { ...entry, ...hiding.request(entry) }, hiding };
   } catch (error) {

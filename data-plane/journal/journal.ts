@@ -8,7 +8,6 @@ import type { Signed, Trust } from "../../core/model.js";
 import type { KeySet } from "../../core/signature.js";
 import { encodeEntry } from "../../core/wire/journal/entry.js";
 import { keySetOf } from "../../core/wire/records.js";
-import type { Logger } from "../../runtime/log.js";
 import type { CallPolicy } from "../ports.js";
 import { noRoomAnswer, unavailableAnswer } from "../proxy/answer.js";
 import type { CallGate } from "../proxy/call-side.js";
@@ -17,7 +16,7 @@ import type { Journaling } from "../proxy/inbound.js";
 import type { StreamWaiter } from "../proxy/stream-queue.js";
 import { type AppResponse, forwardOnce, openAttempt, type RunningAttempt } from "./app-attempt.js";
 import type { CollectedWrite } from "./collected-write.js";
-import { type Hidden, hideWrite } from "./hide.js";
+import { type Hidden, type HidingDeps, hideWrite } from "./hide.js";
 import { endAnswer, notCollectedAnswer, replyAnswer } from "./journal-answers.js";
 import { JournalCounts, type JournalSources } from "./journal-counts.js";
 import { JournalGate } from "./journal-gate.js";
@@ -31,10 +30,8 @@ import { type StreamingOptions, StreamingRequest } from "./streaming-request.js"
 import { SubjectKeys } from "./subject-keys.js";
 import { responseReserveBytes, roomBytesDefault, WriteRoom } from "./write-room.js";
 
-export interface JournalDeps extends JournalStoreDeps {
+export interface JournalDeps extends JournalStoreDeps, HidingDeps {
   readonly policy: Pick<CallPolicy, "current">;
-  readonly random: (bytes: number) => Buffer;
-  readonly log: Logger;
   /** True if this process took over from another one of the same proxy, which may still carry writes. */
   readonly tookOver: boolean;
   /** Aborts when the proxy stops. */

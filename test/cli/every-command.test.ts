@@ -68,6 +68,8 @@ const lines: Readonly<Record<string, readonly string[]>> = {
   "journal resolve": ["ledger", "1", "--outcome", "applied", "-m", "seen"],
   "journal retain": ["--service", "ledger", "--through", "7", "-m", "archived", "--yes"],
   "journal shred": ["ada", "--service", "ledger", "-m", "asked for it", "--yes"],
+  "journal holder": [],
+  "journal holder set": ["holder.pem"],
   "journal verify": ["--root-hash", digestOf("a")],
   "journal export": ["--service", "ledger", "--output-file", "ledger.jsonl"],
   "nats setup": ["--nats-account", "accounts.json"],
@@ -81,7 +83,7 @@ const lines: Readonly<Record<string, readonly string[]>> = {
   replay: ["--candidate", "3"],
 };
 const asksNobody = ["schema", "test", "nats setup"];
-const needsGoodFile = ["import", "issuer set"]; // the file is read before anybody is asked
+const needsGoodFile = ["import", "issuer set", "journal holder set"]; // the file is read before anybody is asked
 
 let admin: FakeAdmin;
 beforeAll(async () => {

@@ -12,8 +12,10 @@ import {
   revoke,
   setEgress,
   setIssuer,
+  setJournalHolder,
 } from "../../core/trust.js";
 import { rootKeySet, signTrust, verifyTrust } from "../../core/wire/records.js";
+import { testHolder } from "../support/holder.js";
 import { buildTrust, createTestKey, testMesh } from "../support/records.js";
 import { TestTokenIssuer } from "../support/token-issuer.js";
 
@@ -127,6 +129,28 @@ describe("issuers of tokens in trust", () => {
     ["with more than 64 KiB of keys", [{ ...trusted, jwks: "x".repeat(65_537) }]],
   ])("%s are not signed", (_what, issuers) => {
     expect(codeOf(() => sign(withIssuers(...issuers)))).toBe("invalid_record");
+  });
+});
+
+describe("the holder of private fields", () => {
+  const { publicKey } = testHolder;
+  const sign = (body: Trust) => signTrust(body, testMesh, root.signer);
+
+  test("is set in a link of the log, once, and read back with its time; other changes keep it", () => {
+    const one = sign(setJournalHolder(head, publicKey, 2) as Trust);
+    const { body } = verifyTrust(one.bytes, testMesh, rootKeySet(root.publicKey));
+    expect([body.journalHolder, mayTrust(head, body)]).toEqual([{ publicKey, sinceMs: 2 }, true]);
+    expect(setJournalHolder(one, publicKey, 3)).toBeUndefined();
+    expect(revoke(one, ["0a"], "", 4)?.journalHolder).toEqual({ publicKey, sinceMs: 2 });
+    expect("journalHolder" in head.body).toBe(false);
+  });
+
+  test.each([
+    ["", "a text that is no key"],
+    [`MCowBQYDK2VuAyEA${"A".repeat(43)}=`, "a key of low order"],
+  ])("is refused as %j, %s", (wrong) => {
+    const body = { ...head.body, journalHolder: { publicKey: wrong, sinceMs: 1 } };
+    expect(() => sign(body)).toThrow(/journal_holder\.public_key/); // a record is signed by the reader's rules
   });
 });
 

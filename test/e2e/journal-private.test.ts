@@ -9,7 +9,8 @@ import { testHolder } from "../support/holder.js";
 import { TestMesh } from "../support/mesh.js";
 import { until } from "../support/until.js";
 
-const policy = `${frontMayCall}---
+/** With several processes the holder is in the trust log. */
+const policyFor = (workers: number) => `${frontMayCall}---
 kind: Journal
 name: echo-writes
 service: echo
@@ -19,8 +20,7 @@ response: bytes
 replayers: [admin]
 private:
   subject: request.headers["x-account"]
-  holder: ${testHolder.publicKey}
-  fields: [test.Echo/Unary request.text, test.Echo/Unary response.text]
+${workers > 1 ? "" : `  holder: ${testHolder.publicKey}\n`}  fields: [test.Echo/Unary request.text, test.Echo/Unary response.text]
 ---
 kind: Route
 name: echo
@@ -42,7 +42,9 @@ describe.each([1, 2])("with %i processes", (workers) => {
       mesh.proxy({ name: "front", service: "front" }),
     ]);
     await Promise.all([mesh.app(v1, "echo", "v1"), mesh.app(v2, "echo", "v1")]);
-    const { revision } = await mesh.apply(policy, "-f", join(import.meta.dirname, "../support/echo.proto"));
+    const proto = join(import.meta.dirname, "../support/echo.proto");
+    if (workers > 1) await setHolder(proto);
+    const { revision } = await mesh.apply(policyFor(workers), "-f", proto);
     const shown = await mesh.cli("show", String(revision), "-o", "yaml");
     expect(shown.stdout).toMatch(/- test\.Echo\/Unary request\.1\n +- test\.Echo\/Unary response\.1\n/);
     await mesh.healthy("echo", 2);
@@ -57,6 +59,22 @@ describe.each([1, 2])("with %i processes", (workers) => {
       expect([answer.code, answer.response?.text]).toEqual([0, `secret of ${account}`]);
     }
   }, 120_000);
+
+  /** Sets the holder, without which the policy is refused. */
+  async function setHolder(proto: string): Promise<void> {
+    const written = join(mesh.dir, "policy-without-holder.yaml");
+    writeFileSync(written, policyFor(2));
+    const refused = await mesh.cli("apply", "-f", written, "-f", proto);
+    expect([refused.code, refused.stdout + refused.stderr]).toEqual([
+      1,
+      expect.stringContaining("ashlar journal holder set"),
+    ]);
+    const file = join(mesh.dir, "holder-public.txt");
+    writeFileSync(file, testHolder.publicKey);
+    const { publicKey } = testHolder;
+    expect(await mesh.json(0, "journal", "holder", "set", file)).toMatchObject({ created: true, publicKey });
+    expect(await mesh.json(0, "journal", "holder")).toMatchObject({ publicKey });
+  }
 
   afterAll(async () => {
     client?.close();

@@ -15,7 +15,7 @@ function renderFindings(input: string): string {
   const name = input.replace(/\.in$/, "");
   const { objects, findings } = parsePolicyFiles([{ name, content }]);
   const knownVersions = new Map([["inventory", new Set(["v1", "v2"])]]);
-  return [...findings, ...checkPolicy(objects, { mesh: "demo", knownVersions })]
+  return [...findings, ...checkPolicy(objects, { mesh: "demo", knownVersions, hasJournalHolder: false })]
     .map(
       ({ severity, file, line, column, field, message }) =>
         `${file}:${line}:${column}: ${severity}: ${field === "" ? "" : `${field}: `}${message}\n`,

@@ -1,6 +1,7 @@
 /** A journal's stream on a real nats-server, with a proxy's writer to it. */
 import { randomBytes } from "node:crypto";
 import { digestOf } from "../../core/digest.js";
+import type { JournalHolder } from "../../core/model.js";
 import type { KeySet } from "../../core/signature.js";
 import { encodeOutcome, type JournalOutcome } from "../../core/wire/journal/outcome.js";
 import { journaledPrefix, journalPrefix, journalStream, journalSubject } from "../../core/wire/subjects.js";
@@ -67,6 +68,9 @@ export class JournalNats {
     return this.nats.connect(user, { timeoutMs: 1000, urls: [this.nats.urls[server] ?? ""] });
   }
 
+  /** The holder of private fields in the trust log. */
+  holder: JournalHolder | undefined;
+
   /** Opens a journal as one run of a proxy of the service. */
   open(
     policy: FakePolicy,
@@ -80,6 +84,7 @@ export class JournalNats {
     const known = {
       reader: this.#pki.reader(),
       keys: () => new Map(),
+      holder: () => this.holder,
       clock: systemClock,
       log: silentLogger,
       signal: this.#stop.signal,

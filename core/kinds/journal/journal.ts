@@ -47,15 +47,14 @@ const privateFields = {
     undefined,
     "CEL that names whom a write is about, in 1 to 512 bytes: its private fields are shredded together.",
   ),
-  holder: required(
+  holder: maybe(
     15,
     text({
       expected: "the public key of a holder: base64 of SubjectPublicKeyInfo of X25519",
       pattern: holderKeyPattern,
       valid: isHolderKey,
     }),
-    "",
-    "Who may read them: a public key of X25519, as openssl prints it.",
+    "Who may read them: a public key of X25519, as openssl prints it; left out: the holder in the trust log (`ashlar journal holder set`).",
   ),
   fields: required(
     16,
@@ -209,9 +208,14 @@ export const journal = defineKind("Journal", fields, {
 
 function checkPrivate(
   { service, methods = [], idempotencyKey, bidirectional = [] }: Journal,
-  { subject, fields }: NonNullable<Journal["private"]>,
+  { subject, holder, fields }: NonNullable<Journal["private"]>,
   checker: PolicyChecker,
 ): void {
+  if (holder === undefined && checker.whole && checker.context.hasJournalHolder === false)
+    checker.error(
+      "private",
+      "nobody could read them: the mesh has no holder of private fields; set one with `ashlar journal holder set FILE`, or name a holder here",
+    );
   warnWithoutIssuer(subject, "private.subject", checker);
   for (const [index, written] of fields.entries()) {
     const place = `private.fields[${index}]`;

@@ -1,4 +1,5 @@
 /** Private fields of writes: applications get them, what is stored has them for their holder alone. */
+import { generateKeyPairSync } from "node:crypto";
 import { type handleUnaryCall, Metadata, status } from "@grpc/grpc-js";
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
 import { ensureKeys } from "../../../control-plane/journal/key-streams.js";
@@ -18,6 +19,7 @@ const subject = 'request.headers["x-account"]';
 const hidden = (...fields: readonly string[]) => ({ subject, holder: testHolder.publicKey, fields });
 const plain = { mode: "before", response: "bytes" } as const;
 const keyed = { ...plain, idempotencyKey: 'request.headers["idempotency-key"]' } as const;
+const otherHolder = generateKeyPairSync("x25519").publicKey.export({ format: "der", type: "spki" }).toString("base64");
 type Written = Partial<Journal> & Pick<Journal, "mode" | "response">;
 
 let nats: JournalNats;
@@ -124,6 +126,25 @@ test("a subject has one data key of a proxy, other subjects have others, and met
   use({ ...plain, private: hidden("test.Bytes/Other request.1") });
   expect((await write(pay("ada", 7), "k", "")).error).toBeUndefined();
   expect(await keys()).toHaveLength(2);
+});
+
+test("where policy names no holder, that of the trust log reads what is written from then on; without one nothing is", async () => {
+  const fields = [`${method} request.1`];
+  use({ ...plain, private: { subject, fields } });
+  expect((await write(pay("ada", 7))).error).toMatchObject({
+    code: status.UNAVAILABLE,
+    details: expect.stringContaining("nobody holds the key of its private fields yet"),
+  });
+  expect([got, (await nats.stored()).length]).toEqual([[], 0]);
+  const holders = [testHolder.publicKey, otherHolder];
+  for (const publicKey of holders) {
+    nats.holder = { publicKey, sinceMs: 1 };
+    expect((await write(pay("ada", 7))).error).toBeUndefined();
+  }
+  expect((await keys()).map(({ data }) => parseDataKey(data).holder)).toEqual(holders);
+  use({ ...plain, private: { subject, fields, holder: testHolder.publicKey } });
+  expect((await write(pay("ada", 7))).error).toBeUndefined();
+  expect(parseDataKey((await keys()).at(-1)?.data ?? new Uint8Array()).holder).toBe(testHolder.publicKey);
 });
 
 test("a repeat at another proxy is told by its keyed digest from another request", async () => {
