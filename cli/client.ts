@@ -73,6 +73,7 @@ const waitMsDefault = 30_000;
 /** Methods that may take longer than others before they answer. */
 const working: ReadonlySet<string> = new Set<MethodNames<false>>([
   "diffRevisions",
+  "dropSigningKey",
   "exportAudit",
   "exportRevision",
   "getJournalEntry",

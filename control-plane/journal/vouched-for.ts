@@ -1,5 +1,5 @@
 /** What journals hold that counts only as long as one signing key is trusted: times of imported messages, and operators' words. */
-import { isAshlarError } from "../../core/errors.js";
+import { AshlarError, isAshlarError } from "../../core/errors.js";
 import type { Signed, Trust } from "../../core/model.js";
 import type { KeySet } from "../../core/signature.js";
 import { importedHeader, importedMs } from "../../core/wire/journal/imported.js";
@@ -51,6 +51,7 @@ export async function vouchedFor(
       [imported, lastImported] = [imported + 1, message.sequence];
     }
     const resolutions = await resolutionsOf(bus, service, (data) => holds(() => verifyResolution(data, mesh, keys)));
+    if (signal.aborted) throw new AshlarError("unavailable", "the call was cancelled before all journals were read");
     if (imported + resolutions > 0) all.push({ service, imported, lastImported, resolutions, isCut });
   }
   return all;

@@ -41,7 +41,7 @@ async function journal(service: string) {
       await bus.append(journalSubject(service, "resolution", "k"), bytes);
     },
     written: () => bus.append(subject, Buffer.from("written after the import")),
-    found: (kid: string) => vouchedFor({ bus, mesh: testMesh, trust }, kid, signal),
+    found: (kid: string, until = signal) => vouchedFor({ bus, mesh: testMesh, trust }, kid, until),
   };
 }
 
@@ -66,4 +66,10 @@ test("a key that vouches for nothing, or that nobody trusts, has nothing to undo
   expect(await ledger.found(old.signer.kid)).toEqual([]);
   await ledger.resolved(other);
   expect(await ledger.found("unknown")).toEqual([]);
+});
+
+test("who asks and leaves before all was read is not told that there is nothing", async () => {
+  const ledger = await journal("ledger");
+  await ledger.imported(old);
+  await expect(ledger.found(old.signer.kid, AbortSignal.abort())).rejects.toMatchObject({ code: "unavailable" });
 });
