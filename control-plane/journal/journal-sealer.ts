@@ -70,6 +70,7 @@ export class JournalSealer {
     const dueMs = last.storedMs + (isOthers ? othersPatience : 1) * sealEveryMs;
     if (behind <= 0 || (behind < sealMessages && nowMs < dueMs) || (isOthers && nowMs < dueMs)) return;
     const through = Math.min(info.lastSequence, last.through + readMax);
+    await this.#forgetLost({ service, info }, last.through, through);
     const seal = await this.#sealOf(
       service,
       last,
@@ -127,6 +128,21 @@ export class JournalSealer {
     const timeMs = this.#deps.clock.nowMs();
     const { number, digest: previous } = last;
     return { service, number: number + 1, previous, from: last.through + 1, through, chain, messages, timeMs };
+  }
+
+  /**
+   * Forgets what was read before NATS lost messages that were not on its disk yet and gave their sequences to others:
+   * whatever was lost, the last message that was read is another one now.
+   */
+  async #forgetLost({ service, info }: FoundJournal, after: number, through: number): Promise<void> {
+    const { bus, links } = this.#deps;
+    for (let at = through; at > after; at -= 1) {
+      const known = links?.find(service, info, at);
+      if (known === undefined) continue;
+      const stored = await messageAt(bus, journalStream(service), at);
+      const isSame = stored !== undefined && Buffer.compare(known.link, sealLinkOf(stored).link) === 0;
+      return isSame ? undefined : links?.drop(service, through);
+    }
   }
 
   /** The links of what comes after a seal: those that are known, and of what was not read yet the others. */
