@@ -12,7 +12,7 @@ export interface ReplicaChange {
 /**
  * Returns the services whose replica differs. While both revisions are evaluated, a caller's proxy may send a read to an
  * instance that its own proxy takes for a primary, where reads do not wait for the write that they name. A revision
- * without `reads` is no danger: there the application decides. `pairs`: the units that differ.
+ * without `reads`, or whose reads are direct, is no danger: there the application decides. `pairs`: the units that differ.
  */
 export function findReplicaChanges(pairs: readonly UnitPair[]): readonly ReplicaChange[] {
   return pairs.flatMap((pair) => {
@@ -23,6 +23,6 @@ export function findReplicaChanges(pairs: readonly UnitPair[]): readonly Replica
 }
 
 function replicaOf(unit: UnitPair["base"]): { readonly service: string; readonly name: string } | undefined {
-  const journal = unit?.journals.find(({ reads }) => reads !== undefined);
+  const journal = unit?.journals.find(({ reads }) => reads !== undefined && reads.way === undefined);
   return journal?.reads && { service: journal.service, name: renderTarget(journal.reads) };
 }

@@ -24,6 +24,7 @@ ${reads}`;
 const v2 = unitFrom("reads: { replica: { version: v2 } }");
 const slow = unitFrom("reads: { replica: { version: v2, wait: 2s } }");
 const labelled = unitFrom("reads: { replica: { labels: { role: replica } } }");
+const direct = unitFrom("reads: direct");
 const without = unitFrom("");
 
 test("a service whose two revisions name different replicas is found", () => {
@@ -36,6 +37,8 @@ test("another wait, a revision without reads, and a unit that comes or goes are 
   const pairs = [
     { base: v2, candidate: slow },
     { base: v2, candidate: without },
+    { base: v2, candidate: direct },
+    { base: direct, candidate: labelled },
     { base: without, candidate: labelled },
     { base: undefined, candidate: v2 },
     { base: v2, candidate: undefined },
