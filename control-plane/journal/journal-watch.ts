@@ -72,7 +72,8 @@ const looksClosedMax = 6;
 async function reopenClosed(deps: JournalWatchDeps, closed: Map<string, number>): Promise<void> {
   for (const journal of await findJournals(deps.bus)) {
     const { service, info } = journal;
-    const isClosed = String(closedSpec(info.spec).subjects) === String(info.spec.subjects);
+    // an import is none: open, it might acknowledge writes that are lost when it is given up
+    const isClosed = !isImporting(info) && String(closedSpec(info.spec).subjects) === String(info.spec.subjects);
     if (!isClosed) closed.delete(service);
     else if ((closed.get(service) ?? 0) < looksClosedMax) closed.set(service, (closed.get(service) ?? 0) + 1);
     else await deps.reopen(journal);
