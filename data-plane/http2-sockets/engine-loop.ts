@@ -44,6 +44,8 @@ export class EngineLoop {
   readonly #nowMs: () => number;
   readonly #lost: LostTime;
   readonly #tickers = new Set<Ticker>();
+  /** Nobody notes lost time any more. */
+  #stopped = false;
   /** The time at the start of this turn's work; exact enough for limits. */
   nowMs: number;
 
@@ -134,16 +136,21 @@ export class EngineLoop {
 
   /**
    * Calls `end` after `ms` during which this process had time for its sockets, unless the returned function is called
-   * before.
+   * before. Also a process that is always busy has some time in each turn, which counts.
    */
   after(ms: number, end: () => void): () => void {
-    let lostMs = this.#lost.totalMs(this.#nowMs());
+    const sinceMs = this.#nowMs();
+    const lostBefore = this.#lost.totalMs(sinceMs);
+    let lostMs = lostBefore;
     const arm = (waitMs: number): NodeJS.Timeout =>
       setTimeout(() => {
-        const [before, now] = [lostMs, this.#lost.totalMs(this.#nowMs())];
-        if (now === before) return end();
+        const nowMs = this.#nowMs();
+        const [before, now] = [lostMs, this.#lost.totalMs(nowMs)];
+        // `LostTime` leaves out up to a tick of what was lost
+        const leftMs = ms + tickMs - (nowMs - sinceMs - (now - lostBefore));
+        if (now === before || leftMs <= 0 || this.#stopped) return end();
         lostMs = now;
-        timer = arm(now - before);
+        timer = arm(Math.min(now - before, leftMs));
       }, waitMs);
     let timer = arm(ms);
     return () => clearTimeout(timer);
@@ -151,6 +158,7 @@ export class EngineLoop {
 
   /** Cuts every connection. */
   stop(): void {
+    this.#stopped = true;
     clearInterval(this.#timer);
     for (const connection of [...this.#connections]) connection.destroy();
   }
