@@ -12,6 +12,11 @@ export interface CommitDeps {
   readonly ledger: Pick<Ledger, "activations">;
   readonly signer: Signer;
   readonly clock: Clock;
+  /**
+   * Waits while proxies have seen more of the log than this control plane, as they have when another control plane was
+   * first a moment ago; fails with `stale` if the log does not catch up.
+   */
+  readonly beforeSigning?: () => Promise<void>;
 }
 
 /** Signs and appends the activation after `head`; fails with `conflict` if the log has advanced meanwhile. */
@@ -21,6 +26,7 @@ export async function commitActivation(
   what: Omit<Activation, "epoch" | "previous" | "timeMs">,
 ): Promise<Signed<Activation>> {
   const { activations } = deps.ledger;
+  await deps.beforeSigning?.();
   const body: Activation = {
     ...what,
     epoch: (head?.body.epoch ?? 0) + 1,

@@ -197,6 +197,8 @@ async function publish(
     message: options.message,
     timeMs: deps.clock.nowMs(),
   };
+  // a proxy may have told of the revision of another control plane before the log did
+  await deps.beforeSigning?.();
   if (!mayPublish(revisions.head(), body)) {
     throw new AshlarError("conflict", `somebody else was first: ${renderHead(revisions.head())}`);
   }

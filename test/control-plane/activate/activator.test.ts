@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { createActivator } from "../../../control-plane/activate/activator.js";
+import { commitActivation } from "../../../control-plane/activate/commit.js";
 import { createPrepareOrders, unaskedMs } from "../../../control-plane/activate/prepare-orders.js";
 import { createRollback } from "../../../control-plane/activate/rollback.js";
 import type { AuditDraft } from "../../../control-plane/audit/audit-trail.js";
@@ -392,5 +393,16 @@ describe("rolling back", () => {
       }),
       { numRuns: runs(60) },
     );
+  });
+});
+
+test("an epoch that another control plane signs while this one waits for its log ends as a conflict", async () => {
+  const world = new World();
+  const revision = await world.publish();
+  const beforeSigning = () => world.activateElsewhere(revision);
+  const { body } = signActivation(buildActivation(undefined, revision), testMesh, signer);
+  await expect(commitActivation({ ...world.deps, beforeSigning }, undefined, body)).rejects.toMatchObject({
+    code: "conflict",
+    message: expect.stringContaining("somebody else was first: the activation log is at epoch 1"),
   });
 });

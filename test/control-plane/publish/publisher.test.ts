@@ -25,7 +25,9 @@ class World {
   readonly ledger = new PlainLedger();
   readonly entries: AuditDraft[] = [];
   readonly snapshots = new SnapshotStore(this.ledger.blobs);
+  beforeSigning = async () => {};
   readonly publisher = createPublisher({
+    beforeSigning: () => this.beforeSigning(),
     mesh: testMesh,
     revisions: this.ledger.revisions,
     snapshots: this.snapshots,
@@ -104,6 +106,21 @@ describe("publishing", () => {
     const places = findings.map(({ line, column }) => line * 1000 + column);
     expect(places).toEqual([...places].sort((a, b) => a - b)); // whatever kind of check found them
     expect(world.entries).toMatchObject([{ action: "publish", outcome: "invalid_policy" }]);
+  });
+
+  test("who loses a race is told so also where a proxy tells of the winner before the log does", async () => {
+    let calls = 0;
+    world.beforeSigning = async () => {
+      calls += 1;
+      if (calls !== 2) return;
+      world.beforeSigning = async () => {}; // another control plane's revision comes while this one waits for it
+      await world.publish(shop("cart"));
+    };
+    await expect(world.publish(shop("checkout"))).rejects.toMatchObject({
+      code: "conflict",
+      message: expect.stringContaining("somebody else was first: it is revision 1"),
+    });
+    expect(calls).toBe(2);
   });
 
   const never = (from: string) => `---\nkind: Assertion\nname: s\nnever: { from: ${from}, to: payments }\n`;
