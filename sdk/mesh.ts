@@ -47,26 +47,18 @@ export interface Mesh {
   /** Arguments for a client of another service: `new PaymentsClient(...mesh.client("payments"))`. */
   client(service: string): ClientArguments;
   /**
-<<<<<<< HEAD
-   * Returns the writes of another service whose Journal names this service among its readers, in the order in which
-   * their outcomes became known, and then each new one: `for await (const event of mesh.events("payments", { from }))`.
-   * An event may come again after a failure, so store `event.next` together with what you make of the event. The
-   * iteration waits while you work, and reconnects by itself; it ends when `signal` aborts or the application leaves.
-   * It fails with `denied` (the service is no reader, or no longer), `stale` (the position is no longer kept) and
-   * `invalid_argument`.
-=======
    * The same for a service whose Journal has `reads: direct`: what it marks free of side effects goes to its proxies with a
    * certificate of the application's own, and does not pass the local proxy; all else does, and reads do too while there is
    * no certificate or connection, or policy takes it away. `onStatus` hears which it is.
    */
   direct(service: string, options?: DirectOptions): ClientArguments;
   /**
-   * The writes of another service whose Journal names this one among its readers, in the order in which their outcomes
-   * were known, and then each new one: `for await (const event of mesh.events("payments", { from }))`. An event may come
-   * again after a failure, so keep `event.next` together with what you make of the event. The iteration waits while you
-   * work and comes back by itself; it ends when `signal` aborts or the application leaves. It fails with `denied` (it is
-   * no reader, or no longer), `stale` (the position is not kept) and `invalid_argument`.
->>>>>>> f87a6e6 (journal: reads: direct, from the application to the service's proxies)
+   * Returns the writes of another service whose Journal names this service among its readers, in the order in which
+   * their outcomes became known, and then each new one: `for await (const event of mesh.events("payments", { from }))`.
+   * An event may come again after a failure, so store `event.next` together with what you make of the event. The
+   * iteration waits while you work, and reconnects by itself; it ends when `signal` aborts or the application leaves.
+   * It fails with `denied` (the service is no reader, or no longer), `stale` (the position is no longer kept) and
+   * `invalid_argument`.
    */
   events(service: string, options?: EventOptions): EventFeed;
   /**

@@ -166,8 +166,11 @@ export interface ProvedClient {
 /** The certificates of each connection: Node returns them only to the first caller. */
 const provedBefore = new WeakMap<TLSSocket, ProvedClient>();
 
-/** Returns the client at the other end; undefined: it proved no certificate issued by the listener's CAs. */
-export function provedClient(socket: TLSSocket): ProvedClient | undefined {
+/**
+ * Returns the client at the other end; undefined: it proved no certificate issued by the listener's CAs. Fails with `unauthenticated` on
+ * a certificate for direct reads in `mesh`, whose root may be one of those CAs.
+ */
+export function provedClient(socket: TLSSocket, mesh: string): ProvedClient | undefined {
   const known = provedBefore.get(socket);
   const certificate = known === undefined && socket.authorized ? socket.getPeerX509Certificate() : undefined;
   if (certificate === undefined) return known;
@@ -175,6 +178,8 @@ export function provedClient(socket: TLSSocket): ProvedClient | undefined {
   const isNamed = uri !== undefined && more.length === 0 && isClientName(uri);
   const key = certificate.publicKey.export({ type: "spki", format: "der" });
   const name = isNamed ? uri : `sha256:${createHash("sha256").update(key).digest("hex")}`;
+  if (name.startsWith(`spiffe://${mesh}/reader/`))
+    throw new AshlarError("unauthenticated", "a certificate for direct reads makes no outside client");
   const chain = [certificate];
   for (let next = certificate.issuerCertificate; next && chain.length < chainMax; next = next.issuerCertificate)
     chain.push(next);

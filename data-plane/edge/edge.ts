@@ -5,6 +5,7 @@
 import { isIP, type Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { AshlarError } from "../../core/errors.js";
+import { trustDomainOf } from "../../core/identity.js";
 import type { EdgeProtocol } from "../../core/kinds/gateway/gateway.js";
 import { compileGateway } from "../../core/policy/compiled-gateway.js";
 import { headerNames } from "../../core/wire/headers.js";
@@ -275,7 +276,7 @@ function tlsOf(files: EdgeTls, { self, config, hops }: EdgeOptions, nowMs: () =>
     context: files.context,
     options: { requestCert: config.clientCa !== undefined, rejectUnauthorized: false, SNICallback: files.sni },
     admit(socket) {
-      const proved = provedClient(socket);
+      const proved = provedClient(socket, trustDomainOf(self));
       if (proved !== undefined && (nowMs() >= proved.notAfterMs || !files.hasSigned(proved.chain)))
         throw new AshlarError("unauthenticated", "the client's certificate has expired, or its CA is taken no more");
       const name = (socket as { readonly servername?: string | false }).servername;

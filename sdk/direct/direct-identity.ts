@@ -1,5 +1,6 @@
 /** The application's own key with its certificate for direct reads, which its proxy gets for it. The key stays in memory. */
 import { generateKeyPairSync } from "node:crypto";
+import { createSecureContext } from "node:tls";
 import { messageOf } from "../../core/errors.js";
 import { Backoff } from "../../runtime/backoff.js";
 import type { Clock } from "../../runtime/clock.js";
@@ -98,9 +99,13 @@ export class DirectIdentity {
       const [leaf = new Uint8Array()] = chain;
       const { notAfterMs } = parseCallerSvid(leaf);
       const nowMs = clock.nowMs();
-      this.#renewAtMs = nowMs + ((notAfterMs - nowMs) * (1.9 + 0.2 * random())) / 3;
+      if (notAfterMs <= nowMs + agoMs)
+        throw new Error(`it ended at ${new Date(notAfterMs).toISOString()}, before now by this machine's clock`);
       const privateKeyPem = privateKey.export({ format: "pem", type: "pkcs8" }).toString();
-      this.#credentials = { privateKeyPem, chainPem: toPem(chain), notAfterMs };
+      const chainPem = toPem(chain);
+      createSecureContext({ key: privateKeyPem, cert: chainPem }); // fails on a certificate that is another key's
+      this.#renewAtMs = nowMs + ((notAfterMs - nowMs) * (1.9 + 0.2 * random())) / 3;
+      this.#credentials = { privateKeyPem, chainPem, notAfterMs };
       return true;
     } catch (error) {
       this.#problem = `no certificate: ${messageOf(error)}`;

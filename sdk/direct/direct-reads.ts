@@ -26,6 +26,10 @@ export interface DirectReadsDeps {
 }
 
 const retry = { msMin: 100, msMax: 5000 };
+/** A proxy that answers that it cannot may be of another version the next time. */
+const askAgainMs = 60_000;
+/** Each takes a stream of the connection to the agent, which takes 32, and the registration needs one as well. */
+export const directServicesMax = 24;
 
 export class DirectReads {
   readonly #deps: DirectReadsDeps;
@@ -43,25 +47,27 @@ export class DirectReads {
     const { grpc, outbound } = this.#deps;
     const [address, credentials, options] = clientArguments(grpc, outbound, service);
     const made = directGrpcOf(grpc);
-    const { route, listeners } = this.#routeOf(service.split(".")[0] ?? service, made);
-    if (onStatus !== undefined) listeners.add(onStatus);
+    const route = this.#routeOf(service.split(".")[0] ?? service, made, onStatus);
     const proxied = new made.Channel(address, credentials, options);
     const channelOverride = new DirectChannel(proxied, route) as unknown as Channel;
     return [address, credentials, { ...options, channelOverride } satisfies ClientOptions];
   }
 
-  #routeOf(service: string, grpc: DirectGrpc) {
+  #routeOf(service: string, grpc: DirectGrpc, onStatus: DirectListener | undefined): DirectRoute {
     let known = this.#routes.get(service);
+    if (onStatus !== undefined) known?.listeners.add(onStatus);
     if (known === undefined) {
-      const listeners = new Set<DirectListener>();
+      const listeners = new Set(onStatus === undefined ? [] : [onStatus]);
       const say: DirectListener = (told) => {
         for (const listener of listeners) listener(told);
       };
       known = { route: new DirectRoute(grpc, service, this.#identity, say), listeners };
+      const isOneMore = this.#routes.size >= directServicesMax;
       this.#routes.set(service, known);
-      void this.#follow(service, known.route);
+      if (isOneMore) known.route.refused(`at most ${directServicesMax} services are read from directly`);
+      else void this.#follow(service, known.route);
     }
-    return known;
+    return known.route;
   }
 
   /** Hears of the agent until the application leaves. What was heard stays while the agent is away. */
@@ -71,6 +77,8 @@ export class DirectReads {
     const isWanted = (): boolean => [...this.#routes.values()].some((one) => one.route.isOpen);
     while (!left.aborted) {
       const call = agent.followDirect(service);
+      let waitMs: number | undefined;
+      call.on("error", () => {}); // the loop below hears of it, unless it has ended before
       const off = onAbort(left, () => call.cancel());
       try {
         for await (const where of call) {
@@ -81,13 +89,14 @@ export class DirectReads {
       } catch (error) {
         const { code, details } = error as ServiceError;
         if (code !== undefined && isPermanent(error as ServiceError)) {
-          const why = code === status.UNIMPLEMENTED ? "this proxy is of a version without direct reads" : details;
-          return route.refused(why);
+          route.refused(code === status.UNIMPLEMENTED ? "this proxy is of a version without direct reads" : details);
+          waitMs = askAgainMs;
         }
       } finally {
         off();
+        call.cancel();
       }
-      await clock.sleep(backoff.nextMs(), left);
+      await clock.sleep(waitMs ?? backoff.nextMs(), left);
     }
     route.close();
   }

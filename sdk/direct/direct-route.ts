@@ -75,7 +75,7 @@ export class DirectRoute {
     this.#sync();
   }
 
-  /** The agent cannot say anything, and will not. */
+  /** The agent says that it cannot tell. */
   refused(reason: string): void {
     this.#where = undefined;
     this.#whyNot = reason;
@@ -153,6 +153,7 @@ export class DirectRoute {
       "grpc.max_reconnect_backoff_ms": 5000,
       "grpc.service_config_disable_resolution": 1,
       "grpc.use_local_subchannel_pool": 1,
+      "grpc.enable_http_proxy": 0, // a proxy of the environment is for calls that leave it
     });
   }
 

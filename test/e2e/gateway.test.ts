@@ -192,6 +192,8 @@ test("a client's certificate names it to the destination, by its URI or its key,
   const spoof = leafOf(clientCa, extendedUsage.client, uriName("spiffe://test/service/front"));
   const plain = leafOf(clientCa, extendedUsage.client);
   const stranger = leafOf(serverCa, extendedUsage.client, uriName("spiffe://partner/till"));
+  const reader = leafOf(clientCa, extendedUsage.client, uriName("spiffe://test/reader/front/front-a"));
+  expect((await client("partners", reader).unary({})).code).toBe(status.UNAVAILABLE); // it is no client at all
   const codes: number[] = [];
   for (const own of [undefined, stranger, spoof, plain, till])
     codes.push((await client("partners", own).unary({ text: "x" })).code);

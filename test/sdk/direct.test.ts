@@ -3,8 +3,10 @@ import { createPrivateKey, generateKeyPairSync } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Readable } from "node:stream";
 import * as grpc from "@grpc/grpc-js";
 import { afterEach, expect, test } from "@jest/globals";
+import { agentBounds } from "../../data-plane/agent/agent-service.js";
 import { openIdentity } from "../../data-plane/identity/proxy-identity.js";
 import { FollowDirectResponse } from "../../proto/gen/ashlar/v1/agent.js";
 import { systemClock } from "../../runtime/clock.js";
@@ -14,9 +16,11 @@ import { parseCsr } from "../../runtime/tls-identity-request.js";
 import { buildCertificateRequest } from "../../sdk/direct/certificate-request.js";
 import { DirectChannel } from "../../sdk/direct/direct-channel.js";
 import { type DirectCredentials, DirectIdentity } from "../../sdk/direct/direct-identity.js";
+import { DirectReads, directServicesMax } from "../../sdk/direct/direct-reads.js";
 import { type DirectGrpc, DirectRoute, type DirectStatus } from "../../sdk/direct/direct-route.js";
 import { ByteClient } from "../support/byte-service.js";
 import { startJoinMesh } from "../support/join-mesh.js";
+import { ManualClock } from "../support/manual-clock.js";
 import { buildPolicy, everyone, mesh } from "../support/proxy-fakes.js";
 import { eventually, ProxyPair } from "../support/proxy-pair.js";
 import { untilTrue } from "../support/until.js";
@@ -33,7 +37,7 @@ test("a certificate request is one, for its key", () => {
 });
 
 /** A proxy that has joined a control plane whose certificates for applications live so long. */
-async function issuing(more: Parameters<typeof startJoinMesh>[2]) {
+async function issuing(more: Parameters<typeof startJoinMesh>[2], clock = systemClock, csrOf = (csr: Buffer) => csr) {
   const dir = mkdtempSync(join(tmpdir(), "direct-"));
   const at = await startJoinMesh(join(dir, "up"), systemClock, more);
   const life = new AbortController();
@@ -48,8 +52,8 @@ async function issuing(more: Parameters<typeof startJoinMesh>[2]) {
     await at.server.stop(0);
     rmSync(dir, { recursive: true, force: true });
   });
-  const issue = (csr: Buffer) => proxy.issueReader(csr);
-  return { identity: new DirectIdentity({ clock: systemClock, random: Math.random, issue, signal: life.signal }) };
+  const issue = (csr: Buffer) => proxy.issueReader(csrOf(csr));
+  return { identity: new DirectIdentity({ clock, random: Math.random, issue, signal: life.signal }) };
 }
 
 test("a certificate is replaced before it ends, each time for another key", async () => {
@@ -69,6 +73,59 @@ test("why there is none reaches the application", async () => {
   identity.want(() => true);
   await untilTrue(() => identity.problem.includes("no Journal of the policy in force has reads: direct"));
   expect(identity.current).toBeUndefined();
+});
+
+test("a certificate that has ended by this machine's clock is not asked for again and again", async () => {
+  const ahead = { ...systemClock, nowMs: () => systemClock.nowMs() + 2 * 3_600_000 };
+  const { identity } = await issuing({}, ahead);
+  identity.want(() => true);
+  await untilTrue(() => identity.problem.includes("before now by this machine's clock"));
+  expect(identity.current).toBeUndefined();
+});
+
+test("a certificate for another key is none, and does not end the process", async () => {
+  const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const { identity } = await issuing({}, systemClock, () => buildCertificateRequest(privateKey));
+  identity.want(() => true);
+  await untilTrue(() => /no certificate: .*key values mismatch/.test(identity.problem));
+  expect(identity.current).toBeUndefined();
+});
+
+/** Direct reads of an application whose agent answers nothing, or always this error. */
+function following(error?: Error) {
+  const [clock, left, asked] = [new ManualClock(), new AbortController(), [] as string[]];
+  const followDirect = (service: string) => {
+    asked.push(service);
+    const call = Object.assign(new Readable({ objectMode: true, read() {} }), {
+      cancel: () => void call.destroy(new Error("cancelled")),
+    });
+    if (error !== undefined) setImmediate(() => call.destroy(error));
+    return call as never;
+  };
+  const agent = { followDirect, issueDirect: async () => [] };
+  const direct = new DirectReads({ agent, clock, grpc, outbound: "unix:/nowhere", left: left.signal });
+  cleanups.push(() => left.abort());
+  return { direct, clock, asked };
+}
+
+test("a proxy of a version without direct reads is asked again: it may be updated beside the application", async () => {
+  const heard: DirectStatus[] = [];
+  const { direct, clock, asked } = following(Object.assign(new Error(), { code: grpc.status.UNIMPLEMENTED }));
+  direct.client("bytes", { onStatus: (told) => void heard.push(told) });
+  await untilTrue(() => heard.length === 1 && clock.sleeping === 1);
+  expect(heard).toEqual([{ kind: "proxied", reason: "this proxy is of a version without direct reads" }]);
+  await clock.advance(60_000);
+  await untilTrue(() => asked.length === 2);
+});
+
+test("however many services are read from, the agent's connection has room for the registration", async () => {
+  const heard: DirectStatus[] = [];
+  const { direct, asked } = following();
+  for (let n = 0; n <= directServicesMax; n++)
+    direct.client(`bytes-${n}`, { onStatus: (told) => void heard.push(told) });
+  expect(asked).toHaveLength(directServicesMax);
+  expect(directServicesMax).toBeLessThan(agentBounds.streamsMax - 4);
+  expect(heard).toEqual([{ kind: "proxied", reason: "at most 24 services are read from directly" }]);
 });
 
 async function world() {
@@ -142,6 +199,15 @@ test("reads go directly once there are a certificate and a connection, all else 
   expect(pair.callee.metrics.connections).toBeGreaterThan(1);
   route.close(); // what was replaced a moment ago does not keep the process of an application that has left
   await eventually("only the local proxy is connected", () => pair.callee.metrics.connections === 1);
+});
+
+test("a proxy for calls that leave the environment is not in the way", async () => {
+  const { route, renew, heard, where } = await world();
+  process.env.grpc_proxy = "http://127.0.0.1:1";
+  cleanups.push(() => void delete process.env.grpc_proxy);
+  renew();
+  route.hear(where());
+  await eventually("it is direct", () => heard.at(-1)?.kind === "direct");
 });
 
 test("certificates change under calls, and none fails or takes the other way", async () => {

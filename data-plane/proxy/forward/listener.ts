@@ -16,6 +16,7 @@ import { HandshakeTurns } from "./handshake-turns.js";
 import { listenForCalls } from "./listen-for-calls.js";
 import type { Door, HeldConnection, ListenerDeps, ListenerTls, Peer, WebDoor } from "./listener-deps.js";
 import type { ListenerLimits } from "./listener-limits.js";
+import { ReaderShare } from "./reader-share.js";
 import { SeldomLog } from "./seldom-log.js";
 import { type After, tellHttp2 } from "./tell-http2.js";
 import { fittingUnproven, UnprovenSockets } from "./unproven-sockets.js";
@@ -33,6 +34,7 @@ export class Listener {
   readonly #sockets = new Set<Socket>();
   readonly #unproven: UnprovenSockets;
   readonly #unprovenMax: number;
+  readonly #readers: ReaderShare;
   readonly #stopSweeping: () => void;
   readonly #crowded: SeldomLog;
   /** Accepts instead of `#server` where a balancer in front speaks first, or handshakes take turns. */
@@ -47,6 +49,7 @@ export class Listener {
     this.#door = door;
     this.#limits = limits;
     this.#tls = tls;
+    this.#readers = new ReaderShare(limits.connectionsMax);
     this.#unprovenMax = fittingUnproven(limits.unprovenMax);
     const { loop } = deps.engine;
     const nothing = (): void => {};
@@ -196,7 +199,13 @@ export class Listener {
     this.#unproven.remove(socket);
     const peer = this.#admit(socket, tls);
     if (peer === undefined) return void socket.destroy();
-    if (!this.#isCrowded(socket, this.#connections.size)) this.#accept(socket, peer, socket.alpnProtocol !== "h2");
+    if (this.#isCrowded(socket, this.#connections.size)) return;
+    if (peer.reader !== undefined && !this.#readers.take(socket, peer.reader)) {
+      const why = "applications that read directly have as many connections as they may: no more are taken";
+      this.#warnCrowded(why, socket);
+      return void socket.destroy();
+    }
+    this.#accept(socket, peer, socket.alpnProtocol !== "h2");
   }
 
   /** Closes a connection that comes while as many are `open` as there may be. */

@@ -1,4 +1,7 @@
 /** Calls of applications without their own proxy: what the destination's lets through, and what it says of the rest. */
+import { EventEmitter } from "node:events";
+import type { Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
 import { credentials, Metadata } from "@grpc/grpc-js";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import type { DecisionRecord } from "../../../core/decision/decision-record.js";
@@ -8,6 +11,7 @@ import type { Journal } from "../../../core/kinds/journal/journal.js";
 import type { Limit } from "../../../core/kinds/rate-limit/rate-limit.js";
 import { encodeDecision, parseDecisionBytes } from "../../../core/wire/decisions.js";
 import { headerNames } from "../../../core/wire/headers.js";
+import { ReaderShare, readersOfProxyMax } from "../../../data-plane/proxy/forward/reader-share.js";
 import { ByteClient } from "../../support/byte-service.js";
 import { buildPolicy, everyone, mesh } from "../../support/proxy-fakes.js";
 import { eventually, ProxyPair } from "../../support/proxy-pair.js";
@@ -163,6 +167,43 @@ describe("a direct call", () => {
       code: 14,
     });
     expect(pair.callee.metrics.failures).toContain("inbound identity");
+  });
+
+  test("takes no place of others: a thief has as many connections as the applications of one proxy may have", async () => {
+    const [host = "", port = ""] = pair.address.split(":");
+    const stolen = pair.pki.issueReader(`spiffe://${mesh}/reader/shop/proxy-shop`, "0a");
+    const open = new Set<Socket>();
+    const { certificateChainPem: cert, privateKeyPem: key } = stolen;
+    for (let n = 0; n < readersOfProxyMax + 20; n++) {
+      const socket = connectTls({
+        host,
+        port: Number(port),
+        cert,
+        key,
+        ALPNProtocols: ["h2"],
+        rejectUnauthorized: false,
+      });
+      open.add(socket);
+      socket.on("error", () => {}).on("close", () => open.delete(socket));
+      socket.on("secureConnect", () => void socket.resume());
+    }
+    await eventually("those too many are closed", () => open.size === readersOfProxyMax);
+    await eventually("all others are taken", () => pair.callee.metrics.connections === readersOfProxyMax);
+    expect((await reader().unary(hello)).error).toMatchObject({ code: 14 });
+    expect((await reader("other").unary(hello)).error).toBeUndefined();
+    expect((await pair.client().unary(hello)).error).toBeUndefined();
+    for (const socket of open) socket.destroy();
+    await eventually("they have gone", () => pair.callee.metrics.connections < readersOfProxyMax);
+    expect((await reader().unary(hello)).error).toBeUndefined();
+  });
+
+  test("and applications of all proxies together have at most half of the connections", async () => {
+    const share = new ReaderShare(4);
+    const sockets = [1, 2, 3, 4].map(() => new EventEmitter() as unknown as Socket);
+    const takes = sockets.map((socket, n) => share.take(socket, `proxy-${n}`));
+    expect(takes).toEqual([true, true, false, false]);
+    sockets[0]?.emit("close");
+    expect(share.take(sockets[2] as Socket, "proxy-2")).toBe(true);
   });
 
   test("is refused in shadow by a candidate that takes direct away", async () => {
