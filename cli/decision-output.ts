@@ -1,4 +1,4 @@
-/** Decisions as commands print them. */
+/** Renders recorded decisions. */
 
 import { type DecisionRecord, isRefusal, type Recorded } from "../core/decision/decision-record.js";
 import { Duration, isList, isMap, Timestamp, type Value } from "../core/policy/condition/values.js";

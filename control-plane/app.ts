@@ -48,7 +48,7 @@ import { appendFirstTrust } from "./trust/append-trust.js";
 import { openTrust } from "./trust/open-trust.js";
 
 export interface ControlPlane {
-  /** Resolves when everything has been stopped, after `signal` aborted. */
+  /** Resolves when everything has stopped after `signal` aborted. */
   readonly stopped: Promise<void>;
 }
 
@@ -60,8 +60,8 @@ interface Base extends ServeBase {
 }
 
 /**
- * Starts a control plane and resolves when it serves and its ready files are written; undefined if `signal`
- * aborted before that. Fails with one clear line; what was started until then is stopped again.
+ * Starts a control plane. Resolves when it serves and its ready files are written, or with undefined if `signal`
+ * aborted before that. Fails with one clear line; whatever was started is stopped again.
  */
 export async function startControlPlane(
   config: UpConfig,
@@ -124,7 +124,7 @@ async function start(config: UpConfig, log: Logger, signal: AbortSignal, cleanup
 
 type Parts = Served;
 
-/** Holds the guard that can prevent signing. It is set once the ledger is open. */
+/** Holds the guard that can forbid signing. The guard is set once the ledger is open. */
 interface SigningGate {
   guard?: FloorGuard;
 }

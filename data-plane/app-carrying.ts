@@ -105,7 +105,7 @@ export async function carryHere(
   };
 }
 
-/** A gateway has more than a proxy beside a service, whose code a proxy is spared. */
+/** Opens a gateway's listeners. Their code is loaded only for gateways. */
 async function openEdges({ edge, service }: ProxyConfig, parts: Parts, signal: AbortSignal): Promise<MakeEdge[]> {
   if (edge === undefined) return [];
   const { openListeners } = await import("./edge/open-listeners.js");
@@ -204,9 +204,9 @@ function carrierOptions(
   return { ...known, inbound: inbound !== undefined, feed: feed?.path };
 }
 
-/** Where the listeners for calls are, with their real ports. */
+/** The addresses of the listeners for calls, with their real ports. */
 export interface BoundListeners {
-  /** undefined: no calls of other proxies are taken. */
+  /** The inbound listener; undefined: calls of other proxies are not accepted. */
   readonly inbound: HostPort | undefined;
   /** The listeners of a gateway by name. */
   readonly edges: readonly (readonly [string, SocketAddress])[];

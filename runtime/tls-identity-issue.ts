@@ -48,32 +48,32 @@ export {
 } from "./tls-identity-keys.js";
 export { buildCsr, type CertificateRequest, parseCsr } from "./tls-identity-request.js";
 
-/** A certificate that signs, with its key. */
+/** A certificate that may sign others, with its key. */
 export interface Issuer {
   readonly certificate: Uint8Array;
   readonly privateKey: KeyObject;
 }
 
 export interface CertificateContents {
-  /** Big end first, at most 20 bytes and positive (RFC 5280 4.1.2.2). */
+  /** The serial number, big end first, positive and at most 20 bytes (RFC 5280 4.1.2.2). */
   readonly serial: Uint8Array;
-  /** For people only; identity is the URI name. */
+  /** For people only; the identity is the URI name. */
   readonly organization: string;
   readonly commonName: string;
   readonly notBeforeMs: number;
   readonly notAfterMs: number;
-  /** DER of SubjectPublicKeyInfo. */
+  /** The SubjectPublicKeyInfo in DER. */
   readonly publicKey: Uint8Array;
   readonly uri: string;
   readonly dnsNames?: readonly string[];
   readonly ipAddresses?: readonly string[];
-  /** The path length of a CA; undefined: a leaf. */
+  /** The path length of a CA; undefined: the certificate is a leaf. */
   readonly pathLength?: number;
   /** The leaf proves a client alone. Default: a client and a server. */
   readonly isClientAlone?: boolean;
 }
 
-/** Issues a certificate; without `issuer` it is signed by `selfKey`, its own key. */
+/** Issues a certificate. Without an issuer's certificate it is signed by `selfKey`, its own key. */
 export function issueCertificate(
   contents: CertificateContents,
   issuer: Issuer | { readonly selfKey: KeyObject },
@@ -144,7 +144,7 @@ function checkAddress(address: string): string {
   return address;
 }
 
-/** A distinguished name; an empty part is left out. */
+/** Returns a distinguished name; an empty part is left out. */
 function nameOf(organization: string, commonName: string): Name {
   const parts = [
     ["2.5.4.10", organization],
@@ -160,14 +160,14 @@ function nameOf(organization: string, commonName: string): Name {
   );
 }
 
-/** A positive INTEGER's content: as short as it goes, no sign bit (X.690 8.3). */
+/** Returns the content of a positive INTEGER in its shortest form, without a sign bit (X.690 8.3). */
 function toInteger(bytes: Uint8Array): Uint8Array {
   const first = bytes.findIndex((byte) => byte !== 0);
   const trimmed = first < 0 ? Uint8Array.of(0) : bytes.subarray(first);
   return (trimmed[0] ?? 0) < 0x80 ? trimmed : Uint8Array.of(0, ...trimmed);
 }
 
-/** RFC 7093 method 1: the leftmost 160 bits of the key's SHA-256. */
+/** Returns the key identifier by RFC 7093 method 1: the leftmost 160 bits of the key's SHA-256. */
 function identifierOf(key: SubjectPublicKeyInfo): KeyIdentifier {
   const hash = createHash("sha256").update(Buffer.from(key.subjectPublicKey)).digest();
   return new KeyIdentifier(toArrayBuffer(hash.subarray(0, 20)));

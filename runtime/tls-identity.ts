@@ -1,7 +1,7 @@
 /**
- * Who a TLS peer is: X.509-SVIDs judged on their DER by the SPIFFE rules (SPIFFE-ID.md, X509-SVID.md,
- * RFC 5280), for every connection and whatever the TLS library already checked. Host names, CN and
- * DNS names never make an identity.
+ * Finds out who a TLS peer is: verifies X.509-SVIDs from their DER by the SPIFFE rules (SPIFFE-ID.md, X509-SVID.md, RFC
+ * 5280), for every connection and regardless of what the TLS library has checked. Host names, CN and DNS names never
+ * make an identity.
  */
 import { X509Certificate } from "node:crypto";
 import { isAshlarError, messageOf } from "../core/errors.js";
@@ -19,11 +19,11 @@ import {
 
 export { readUriNames } from "./tls-identity-rules.js";
 
-/** A leaf certificate that obeys the rules for leaves. Nothing is said about who signed it. */
+/** A leaf certificate that obeys the rules for leaves; who signed it has not been checked. */
 export interface Svid {
   readonly spiffeId: SpiffeId;
   readonly trustDomain: string;
-  /** Lower-case hexadecimal. */
+  /** The serial number in lower-case hexadecimal. */
   readonly serial: string;
   readonly notBeforeMs: number;
   readonly notAfterMs: number;
@@ -118,8 +118,8 @@ function signs(issuer: X509Certificate, subject: X509Certificate): boolean {
 }
 
 /**
- * Verifies a chain (leaf first, each signed by the next, with or without the root) against the roots of
- * the leaf's own trust domain and no others. Synchronous. Fails with `invalid_identity`.
+ * Verifies a chain (leaf first, each signed by the next, with or without the root) against the roots of the leaf's own
+ * trust domain and no others. Synchronous. Fails with `invalid_identity`.
  */
 export function verifySvidChain(
   chainDer: readonly Uint8Array[],
@@ -165,7 +165,10 @@ function verifyPath(
   }
 }
 
-/** A root may stand in the bundle twice while it is being replaced: one good one is enough. */
+/**
+ * Checks that one of the signers may sign. A root may be in the bundle twice while it is being replaced, so one valid
+ * one is enough.
+ */
 function checkAnySigner(signers: readonly Uint8Array[], trustDomain: string, below: number, nowMs: number): void {
   let problem: unknown;
   for (const der of signers) {

@@ -63,7 +63,7 @@ const impure = [
   [/\bawait\b|\basync\b/, "core is synchronous: move the waiting to its caller"],
 ];
 
-/** What is done in one place: the pattern, the files that may, and what others take. */
+/** What may be done in one place only: the pattern, the files that may use it, and what other files use instead. */
 const once = [
   [/addEventListener\("abort"/, ["runtime/abort.ts"], "take onAbort or whenAborted of runtime/abort.ts"],
   [/\bfsyncSync\(/, ["runtime/durable-file.ts"], "take writeDurably of runtime/durable-file.ts"],

@@ -1,4 +1,4 @@
-/** A proxy without listeners: it joins, follows the logs and says heartbeats as every proxy does. */
+/** A proxy without listeners: it joins, follows the logs and sends heartbeats as every proxy does. */
 import { mkdirSync } from "node:fs";
 import { joinOrLoad, openParts, type Parts } from "../../data-plane/app-parts.js";
 import { parseProxyConfig } from "../../data-plane/config.js";
@@ -7,17 +7,17 @@ import { Tenure } from "../../data-plane/takeover/tenure.js";
 import { silentLogger } from "../../runtime/log.js";
 
 export interface SubscriberOptions {
-  /** Its data folder. */
+  /** The path of its data folder. */
   readonly dir: string;
-  /** The join file. */
+  /** The path of the join file. */
   readonly join: string;
   readonly service: string;
   readonly token: string;
-  /** Where NATS is reached; undefined: where joining said. */
+  /** The URL of NATS. undefined: the one that it got when it joined. */
   readonly nats?: string;
 }
 
-/** Joins and opens its parts; nothing is followed before `follow`. Its renewals end with the signal. */
+/** Joins and opens the parts. Nothing is followed before `follow`. Certificates are renewed until the signal aborts. */
 export async function openSubscriber(options: SubscriberOptions, signal: AbortSignal): Promise<Parts> {
   const { dir, join, service, token, nats } = options;
   mkdirSync(dir, { recursive: true, mode: 0o700 });
@@ -37,14 +37,14 @@ export async function openSubscriber(options: SubscriberOptions, signal: AbortSi
   return openParts(config, reached, surroundings, tenure, undefined, signal);
 }
 
-/** Begins to follow the logs and to say heartbeats. */
+/** Begins to follow the logs and to send heartbeats. */
 export async function follow({ bus, sync, reporter }: Parts, signal: AbortSignal): Promise<void> {
   await bus.whenConnected(signal);
   sync.start();
   reporter.start("127.0.0.1:9");
 }
 
-/** The same identity, for which NATS is somewhere else. */
+/** Returns the same identity with another URL of NATS. */
 function reachedAt(identity: OpenedIdentity, url: string): OpenedIdentity {
   return {
     get current() {

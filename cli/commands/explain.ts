@@ -15,7 +15,7 @@ interface Flags {
   readonly output: OutputFormat;
 }
 
-/** `ashlar explain ID`: why a call was decided as it was, and what would allow it. */
+/** Adds `ashlar explain ID`: why a call was decided as it was, and what would allow it. */
 export function addExplainCommand(program: Command, cli: Cli): void {
   const command = program
     .command("explain")

@@ -1,15 +1,15 @@
 /**
- * The audit log: who did what, when, from where, with what outcome; refusals included. Each entry names the
- * digest of the one before it, so that a missing or altered entry shows.
+ * The audit log: who did what, when, from where, and with which outcome, including refusals. Each entry contains the
+ * digest of the one before, so that a missing or altered entry shows.
  */
 import { AshlarError, isAshlarError, messageOf } from "../../core/errors.js";
 import type { AuditEntry } from "../../core/wire/audit.js";
 
 /** The caller as the listener identified it. */
 export interface Caller {
-  /** SPIFFE ID, or "anonymous" where there is none (a refused connection, a join). */
+  /** The SPIFFE ID, or "anonymous" if the caller has none (a refused connection, a join). */
   readonly id: string;
-  /** The address it called from. */
+  /** The address that the caller called from. */
   readonly source: string;
 }
 
@@ -43,12 +43,12 @@ export const auditActions = [
 ] as const;
 export type AuditAction = (typeof auditActions)[number];
 
-/** An entry to be noted. The trail adds its sequence, its time and the link to the entry before. */
+/** An entry to record. The trail adds its sequence, its time and the link to the entry before. */
 export interface AuditDraft {
   readonly actor: string;
   readonly source: string;
   readonly action: AuditAction;
-  /** The object of the action, for example "revision 4". */
+  /** The object of the action, such as "revision 4". */
   readonly target: string;
   /** "ok", or the error code of a refusal. */
   readonly outcome: string;
@@ -57,13 +57,13 @@ export interface AuditDraft {
 }
 
 export interface AuditTrail {
-  /** Notes `draft`. Never fails: an entry that cannot be stored now is kept and stored later, and logged. */
+  /** Records `draft`. Never fails: an entry that cannot be stored now is kept, logged, and stored later. */
   record(draft: AuditDraft): Promise<void>;
 }
 
 /**
- * Runs `act` and notes how it went. The outcome of `act` is the outcome of this function:
- * what is committed stays committed, whatever becomes of the note.
+ * Runs `act` and records its outcome. This function ends as `act` does: what is committed stays committed, whatever
+ * happens to the record.
  */
 export async function audited<Result>(
   trail: AuditTrail,
@@ -91,15 +91,15 @@ export async function audited<Result>(
 }
 
 export interface AuditQuery {
-  /** Entries from this time on, Unix milliseconds; 0: all. */
+  /** Only entries from this time on, in Unix milliseconds; 0: all. */
   readonly sinceMs: number;
   /** The most entries to return; the newest ones count. */
   readonly limit: number;
 }
 
 export interface AuditList {
-  /** Oldest first. */
+  /** The entries, oldest first. */
   readonly entries: readonly AuditEntry[];
-  /** The hash chain of what is listed holds. */
+  /** True if the hash chain of the listed entries holds. */
   readonly chainHolds: boolean;
 }

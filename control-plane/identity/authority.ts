@@ -1,7 +1,7 @@
 /**
- * A control plane's keys and what is issued under them. One file, DIR/identity/authority.json (mode 0600),
- * written as a whole, holds its Ed25519 signing key and its intermediate CA; on the control plane that began
- * the mesh also the Ed25519 root key and the key of the X.509 root.
+ * A control plane's keys, and the certificates issued with them. One file, DIR/identity/authority.json (mode 0600),
+ * written as a whole, holds its Ed25519 signing key and its intermediate CA; on the control plane that began the mesh
+ * also the Ed25519 root key and the key of the X.509 root.
  */
 import { createHash, createPrivateKey, type KeyObject } from "node:crypto";
 import { isIP } from "node:net";
@@ -45,36 +45,36 @@ export interface Authority {
   readonly name: string;
   /** True if this control plane began the mesh. Only that one changes trust and lets further control planes join. */
   readonly holdsRoot: boolean;
-  /** Ed25519, 32 bytes. */
+  /** The Ed25519 key, 32 bytes. */
   readonly rootPublicKey: Uint8Array;
-  /** SHA-256 of `rootPublicKey`, lower-case hexadecimal: what tokens and join.json pin. */
+  /** The SHA-256 of `rootPublicKey` in lower-case hexadecimal, which tokens and join.json pin. */
   readonly rootHash: string;
-  /** Signs revisions, activations and freshness statements, with the key in use. */
+  /** Signs revisions, activations and freshness statements with the key in use. */
   readonly signer: Signer;
   /** Replaces the signing key. */
   readonly signing: SigningKeys;
-  /** Signs trust records; fails with `unavailable` where the root key is not held. */
+  /** Signs trust records; fails with `unavailable` if this control plane does not hold the root key. */
   readonly rootSigner: Signer;
   /** An intermediate CA for another control plane's key (DER); fails with `unavailable` where the root key is not held. */
   issueIntermediate(publicKey: Uint8Array): Uint8Array;
   /**
-   * Unix milliseconds at which the intermediate CA in use expires. A control plane that holds the root key replaces it
+   * When the intermediate CA in use expires, in Unix milliseconds. A control plane that holds the root key replaces it
    * before.
    */
   readonly intermediateEndsMs: number;
   /** Switches to an intermediate CA that the control plane with the root key has issued. */
   useIntermediate(certificate: Uint8Array, privateKey: KeyObject): void;
-  /** The X.509 root, PEM. */
+  /** The X.509 root in PEM. */
   readonly caPem: string;
-  /** The X.509 root, DER. */
+  /** The X.509 root in DER. */
   readonly caDer: Uint8Array;
-  /** The body of trust record 1. */
+  /** Returns the body of trust record 1. */
   firstTrust(): Trust;
-  /** A proxy's certificate for the key of its request, 24 h unless stated. */
+  /** Issues a proxy's certificate for the key of its request, for 24 h unless stated. */
   issueService(request: ServiceRequest): IssuedCertificate;
   /** A certificate for an application that reads at other services' proxies. It proves a client alone. */
   issueReader(request: ReaderRequest): IssuedCertificate;
-  /** A new key and certificate for an operator, 90 days unless stated. */
+  /** Issues a new key and certificate for an operator, for 90 days unless stated. */
   issueOperator(request: { readonly name: string; readonly ttlMs?: number }): IssuedIdentity;
   /** A new key and certificate of a control plane with `localhost`, the loopback addresses and `hosts` as names. */
   issueControlPlane(request: {
@@ -83,8 +83,8 @@ export interface Authority {
     readonly ttlMs?: number;
   }): IssuedIdentity;
   /**
-   * Verifies a certificate of this mesh as of `atMs`; fails with `invalid_identity`. `chain` is what stands between
-   * it and the root (DER); without it the certificate must be one that this control plane issued.
+   * Verifies a certificate of this mesh as of `atMs`; fails with `invalid_identity`. `chain`: the certificates between
+   * it and the root (DER); without it this control plane must have issued the certificate.
    */
   verifyIssued(certificate: Uint8Array, atMs: number, chain?: readonly Uint8Array[]): Svid;
 }

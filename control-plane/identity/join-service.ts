@@ -42,7 +42,7 @@ export interface JoinServiceDeps extends IdentityIssuerDeps {
   readonly audit: AuditTrail;
   readonly clock: Clock;
   readonly random: (count: number) => Uint8Array;
-  /** Nonces and limiter, shared with the other services of this listener. Default: new ones. */
+  /** The nonces and the limiter that are shared with the other services of this listener. Default: new ones. */
   readonly nonces?: Nonces;
   readonly limiter?: SourceLimiter;
   /** Called for each identity that is issued, at join and at renewal. */
@@ -73,7 +73,7 @@ export const joinMessageBytesMax = 64 * 1024;
 const trustBytesMax = 3 * 1024 * 1024;
 const renewPrefix = Buffer.from("ashlar-renew-v1", "ascii");
 
-/** What a renewing proxy signs. */
+/** Returns the bytes that a renewing proxy signs. */
 function renewalBytes(nonce: Uint8Array, csr: Uint8Array): Uint8Array {
   return Buffer.concat([renewPrefix, nonce, createHash("sha256").update(csr).digest()]);
 }
@@ -166,8 +166,8 @@ function serialOf(identity: JoinResponse["identity"]): string {
 }
 
 /**
- * Refuses a revoked proxy. It is called again after issuing, because a revocation in between does not cover the new
- * certificate.
+ * Issues an identity unless the proxy is revoked. The check is repeated after issuing, because a revocation in between
+ * does not cover the new certificate.
  */
 function issueUnlessRevoked(deps: JoinServiceDeps, ttl: Pick<IssueRequest, "ttlMs">) {
   const issue = createIdentityIssuer(deps);

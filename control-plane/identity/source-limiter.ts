@@ -16,7 +16,7 @@ export class SourceLimiter {
   readonly #clock: Clock;
   readonly #burst: number;
   readonly #perSecond: number;
-  /** The source that asked least recently first. */
+  /** The buckets, the source that asked least recently first. */
   readonly #buckets: BoundedMap<string, Bucket>;
 
   constructor(

@@ -1,16 +1,22 @@
-/** What a proxy decided about a call, with what it takes to decide again. */
+/** The record of a proxy's decision about a call, with the inputs that are needed to decide it again. */
 import { AshlarError } from "../errors.js";
 import type { SpiffeId } from "../identity.js";
 import type { EdgeProtocol } from "../kinds/gateway/gateway.js";
 import type { Label } from "../model.js";
 import type { Value } from "../policy/condition/values.js";
 
-/** Whether a call that came in is allowed, where a call goes, whether one may leave the mesh, or come in from outside. */
+/**
+ * inbound: whether a call that came in is allowed. outbound: where a call goes. egress: whether a call may leave the
+ * mesh. edge: whether a call may come in from outside.
+ */
 export type DecisionDirection = "inbound" | "outbound" | "egress" | "edge";
 
 export type Verdict = "allowed" | "denied" | "unauthenticated" | "limited" | "routed" | "unrouted";
 
-/** An input as it was recorded. "digest": it was too long; "withheld": it is a credential. */
+/**
+ * An input of the decision. "digest": the value was too long, so only its digest was recorded; "withheld": the value is
+ * a credential.
+ */
 export type Recorded<Content> =
   | { readonly state: "whole"; readonly value: Content }
   | { readonly state: "missing" | "digest" | "withheld" };
@@ -18,7 +24,7 @@ export type Recorded<Content> =
 export interface RecordedHeader {
   readonly name: string;
   readonly content: Recorded<string>;
-  /** SHA-256 of a value that is too long, in hexadecimal; else empty. */
+  /** The SHA-256 in hexadecimal of a value that is too long; otherwise empty. */
   readonly digest: string;
 }
 
@@ -33,83 +39,97 @@ export interface LimitOutcome {
   readonly pushbackMs: number;
 }
 
-/** What rules in question read of a call; what they did not read is not there. */
+/** The values that the rules in question read of a call. Values that they did not read are not recorded. */
 export interface DecisionInputs {
   /** Sorted by name. */
   readonly headers: readonly RecordedHeader[];
-  /** undefined: not recorded. */
+  /** The address of the caller; undefined: it was not recorded. */
   readonly source: { readonly address: string | undefined } | undefined;
-  /** Sorted by key; undefined: not recorded. */
+  /** The labels of the proxy that decided, sorted by key; undefined: they were not recorded. */
   readonly labels: readonly Label[] | undefined;
   /** The labels of the caller's proxy; undefined: no condition read them. */
   readonly sourceLabels: readonly Label[] | undefined;
   /** Sorted by name. */
   readonly claims: readonly RecordedClaim[];
-  /** The token's issuer; undefined: not recorded. */
+  /** The name of the token's issuer; undefined: it was not recorded. */
   readonly issuer: { readonly name: string | undefined } | undefined;
-  /** The claims are all that there are. */
+  /** True if `claims` has every claim of the token. */
   readonly claimsComplete: boolean;
 }
 
-/** What decided about the way of an outbound call. */
+/** What decided where an outbound call went. */
 export interface RoutingInputs {
-  /** Uniform in [0, 1). */
+  /** The random number that chose among the targets, uniform in [0, 1). */
   readonly draw: number;
-  /** Versions with endpoints, sorted. */
+  /** The versions that had endpoints, sorted. */
   readonly available: readonly string[];
 }
 
 export interface DecisionRecord {
-  /** See `renderDecisionId`. */
+  /** The id of the decision (`renderDecisionId`). */
   readonly id: string;
   readonly direction: DecisionDirection;
-  /** The service that is called; edge: the gateway, as policy names it. */
+  /** The service that is called; for direction "edge" the gateway, as policy names it. */
   readonly service: string;
-  /** Edge: the gateway, in whose name outside clients call. */
+  /** The caller; for direction "edge" the identity of the gateway, under which outside clients call. */
   readonly caller: SpiffeId;
-  /** "package.Service/Method": inbound the one that arrived and was judged, outbound the one that the caller asked for. */
+  /**
+   * "package.Service/Method". Inbound: the method that arrived and was judged. Outbound: the method that the caller
+   * asked for.
+   */
   readonly method: string;
-  /** Inbound: the method that the caller asked for, where a route's rewrite changed it. */
+  /** Inbound: the method that the caller asked for, if a route's rewrite changed it. */
   readonly calledMethod?: string;
   /** Outbound: the method under which a route's rewrite sends the call on. */
   readonly sentMethod?: string;
-  /** Outbound: how often the call was sent until its answer began; undefined: never, or it was not recorded. */
+  /**
+   * Outbound: how often the call was sent before its answer began; undefined: never, or the number was not recorded.
+   */
   readonly attempts?: number;
   readonly verdict: Verdict;
   readonly rule: string;
-  /** What is wrong with a refused token, for people; never the token itself. Earlier versions do not record it. */
+  /**
+   * What is wrong with a refused token, for people; never the token itself. Proxies of earlier versions do not record
+   * it.
+   */
   readonly tokenProblem?: string;
   readonly revision: number;
   readonly epoch: number;
-  /** When the call began. */
+  /** When the call began, in Unix milliseconds. */
   readonly timeMs: number;
   readonly inputs: DecisionInputs;
-  /** What routing read; undefined for calls to the own application. */
+  /** What routing read; undefined for inbound calls. */
   readonly routing: RoutingInputs | undefined;
-  /** The version that an outbound call went to; empty: any. */
+  /** The version that an outbound call was sent to; empty: any version. */
   readonly version: string;
   readonly limits: readonly LimitOutcome[];
-  /** An open stream was judged again at a switch, and closed. */
+  /** True if an open stream was judged again when the active revision changed, and was closed. */
   readonly closed: boolean;
-  /** A candidate decided, beside the revision that did; nothing was enforced. */
+  /** True if a shadow candidate made this decision beside the active revision; nothing was enforced. */
   readonly shadow: boolean;
-  /** The call is a copy, made by a route's mirror. Left out: it is not, or the proxy is of an earlier version. */
+  /**
+   * True if the call is a copy made by a route's mirror. Left out: it is no copy, or the proxy is of an earlier
+   * version.
+   */
   readonly mirrored?: true;
-  /** The trace of a call that was refused or is sampled, 32 hexadecimal digits. Earlier versions do not record it. */
+  /**
+   * The trace id of a call that was refused or is sampled, 32 hexadecimal digits. Proxies of earlier versions do not
+   * record it.
+   */
   readonly traceId?: string;
-  /** Edge: what the client speaks. */
+  /** Edge: the protocol that the client speaks. */
   readonly protocol?: EdgeProtocol;
   /** Inbound: the proxy of the application that called without it. Left out: the call came from a proxy. */
   readonly reader?: string;
 }
 
-/** Refusals that are alike and were too many to be recorded one by one. */
+/** A number of similar refusals, which were too many to be recorded one by one. */
 export interface RefusalCount {
-  /** Empty: of several. */
+  /** The caller; empty if the refusals are of several callers. */
   readonly caller: string;
-  /** Empty: of several. */
+  /** The method; empty if the refusals are of several methods. */
   readonly method: string;
-  /** The method that the caller asked for, where a route's rewrite made it `method`. */
+  /** The method that the caller asked for, if a route's rewrite turned it into `method`. */
   readonly calledMethod?: string;
   readonly rule: string;
   readonly verdict: Verdict;
@@ -119,13 +139,13 @@ export interface RefusalCount {
   readonly untilMs: number;
 }
 
-/** What one proxy sent at once. */
+/** The decisions that one proxy sent together. */
 export interface DecisionBatch {
   readonly service: string;
   readonly proxyId: string;
   /** The share of decisions other than refusals that is recorded, from 0 to 1. */
   readonly share: number;
-  /** Decisions that found no room since the batch before. */
+  /** How many decisions were dropped since the batch before because the buffer was full. */
   readonly dropped: number;
   readonly counted: readonly RefusalCount[];
   readonly decisions: readonly DecisionRecord[];
@@ -150,15 +170,16 @@ export function isRefusal(verdict: Verdict): boolean {
 }
 
 /**
- * An id: 12 hexadecimal digits of Unix milliseconds, so that it is found by time, then 12 random ones. The last 8 are
- * `bits`, which also say whether a decision belongs to the share that is recorded.
+ * Renders a decision's id: 12 hexadecimal digits of Unix milliseconds, so that a decision is found by its time, then 12
+ * random digits. The last 8 digits are `bits`, which also say whether the decision belongs to the share that is
+ * recorded.
  */
 export function renderDecisionId(timeMs: number, salt: number, bits: number): string {
   const time = Math.max(0, Math.floor(timeMs)).toString(16).padStart(12, "0").slice(-12);
   return `${time}${(salt & 0xffff).toString(16).padStart(4, "0")}${(bits >>> 0).toString(16).padStart(8, "0")}`;
 }
 
-/** Checks an id; fails with `invalid_argument`. */
+/** Returns `text` if it is a decision's id; otherwise fails with `invalid_argument`. */
 export function parseDecisionId(text: string): string {
   if (idGrammar.test(text)) return text;
   throw new AshlarError(
@@ -167,7 +188,7 @@ export function parseDecisionId(text: string): string {
   );
 }
 
-/** When a decision was made, by its id. */
+/** Returns the time of a decision in Unix milliseconds, read from its id. */
 export function timeOfDecisionId(id: string): number {
   return Number.parseInt(id.slice(0, 12), 16);
 }

@@ -1,4 +1,4 @@
-/** What a proxy does with the calls of a service that has a Journal. */
+/** Compiles the Journal of a service into what its proxies do with calls. */
 import { buildSpiffeId, nameIn, type SpiffeId, trustDomainOf } from "../identity.js";
 import { isIdempotent } from "../kinds/callee.js";
 import {
@@ -18,52 +18,55 @@ import { feedMethod } from "./feed-method.js";
 import { type MethodCuts, methodCutsOf } from "./private/plan.js";
 import type { ReadPlan } from "./read-plan.js";
 
-/** The keys of a call; "": policy asks for none. */
+/** The keys that policy computes from a call; "": policy asks for none. */
 export interface CallKeys {
   readonly key: string;
   readonly order: string;
-  /** Whom the private fields of the call are about; left out: it has none. */
+  /** The subject that the private fields of the call are about; left out: the call has no private fields. */
   readonly subject?: string;
 }
 
 export interface JournalPlan {
   readonly mode: "before" | "after";
   readonly isKeyed: boolean;
-  /** Milliseconds for which the stream surely refuses a second copy of an entry. */
+  /** Milliseconds for which the stream is sure to reject a duplicate of an entry. */
   readonly idsKnownMs: number;
   readonly isOrdered: boolean;
-  /** The response is kept, as far as it is not too long. */
+  /** True if the response is stored, provided that it is not too long. */
   readonly keepsResponse: boolean;
   readonly requestBytesMax: number;
   readonly responseBytesMax: number;
-  /** Requests of several messages are appended message by message, up to so many bytes; undefined: as one record. */
+  /**
+   * The most bytes of a streamed request, whose messages are appended one by one; undefined: a request is stored as one
+   * record.
+   */
   readonly streamBytesMax: number | undefined;
-  /** Whether messages of this method pass both ways one by one, and its entry comes last. */
+  /** Returns whether a method streams both ways, so that its entry is appended after its messages. */
   isBidirectional(method: string): boolean;
-  /** Calls with a token must have a good one: keys are of the end user's, too. */
+  /** True if a call with a token needs a valid one, because its keys depend on the end user. */
   readonly readsToken: boolean;
   /**
    * Which fields are private, by method, and who holds their key ("": the holder in the trust log); undefined: there
    * are none.
    */
   readonly privacy: { readonly holder: string; readonly cuts: ReadonlyMap<string, MethodCuts> } | undefined;
-  /** Whether a call of this method is a write. */
+  /** Returns whether a call of this method is a write. */
   isWrite(method: string): boolean;
-  /** Whether a call of this method is a read, which a replica may answer. */
+  /** Returns whether a call of this method is a read, which a replica may answer. */
   isRead(method: string): boolean;
-  /** Where reads go; undefined: where all calls go. */
+  /** Where reads are sent; undefined: to the same instances as all calls. */
   readonly reads: ReadPlan | undefined;
   /** What applications have to know that send reads without their proxies; undefined: none may. */
   readonly direct: DirectPlan | undefined;
-  /** Whether a write of this method may be carried out twice with the effect of once. */
+  /** Returns whether carrying out a write of this method twice has the effect of carrying it out once. */
   mayRepeat(method: string): boolean;
-  /** Whether this operator may send its history to the application. */
+  /** Returns whether this operator may replay the journal to the application. */
   mayReplay(operator: SpiffeId): boolean;
-  /** The keys of a call, or a line that says what is wrong with them. */
+  /** Returns the keys of a call, or a line that says why they cannot be computed. */
   keysOf(caller: SpiffeId, method: string, inputs: CallInputs): CallKeys | string;
 }
 
-/** Compiles the Journal of a unit; undefined: there is none. */
+/** Compiles the Journal of a unit, or returns undefined if the unit has none. */
 export function compileJournal(unit: Unit, mesh: string): JournalPlan | undefined {
   const { name, journals, service } = unit;
   const [journal] = journals;

@@ -18,13 +18,13 @@ import { methodBytesMax, parseCaller, parseCount, renderCount, ruleBytesMax } fr
 import { decodeStrict, reading, refuseUnknownFields } from "./strict.js";
 import { parseVerdict, verdictOf } from "./verdicts.js";
 
-/** A batch is at most so long: what NATS takes by default, with room for its headers. */
+/** The most bytes of a batch: it fits the default size of a NATS message, with room for headers. */
 const batchBytesMax = 512 * 1024;
 const decisionsMax = 10_000;
 const countsMax = 1_000;
 const tokenProblemBytesMax = 1024;
 const itemsMax = 256;
-/** The name of a service, or "gateway/" and one. */
+/** The most bytes of a service's name, or of "gateway/" and a name. */
 const workloadBytesMax = 71;
 
 const directions = {
@@ -37,12 +37,12 @@ const directionOf = new Map<direction, DecisionDirection>(
   Object.entries(directions).map(([way, value]) => [value, way as DecisionDirection]),
 );
 
-/** The bytes of one decision. */
+/** Returns the bytes of one decision. */
 export function encodeDecision(record: DecisionRecord): Uint8Array {
   return DecisionMessage.encode(renderDecision(record)).finish();
 }
 
-/** The bytes of a batch of decisions that are encoded already. */
+/** Returns the bytes of a batch of decisions that are already encoded. */
 export function encodeBatch(about: Omit<DecisionBatch, "decisions">, decisions: readonly Uint8Array[]): Uint8Array {
   const head = BatchMessage.encode({ ...about, counted: about.counted.map(renderCount), decisions: [] }).finish();
   const parts: Uint8Array[] = [head];
@@ -50,12 +50,12 @@ export function encodeBatch(about: Omit<DecisionBatch, "decisions">, decisions: 
   return Buffer.concat(parts);
 }
 
-/** The message of a batch, as the admin API sends it. */
+/** Returns the message of a batch, as the admin API sends it. */
 export function renderBatch(batch: DecisionBatch): BatchMessage {
   return { ...batch, counted: batch.counted.map(renderCount), decisions: batch.decisions.map(renderDecision) };
 }
 
-/** Reads a batch that came by `writer`'s subject; fails with `invalid_record` or `limit`. */
+/** Parses a batch that arrived on the subject of `writer`; fails with `invalid_record` or `limit`. */
 export function parseBatch(bytes: Uint8Array, writer: FleetWriter): DecisionBatch {
   const what = "decision batch";
   if (bytes.length > batchBytesMax)
@@ -64,7 +64,7 @@ export function parseBatch(bytes: Uint8Array, writer: FleetWriter): DecisionBatc
   return batchOf(message, writer);
 }
 
-/** Reads the same from a message of the admin API. */
+/** Parses a batch from a message of the admin API. */
 export function batchOf(message: BatchMessage, writer: FleetWriter): DecisionBatch {
   const what = "decision batch";
   return reading(what, () => {
@@ -99,18 +99,21 @@ function requireOwn(decision: DecisionRecord, { service }: FleetWriter): Decisio
   throw new AshlarError("invalid_record", `a decision is not one of ${service}'s`);
 }
 
-/** Reads one decision; fails with `invalid_record` or `limit`. */
+/** Parses one decision; fails with `invalid_record` or `limit`. */
 export function parseDecisionBytes(bytes: Uint8Array): DecisionRecord {
   return decisionOf(decodeStrict(DecisionMessage, bytes, "decision", batchBytesMax));
 }
 
-/** Reads the same from a message of the admin API. */
+/** Parses one decision from a message of the admin API. */
 export function decisionOf(message: DecisionMessage): DecisionRecord {
   refuseUnknownFields(message, "decision");
   return reading("decision", () => parseDecision(message));
 }
 
-/** A batch has many decisions, so a decision is checked field by field only if it has an unknown field. */
+/**
+ * Refuses unknown fields in a batch. Batches have many decisions, so a decision's fields are only checked one by one if
+ * it has an unknown field.
+ */
 function refuseUnknown(message: BatchMessage, what: string): void {
   const { decisions, ...rest } = message;
   refuseUnknownFields(rest, what);
@@ -126,7 +129,7 @@ function hasNoUnknown(message: object): boolean {
   return !("_unknownFields" in message);
 }
 
-/** The message of one decision, as the admin API sends it. */
+/** Returns the message of one decision, as the admin API sends it. */
 export function renderDecision(record: DecisionRecord): DecisionMessage {
   const { inputs, routing } = record;
   return {
@@ -221,7 +224,7 @@ function parseTokenProblem({ tokenProblem, verdict }: DecisionMessage): Pick<Dec
   return { tokenProblem: boundedText("token_problem", tokenProblem, tokenProblemBytesMax) };
 }
 
-/** What only one of the two halves of a call knows of its names and tries. */
+/** Parses the method names and the number of tries that only one side of a call knows. */
 function parseWay(
   { calledMethod, sentMethod, attempts }: DecisionMessage,
   isOutbound: boolean,
@@ -235,7 +238,7 @@ function parseWay(
   };
 }
 
-/** Field 6 of a batch, length-delimited, and how long it is. */
+/** Returns the tag of field 6 of a batch (length-delimited) and the length. */
 function lengthPrefix(length: number): Uint8Array {
   const bytes = [(6 << 3) | 2];
   let left = length;

@@ -1,4 +1,4 @@
-/** A proxy's side of the join listener: what it offers and what it gets. */
+/** A proxy's side of the join listener: what it sends and what it receives. */
 import { createHash } from "node:crypto";
 import type { Digest } from "../../core/digest.js";
 import { digestToBytes } from "../../core/digest.js";
@@ -30,7 +30,7 @@ export interface JoinClientDeps extends ContactDeps {
 
 const timeoutMs = contactTimeoutMs;
 
-/** Joins with a token. Fails with what the server says, `unauthenticated` on a wrong pin, `unavailable`. */
+/** Joins with a token. Fails with the server's error, with `unauthenticated` on a wrong pin, and with `unavailable`. */
 export async function joinMesh(
   deps: JoinClientDeps,
   request: { readonly token: string; readonly mesh: string; readonly service: string },
@@ -52,7 +52,10 @@ export async function joinMesh(
   });
 }
 
-/** Renews the certificate of `chain` (leaf first), expired or not. The trust that comes back is never older than `known`. */
+/**
+ * Renews the certificate of `chain` (leaf first), expired or not. The returned trust record is never older than
+ * `known`.
+ */
 export async function renewIdentity(
   deps: JoinClientDeps,
   present: { readonly chain: readonly Uint8Array[]; readonly known: KnownTrust; readonly seen: SeenByProxy },
@@ -123,7 +126,7 @@ function toParts(identity: Identity | undefined, learnt: LearntTrust): IdentityP
   if (identity === undefined) throw new AshlarError("invalid_record", "the control plane answered without an identity");
   if (identity.mesh !== learnt.mesh) throw new AshlarError("invalid_record", `an identity of mesh ${identity.mesh}`);
   const { rootPublicKey, trust } = learnt;
-  // the trust log may have grown since it was read; an older head than the one that was read is not taken
+  // the trust log may have grown since it was read; a head older than the one that was read is refused
   const given = verifyTrust(identity.trust, identity.mesh, rootKeySet(rootPublicKey));
   const isNewer = given.body.sequence > trust.body.sequence;
   if (given.body.sequence === trust.body.sequence && given.digest !== trust.digest) {
@@ -148,7 +151,10 @@ function toParts(identity: Identity | undefined, learnt: LearntTrust): IdentityP
   };
 }
 
-/** The ASN.1 library is needed once an hour; loaded for that, it does not add to a start from disk. */
+/**
+ * Builds the certificate request. The ASN.1 library is needed once an hour, so it is loaded here and does not slow a
+ * start from disk.
+ */
 async function csrFor(privateKeyPem: string): Promise<Uint8Array> {
   const { buildCsr } = await import("../../runtime/tls-identity-request.js");
   return buildCsr(privateKeyPem);

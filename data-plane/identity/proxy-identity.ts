@@ -39,18 +39,17 @@ const hourMs = 3_600_000;
 const saveAgainMs = 30_000;
 
 /**
- * Opens the proxy's identity. A stored one wins over the token; without one it joins, trying again for as
- * long as the control plane is out of reach. Fails with one clear line when trying again cannot help:
- * `unauthenticated` (wrong, used or expired token, wrong pin), `denied` (the token is for another
- * service), `invalid_argument` (no token, or the folder belongs to another mesh or service), `invalid_record` (damaged),
- * and `unavailable` when `signal` aborts first.
+ * Opens the proxy's identity. A stored one takes precedence over the token; without one it joins, and retries as long
+ * as the control plane cannot be reached. Fails with one clear line if retrying cannot help: `unauthenticated` (wrong,
+ * used or expired token, wrong pin), `denied` (the token is for another service), `invalid_argument` (no token, or the
+ * folder belongs to another mesh or service), `invalid_record` (damaged), and `unavailable` if `signal` aborts first.
  */
 export async function openIdentity(
   deps: OpenIdentityDeps,
   options: OpenIdentityOptions,
   signal: AbortSignal,
 ): Promise<OpenedIdentity> {
-  // fails at once: a start that cannot succeed leaves no folder
+  // fails at once, so that a start that cannot succeed leaves no folder
   if (options.token === undefined && !isIdentityStored(options.dir)) tokenToJoinWith(options);
   const store = openIdentityStore(options.dir);
   const { join: listed, joins, rootHash } = options.join;
@@ -82,7 +81,10 @@ function checkFolder(stored: IdentityParts, { dir, join, token, service }: OpenI
   if (own !== wanted) refuse(`mesh ${stored.mesh} with another root key than the one in the --join file`);
 }
 
-/** A used token file may hold anything: the stored identity wins over it. */
+/**
+ * Returns the mesh of a token, or undefined: the file of a used token may contain anything, because the stored identity
+ * takes precedence.
+ */
 function readTokenMesh(token: string): string | undefined {
   try {
     return parseJoinToken(token).mesh;
@@ -213,13 +215,19 @@ class RenewingIdentity implements OpenedIdentity {
     for (const listener of [...this.#bootstrapListeners]) listener(this.bootstrap);
   }
 
-  /** Saves when this process may write. A renewal that a takeover overtook is used here, and not put over the successor's. */
+  /**
+   * Saves the identity if this process may write. A renewal that a takeover overtook is used here and does not replace
+   * the successor's.
+   */
   async #save(): Promise<void> {
     const save = async (): Promise<void> => this.#saveNow();
     await (this.#deps.tenure?.run(save, undefined) ?? save());
   }
 
-  /** A certificate that cannot be put on disk is used all the same: a full disk must not end this proxy with its day. */
+  /**
+   * Saves the identity. If that fails, the certificate is used nevertheless, so that a full disk does not end this
+   * proxy when the old one expires.
+   */
   #saveNow(): void {
     try {
       this.#store.save(this.#checked.parts);

@@ -1,4 +1,7 @@
-/** Answers that the proxy gives itself: always HTTP 200 with a gRPC status in the only header block (trailers-only). */
+/**
+ * The answers that the proxy gives itself. Each is HTTP 200 with a gRPC status in the only header block
+ * (trailers-only).
+ */
 
 import { status } from "@grpc/grpc-js";
 import { isAshlarError, messageOf } from "../../core/errors.js";
@@ -7,37 +10,37 @@ import type { Field } from "../../core/wire/journal/fields.js";
 import { errorCode } from "../http2/protocol.js";
 import type { OverloadCause } from "./overload.js";
 
-/** A response of the application that was kept whole. */
+/** A response of the application that the proxy kept as a whole. */
 export interface Reply {
-  /** Its fields before the messages, without `:status`, and its trailers, without `grpc-status`. */
+  /** The response's header fields without `:status`. Its trailers, without `grpc-status`, follow below. */
   readonly head: readonly Field[];
   readonly trailers: readonly Field[];
-  /** Its messages as gRPC frames them. */
+  /** The response's messages with their gRPC prefixes. */
   readonly bytes: Uint8Array;
   readonly code: number;
-  /** What `ashlar-sequence` tells the caller; 0: nothing. */
+  /** The value of `ashlar-sequence` that the caller gets. 0: the header is left out. */
   readonly sequence: number;
 }
 
 export interface Answer {
   readonly code: status;
   readonly message: string;
-  /** The revision that judged; undefined: the proxy has none. */
+  /** The revision that judged the call. undefined: the proxy has no revision. */
   readonly revision: number | undefined;
-  /** The id of the decision, on refusals by policy. */
+  /** The id of the decision. It is present on refusals by policy. */
   readonly decision: string | undefined;
-  /** The value of the label `reason` in metrics; undefined: the application answered, by a reply. */
+  /** The label `reason` in metrics. undefined: `reply` is the application's answer. */
   readonly reason: AnswerReason | undefined;
-  /** Sent instead of all else here but the revision. */
+  /** The application's response. It is sent instead of everything else in the answer except the revision. */
   readonly reply?: Reply;
-  /** The value of `ashlar-sequence`. */
+  /** The value of `ashlar-sequence`. Left out: the header is left out. */
   readonly sequence?: number;
   /**
    * The value of `grpc-retry-pushback-ms`: whole milliseconds to wait before a retry; undefined: the header is left
    * out.
    */
   readonly pushbackMs?: number;
-  /** True: no application saw anything of the call, so that the caller's proxy may send it to another instance. */
+  /** True: no application saw anything of the call, so the caller's proxy may send the call to another instance. */
   readonly isUnprocessed?: boolean;
 }
 
@@ -110,7 +113,7 @@ export function unavailableAnswer(reason: AnswerReason, message: string, revisio
   return { code: status.UNAVAILABLE, message, revision, decision: undefined, reason };
 }
 
-/** The same for a call of which no application saw anything, at the destination's proxy. */
+/** Returns the same answer for a call of which no application saw anything. The destination's proxy gives it. */
 export function unprocessedAnswer(reason: AnswerReason, message: string, revision: number | undefined): Answer {
   return { ...unavailableAnswer(reason, message, revision), isUnprocessed: true };
 }
@@ -125,7 +128,7 @@ export function tooLongAnswer(bytesMax: number, revision: number | undefined): A
   return exhausted("message-limit", `a message is longer than ${bytesMax} bytes`, revision);
 }
 
-/** The answer to a call whose request or response headers are too large; `excess` says larger than who accepts. */
+/** The answer to a call whose request or response headers are too large. `excess` says by what limit, and whose. */
 export function headersAnswer(part: "request" | "response", excess: string, revision: number | undefined): Answer {
   return exhausted("header-limit", `the ${part}'s header fields are ${excess}`, revision);
 }
@@ -138,13 +141,13 @@ function exhausted(reason: AnswerReason, message: string, revision: number | und
   return { code: status.RESOURCE_EXHAUSTED, message, revision, decision: undefined, reason };
 }
 
-/** The answer to a copy of a write that policy wants in the journal. */
+/** The answer to a copied call that writes to a service whose policy journals writes. Copies never reach a journal. */
 export function copiedWriteAnswer(revision: number | undefined): Answer {
   const message = "a copy of a write is not written to the journal";
   return { code: status.FAILED_PRECONDITION, message, revision, decision: undefined, reason: "journal" };
 }
 
-/** The answer to an operator's call that says it replays a write, and not which. */
+/** The answer to an operator's call that claims to replay a write but does not say which. */
 export function malformedReplayAnswer(revision: number | undefined): Answer {
   const message = `${headerNames.replay} is no replayed write`;
   return { code: status.INVALID_ARGUMENT, message, revision, decision: undefined, reason: "journal" };
@@ -155,7 +158,7 @@ export function deadlineAnswer(revision: number | undefined): Answer {
   return { code: status.DEADLINE_EXCEEDED, message, revision, decision: undefined, reason: "deadline" };
 }
 
-/** Returns why a response is not passed on, or undefined if it is. `framed`: its content type is gRPC's. */
+/** Returns why a response is not passed on, or undefined if it is. `framed`: the response has gRPC's content type. */
 export function badResponseAnswer(
   httpStatus: number,
   endStream: boolean,

@@ -1,4 +1,4 @@
-/** Records decisions about calls: refusals, as far as the meter allows, and a share of the others. */
+/** Records decisions about calls: refusals, as far as the meter allows, and a sampled share of the others. */
 import {
   type DecisionRecord,
   isInShare,
@@ -29,7 +29,7 @@ export interface CallRecorderDeps {
   readonly clock: Pick<Clock, "nowMs" | "sleep">;
 }
 
-/** A recorded outbound call. `awaited`: observes the call until it is known how often it was sent. */
+/** A recorded outbound call. `awaited`: the observer that holds the record back until the attempts are known. */
 export interface RecordedRoute {
   readonly id: string;
   readonly awaited: CallObserver | undefined;
@@ -43,17 +43,17 @@ export interface RoutedCall {
   readonly unit: CompiledUnit | undefined;
   readonly header: (name: string) => string | undefined;
   readonly draw: number;
-  /** Endpoints that may be used. */
+  /** The endpoints that the call may be sent to. */
   readonly available: readonly PlacedEndpoint[];
 }
 
 const bitsPerRefill = 1024;
 const countsEveryMs = 10_000;
-/** A record waits for the answer of its call once or twice as long. */
+/** A record waits for its call's answer for at least this long and at most twice as long, in milliseconds. */
 const awaitedMs = 5000;
 /** The most decisions of a candidate that are recorded per interval. */
 const shadowsMax = 50;
-/** A method that is longer is counted but not recorded. */
+/** The longest method that is recorded. Calls with a longer one are only counted. */
 const methodLengthMax = 2048;
 /** The most versions in a record: a call with more to choose from is not recorded. */
 const versionsMax = 256;
@@ -69,7 +69,7 @@ const noLimits: readonly LimitOutcome[] = Object.freeze([]);
 export class CallRecorder {
   readonly #deps: CallRecorderDeps;
   readonly #self: SpiffeId;
-  /** The workload that this proxy runs for. */
+  /** The SPIFFE ID of the workload that this proxy runs for. */
   readonly #own: string | undefined;
   readonly #share: number;
   readonly #meter = new RefusalMeter();
@@ -92,7 +92,9 @@ export class CallRecorder {
     this.#share = share;
   }
 
-  /** Records an allowed call if it belongs to the share, and returns its id then. Others allocate nothing here. */
+  /**
+   * Records an allowed call if it is sampled, and then returns the record's id. Allocates nothing for the other calls.
+   */
   allowed(
     call: JudgedCall,
     service: string,
@@ -120,7 +122,9 @@ export class CallRecorder {
     return id;
   }
 
-  /** What is recorded of a call: what rules read that judge it, and what routes read that may have rewritten it. */
+  /**
+   * Returns what is recorded of a call: the values that the judging rules read, and those that a rewriting route reads.
+   */
   #readsOf({ caller, method, calledMethod }: JudgedCall, unit: CompiledUnit | undefined): ReadonlySet<ConditionRead> {
     const reads = unit?.readsOf(caller, method) ?? noReads;
     if (unit?.hasRewrites !== true) return reads;
@@ -128,7 +132,7 @@ export class CallRecorder {
     return routed.length === 0 ? reads : new Set([...reads, ...routed.map((name): ConditionRead => `header:${name}`)]);
   }
 
-  /** Encoded records of allowed calls under this policy, without id and time. */
+  /** Returns the encoded records of allowed calls under this policy, without id and time. */
   #restsOf(policy: EvaluatedPolicy): Map<string, Uint8Array> {
     if (policy !== this.#restsPolicy || this.#rests.size >= restsMax) {
       this.#rests.clear();
@@ -149,7 +153,7 @@ export class CallRecorder {
     return { id, isRecorded };
   }
 
-  /** Records what a candidate would have decided, if there is room. Nothing was enforced. */
+  /** Records what a shadow candidate would have decided, if there is room. The candidate enforces nothing. */
   shadowed(call: JudgedCall, service: string, judgement: Judgement): void {
     const nowMs = this.#deps.clock.nowMs();
     if (nowMs >= this.#shadowUntilMs || nowMs < this.#shadowUntilMs - countsEveryMs) {
@@ -161,7 +165,7 @@ export class CallRecorder {
     this.#offer({ ...this.#judged(call, service, judgement, this.#newId(this.draw(), nowMs)), shadow: true });
   }
 
-  /** Whether an allowed call with these random bits is recorded. */
+  /** Whether an allowed call with these random bits is sampled. */
   isWanted(bits: number): boolean {
     return isInShare(bits, this.#share);
   }
@@ -219,7 +223,7 @@ export class CallRecorder {
     return { id, awaited: isRouted ? this.#await(offer) : undefined };
   }
 
-  /** The record waits for the beginning of the call's answer, for some seconds at most. */
+  /** Holds the record back until the call's answer begins, but only for some seconds. */
   #await(offer: OfferRecord): CallObserver {
     if (!this.#isSettling) void this.#settleAwaited();
     return this.#awaited.add(offer);
@@ -235,7 +239,9 @@ export class CallRecorder {
     this.#isSettling = false;
   }
 
-  /** Records that differ only in id and time share one encoding. `key` tells them from others under the policy. */
+  /**
+   * Offers a record, reusing one encoding for records that differ only in id and time. `key` identifies such records.
+   */
   #offerAlike(key: string, policy: EvaluatedPolicy, record: () => DecisionRecord, id: string, timeMs: number): void {
     const rests = this.#restsOf(policy);
     let rest = rests.get(key);
@@ -290,7 +296,7 @@ export class CallRecorder {
     this.#offerCounts();
   }
 
-  /** Passes on the counted refusals and the records that wait. */
+  /** Passes on the counted refusals and the records that still wait. */
   close(): void {
     this.#stop.abort();
     this.#awaited.settleAll();

@@ -37,9 +37,9 @@ export interface InboundJudgeDeps {
   readonly clock: Clock;
   readonly recorder: CallRecorder;
   readonly log: Logger;
-  /** undefined if every limit is this proxy's own. */
+  /** Opens the budgets of shared limits. undefined: every limit counts this proxy alone. */
   readonly openBudgets?: OpenBudgets | undefined;
-  /** Counts the verdicts of a shadow candidate; undefined if none is evaluated. */
+  /** Counts the verdicts of a shadow candidate. undefined: no candidate is evaluated. */
   readonly tally?: ShadowTally | undefined;
 }
 
@@ -94,7 +94,7 @@ export class InboundJudge {
     return call.replay === undefined ? this.#judgeCall(call, policy, true) : this.#judgeReplay(call, policy, true);
   }
 
-  /** Only a replayer of the service's Journal may replay, and only its writes. */
+  /** Refuses a replay unless the service's Journal names the caller as replayer and the call is a journaled write. */
   #judgeReplay(call: OpenCall, policy: EvaluatedPolicy, closed: boolean): Answer | undefined {
     const { replay, caller, method } = call;
     if (replay === "malformed") return malformedReplayAnswer(policy.revision);
@@ -136,7 +136,7 @@ export class InboundJudge {
     return undefined;
   }
 
-  /** `reason` says why the token is not valid; undefined if there is no token. */
+  /** Refuses a call by its token. `reason`: why the token is not valid; undefined: the call has no token. */
   #refuseToken(call: OpenCall, policy: EvaluatedPolicy, reason: string | undefined, closed: boolean): Answer {
     const why = reason ?? "there is none";
     const judgement = { verdict: "unauthenticated", rule: "token", tokenProblem: why, policy, closed } as const;

@@ -40,27 +40,30 @@ export interface InboundDeps extends CallSideDeps, InboundJudgeDeps {
   readonly app: AppView;
   /** Connections to the application. */
   readonly pool: UpstreamPool;
-  /** Takes writes that policy wants in the journal; undefined: they are answered 14. */
+  /** Takes writes that policy wants in the journal. Left out: such writes are answered UNAVAILABLE. */
   readonly journal?: Journaling | undefined;
-  /** Holds reads at a replica until its application has applied a write; undefined: they do not wait. */
+  /** Holds reads at a replica until its application has applied a write. Left out: reads do not wait. */
   readonly reads?: Reading | undefined;
-  /** Where this proxy serves the journal's event feed itself; undefined: nowhere. */
+  /** Where this proxy itself serves the journal's event feed. Left out: nowhere. */
   readonly feed?: AppRegistration | undefined;
 }
 
 /** Carries the writes of a service that has a journal. */
 export interface Journaling {
-  /** Returns the gate that ends the call with what came of it. `acquire` waits for a stream to the application, if there is one. */
+  /**
+   * Returns the gate that ends the call with the write's outcome. `acquire` waits for a stream to the application, if
+   * there is an application.
+   */
   gateFor(call: Call, plan: JournalPlan, acquire: (waiter: StreamWaiter) => boolean): CallGate;
 }
 
-/** Holds back reads that name a write. */
+/** Holds back reads that name a write to wait for. */
 export interface Reading {
-  /** Returns what the read waits for; undefined: its application has applied the write already. */
+  /** Returns the gate that a read waits at. undefined: the application has applied the write already. */
   gateFor(call: Call, wait: ReadWait): CallGate | undefined;
-  /** Whether the application says what it has applied. */
+  /** Whether the application reports what it has applied. */
   readonly isReporting: boolean;
-  /** Returns the answer to a read that may not go to the application that there is now: another one has taken its place. */
+  /** Returns the answer to a read that may not go to the present application, because that one replaced another. */
   refusalNow(call: Call): Answer | undefined;
 }
 
@@ -83,16 +86,16 @@ export class Inbound extends CallSide {
   readonly labels: ReadonlyMap<string, string>;
   protected readonly version: string;
   readonly open = new OpenCalls();
-  /** Calls of the event feed, which are not the application's and end with the proxy. */
+  /** The open calls of the event feed. They are not the application's, and they end with the proxy. */
   readonly #feeds = new OpenCalls();
   readonly #deps: InboundDeps;
   readonly #service: string;
-  /** Where copies of calls may be meant to go. */
+  /** This instance, to check whether copies of calls are meant for it. */
   readonly #place: PlacedEndpoint;
   readonly #judge: InboundJudge;
   readonly #stopFollowing: () => void;
   readonly #sourceLabels = new SourceLabels();
-  /** Plans for ordinary requests, by caller; all of one revision. */
+  /** The plans for ordinary requests, by caller. All belong to one revision. */
   readonly #plans = new Map<string, ForwardPlan>();
   #plansOf: number | undefined;
   #turnMs = -1;
@@ -208,7 +211,7 @@ export class Inbound extends CallSide {
     return { ...plan, first: [scheme, authority] };
   }
 
-  /** `fields`: null to use the fields that the call keeps. */
+  /** Sends an allowed call to its target. `fields`: null uses the fields that the call keeps. */
   #serve(call: Call, peer: Peer, plan: ForwardPlan, fields: FieldBlock | null): void {
     const { policy, app, pool } = this.#deps;
     const refusal = this.#judge.judge(call, peer);
@@ -263,7 +266,7 @@ export class Inbound extends CallSide {
     this.waitsForGate(call, journal.gateFor(call, plan, acquire));
   }
 
-  /** How a read that names a write waits here; undefined: it does not. */
+  /** Returns how a read that names a write waits here. undefined: it does not wait. */
   #waitOf({ afterSequence, method, isMarked }: Call): ReadWait | undefined {
     if (afterSequence === "" || isMarked) return undefined;
     const journal = this.#deps.policy.current?.unit(this.#service)?.journal;
@@ -275,7 +278,7 @@ export class Inbound extends CallSide {
     this.#appKey = keyOf(registered);
   }
 
-  /** Who gets the call: the application, or the server of the event feed. */
+  /** Returns where the call goes: to the application, or to the server of the event feed. */
   #targetOf({ method }: Call): AppRegistration | undefined {
     return method === feedMethod ? this.#deps.feed : this.#deps.app.current;
   }

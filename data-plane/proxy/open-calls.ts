@@ -11,13 +11,13 @@ export interface OpenCall {
   readonly caller: SpiffeId;
   /** The proxy of the application that called without it; undefined: the caller is a proxy. */
   readonly reader?: string | undefined;
-  /** It is a copy of a call. */
+  /** Whether the call is a copy of another call. */
   readonly isMirrored: boolean;
-  /** The write of a journal that it replays; undefined: none. */
+  /** The journaled write that the call replays. undefined: the call is no replay. */
   readonly replay?: ReplayedWrite | "malformed" | undefined;
   readonly service: string;
   readonly method: string;
-  /** The method that the caller asked for, where a route's rewrite made it `method`. */
+  /** The method that the caller asked for, if a route rewrote it to `method`. */
   readonly calledMethod: string | undefined;
   /** What conditions may read about the call: the same at every judgement. */
   readonly inputs: CallInputs;

@@ -1,6 +1,6 @@
 /**
- * The side of a gateway that other proxies call to leave the mesh: TLS proves who calls, `:authority` names the Egress,
- * its policy judges the call here, and what is allowed goes to one of its addresses.
+ * The side of a gateway that other proxies call to leave the mesh. TLS proves who calls, `:authority` names the Egress,
+ * the policy of the Egress judges the call here, and an allowed call goes to one of the egress's addresses.
  */
 import type { Label } from "../../core/model.js";
 import type { FieldBlock } from "../http2/field-block.js";
@@ -23,7 +23,7 @@ import { outcomeOf } from "./service-traffic.js";
 
 export interface OutsideGateOptions {
   readonly mesh: string;
-  /** The name of the gateway in policy and in the trust log. */
+  /** The gateway's name in policy and in the trust log. */
   readonly gateway: string;
   /** This gateway's own labels, for conditions. */
   readonly labels: readonly Label[];
@@ -71,7 +71,7 @@ export class OutsideGate extends CallSide {
     this.listener.admitAgain();
   }
 
-  /** Tokens of open calls are judged again whenever trust changes. */
+  /** Does nothing: tokens of open calls are judged again whenever trust changes. */
   refreshTokens(): void {}
 
   override close(): void {
@@ -104,7 +104,9 @@ export class OutsideGate extends CallSide {
     }
   }
 
-  /** Reads what the call needs to be judged: news of policy that its caller has, the Egress' policy, its addresses. */
+  /**
+   * Fetches what judging the call needs: policy as new as the caller's, the policy of the Egress, and its addresses.
+   */
   async #prepare(name: string, epoch: number, peer: Peer): Promise<Answer | undefined> {
     const { policy, endpoints } = this.#deps;
     if (epoch > policy.seenEpoch) await policy.hearOfEpoch(epoch, peer.spiffeId);

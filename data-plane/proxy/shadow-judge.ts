@@ -1,4 +1,4 @@
-/** Lets a candidate judge calls that the active revision has judged. Nothing here changes the outcome of a call. */
+/** Lets a candidate policy judge calls that the active revision has judged. It never changes the outcome of a call. */
 import { status } from "@grpc/grpc-js";
 import { isInShare } from "../../core/decision/decision-record.js";
 import { isDirectRead, notDirectRule } from "../../core/journal/direct-reads.js";
@@ -25,8 +25,8 @@ export class ShadowJudge {
   }
 
   /**
-   * Evaluates the candidate. `answer`: the refusal by the active revision's authorization, or undefined if it allowed
-   * the call. Never fails.
+   * Lets the candidate judge the call. `answer`: the active policy's refusal; undefined: it allowed the call. Never
+   * fails.
    */
   judge(call: OpenCall, answer: Answer | undefined, { policy, share }: ShadowPolicy): void {
     const { recorder, tally } = this.#deps;

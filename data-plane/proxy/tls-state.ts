@@ -8,14 +8,12 @@ import type { CallIdentityView, TrustView } from "../ports.js";
 
 const chainMax = 4;
 
-/** The proxy's own credentials, and its current judgement of other identities. */
+/** The proxy's own credentials for TLS, and its present judgement of other identities. */
 export class TlsState {
   readonly #identity: CallIdentityView;
   readonly #trust: TrustView;
   readonly #clock: Clock;
-  /**
-   * The certificates that each peer presented. Node returns a chain only once: a second read finds no intermediates.
-   */
+  /** The certificates that each peer presented. They are kept because Node returns the intermediates only once. */
   readonly #chains = new WeakMap<TLSSocket, readonly Uint8Array[]>();
   #rootsFrom: readonly string[] | undefined;
   #rootsDer: readonly Uint8Array[] = [];
@@ -33,8 +31,8 @@ export class TlsState {
   }
 
   /**
-   * Returns the identity at the other end, by the roots of this mesh and no others, as of now. It may be called again
-   * while the connection is open. Fails with `invalid_identity` or `unauthenticated`.
+   * Returns the identity at the other end, verified now against this mesh's roots alone. May be called again while the
+   * connection is open. Fails with `invalid_identity` or `unauthenticated`.
    */
   verify(socket: TLSSocket): Svid {
     return this.#verify(socket, undefined);
@@ -57,7 +55,7 @@ export class TlsState {
     return checkRevocation(svid, this.#trust);
   }
 
-  /** Whether `verify` still holds for an open connection to a peer. */
+  /** Whether `verify` would still succeed for an open connection to a peer. */
   isVerified(socket: Duplex): boolean {
     if (!(socket instanceof TLSSocket)) return false;
     try {

@@ -36,7 +36,7 @@ export interface CrewDeps {
 }
 
 const tickMs = 500;
-/** A worker that lived this long is restarted without delay. */
+/** A worker that ran at least this long is restarted without delay, in milliseconds. */
 const steadyMs = 30_000;
 /** The most messages that a worker may leave unread. */
 const unreadMax = 100_000;
@@ -79,12 +79,12 @@ export class Crew {
     return started;
   }
 
-  /** Workers that carry calls. */
+  /** The workers that carry calls. */
   get serving(): readonly number[] {
     return [...this.#slots.keys()].filter((worker) => this.#state.workers[worker]?.phase === "serving");
   }
 
-  /** Workers that have been told what they have to know, and have to be told what is new. */
+  /** The workers that have the present state and must be told every change. */
   get briefed(): readonly number[] {
     return [...this.#slots.keys()].filter((worker) => this.#state.workers[worker]?.briefed);
   }

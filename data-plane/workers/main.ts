@@ -8,7 +8,7 @@ import type { WorkerLine } from "../app-worker.js";
 import type { ToWorker } from "./messages.js";
 import { type FromProcess, type ToProcess, warmWord } from "./process-messages.js";
 
-/** Milliseconds before the process ends, so that its last log lines are written. */
+/** How long the process lives on so that its last log lines are written, in milliseconds. */
 const lingerMs = 50;
 
 function end(code: number): void {
@@ -40,7 +40,7 @@ const line = process.send.bind(process);
 const send = (message: FromProcess): void => void line(message as Serializable, undefined, {}, () => {});
 const seats = new Map<number, (message: ToWorker, socket: Socket | undefined) => void>();
 
-/** Before it says anything: it gets no calls yet. */
+/** Warms this process up before it sends anything, so that it gets no calls yet. */
 async function warmUpHere(): Promise<void> {
   const { warmUp } = await import("../warm/warm-up.js");
   beginWarming();

@@ -40,7 +40,7 @@ export interface ByteHandlers {
 
 const big = { "grpc.max_receive_message_length": -1, "grpc.max_send_message_length": -1 };
 
-/** Binds to "unix:PATH" or "127.0.0.1:0" and gives the port. */
+/** Starts the service on "unix:PATH" or "127.0.0.1:0". Returns its port. */
 export async function startByteServer(bind: string, handlers: ByteHandlers): Promise<{ server: Server; port: number }> {
   const server = new Server(big);
   server.addService(definition, { ...handlers });

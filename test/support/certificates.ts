@@ -64,9 +64,9 @@ export interface TestCertificateOptions {
   readonly notAfterMs?: number;
   readonly serial?: Uint8Array;
   readonly key?: KeyObject;
-  /** Signs with another algorithm: [OID, digest]. */
+  /** Another signature algorithm: [OID, digest]. */
   readonly algorithm?: readonly [string, string];
-  /** Signs with this key instead of the issuer's. */
+  /** Another key that signs instead of the issuer's. */
   readonly signingKey?: KeyObject;
 }
 
@@ -126,7 +126,7 @@ export function makeIntermediate(
   });
 }
 
-/** The extensions of a good leaf, with some replaced. */
+/** Returns the extensions of a valid leaf certificate, with some replaced. */
 export function leafExtensions(
   id: string,
   replaced: Partial<Record<"basic" | "usage" | "extended" | "san", Extension | null>> = {},

@@ -1,4 +1,4 @@
-/** A control plane's join listener on loopback, with everything behind it real but NATS. */
+/** A control plane's join listener on loopback. Everything behind it is real except NATS. */
 import { randomBytes } from "node:crypto";
 import { ServerCredentials } from "@grpc/grpc-js";
 import type { AuditDraft } from "../../control-plane/audit/audit-trail.js";
@@ -28,9 +28,9 @@ export interface JoinMesh {
   readonly audit: AuditDraft[];
   readonly server: GrpcServer;
   readonly service: BoundService;
-  /** What join.json would say. */
+  /** The content of a join.json. */
   readonly join: { readonly join: string; readonly rootHash: string };
-  /** Appends a trust record that changes the one before. */
+  /** Appends a trust record that changes the last one. */
   changeTrust(change: (trust: Trust) => Partial<Trust>): Promise<void>;
 }
 
@@ -107,7 +107,7 @@ export async function startJoinMesh(
   };
 }
 
-/** A proxy of the mesh that listens as if it were a control plane. */
+/** Issues a certificate to a proxy of the mesh that pretends to be a control plane. */
 function issueImpostor(authority: Authority): { readonly privateKeyPem: string; readonly chainPem: string } {
   const privateKeyPem = generatePrivateKeyPem();
   const { publicKey } = parseCsr(buildCsr(privateKeyPem));

@@ -1,4 +1,4 @@
-/** Random journals, as canonical policy has them. */
+/** Random journals in canonical form. */
 import fc from "fast-check";
 import type { Journal } from "../../core/kinds/journal/journal.js";
 import { testHolder } from "./holder.js";

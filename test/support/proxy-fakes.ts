@@ -1,4 +1,4 @@
-/** Small real implementations of the data plane's ports, set by hand. */
+/** Small real implementations of the data plane's ports, which tests set directly. */
 
 import { digestOf } from "../../core/digest.js";
 import type { TrustedEgress } from "../../core/egress/trusted-egress.js";
@@ -112,7 +112,7 @@ export interface TestUnit {
   readonly resilience?: Omit<Resilience, "kind" | "name" | "service">;
   readonly telemetry?: Omit<Telemetry, "kind" | "name" | "service">;
   readonly journal?: Omit<Journal, "kind" | "name" | "service">;
-  /** Methods that the Service says may be carried out twice. */
+  /** The methods that the Service marks as idempotent. */
   readonly idempotent?: readonly string[];
   readonly noSideEffects?: readonly string[];
 }
@@ -181,7 +181,7 @@ export class FakePolicy implements PolicyView {
   readonly trustSequence = 1;
   readonly seenActivation = undefined;
   readonly heard: { readonly epoch: number; readonly peer: string }[] = [];
-  /** What hearing of a higher epoch leads to. */
+  /** Called when the proxy hears of a higher epoch. */
   onHear: (() => void) | undefined;
   readonly #listeners = new Listeners<EvaluatedPolicy>();
 

@@ -1,4 +1,4 @@
-/** A small certificate authority for tests: X.509-SVIDs for whoever is asked for. */
+/** A small certificate authority for tests. It issues X.509-SVIDs for any identity. */
 import { parseCallerSvid, parseSvid } from "../../runtime/tls-identity.js";
 import {
   extended,
@@ -19,7 +19,7 @@ export interface TestSvid {
 
 export class TestPki {
   readonly rootPem: string;
-  /** Leaves are signed by an intermediate, as those of a real mesh are. */
+  /** The intermediate that signs leaves, as in a real mesh. */
   readonly #issuer: TestCertificate;
 
   constructor(mesh: string) {

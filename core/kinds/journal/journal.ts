@@ -14,7 +14,7 @@ import { writtenAs } from "../type.js";
 import { duration, oneOf, text } from "../types.js";
 import { checkReads, journalReads } from "./reads.js";
 
-/** A record with its signature has to fit into a message that a proxy may send. */
+/** A record with its signature must fit into one NATS message that a proxy may send. */
 const messagesMax = sizeOf({ min: 1024, max: 384 * 1024 });
 const dayMs = 86_400_000;
 
@@ -145,14 +145,17 @@ const fields = {
   ),
 };
 
-/** Which writes of a service are appended to its journal, and how. */
+/** States which writes of a service are appended to its journal, and how. */
 export interface Journal extends ObjectWith<"Journal", typeof fields> {}
 
-/** A stream has at least so many messages of full length before it is too long; one record names all of its records. */
+/** `streamBytesMax` is at most this many times `requestBytesMax`, because one entry names all records of a stream. */
 const messagesOfStreamMax = 1024;
 export const defaultMessagesBytesMax = 256 * 1024;
 export const defaultRememberKeysMs = dayMs;
-/** The stream knows message ids at least so long: two copies of an outcome that come within this time are one. */
+/**
+ * The shortest time for which the stream rejects a repeated message id, in milliseconds: two copies of an outcome
+ * within this time are stored once.
+ */
 export const idsKnownMsMin = 120_000;
 
 export const journal = defineKind("Journal", fields, {

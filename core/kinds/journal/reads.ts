@@ -1,4 +1,4 @@
-/** Where calls of a journaled service go that change nothing. */
+/** Where calls of a journaled service are sent that change nothing. */
 import { renderDuration } from "../../duration.js";
 import type { Label } from "../../label.js";
 import type { Shape } from "../../snapshot/shapes.js";
@@ -44,7 +44,7 @@ function whyNoReads({ way, ...named }: JournalReads): string | undefined {
 
 const directReads: JournalReads = Object.freeze({ version: "", waitMs: waitMsOr, way: "direct" });
 
-/** In files the replica is under a name of its own, beside which other ways of reading have room. */
+/** In files the replica has a key of its own, so that other ways of reading can be added beside it. */
 const forms = record("reads", { replica: maybe(1, replica, "Instances that reads go to.") });
 
 const expected = "proxied, direct, or { replica: { version: V, labels: { KEY: VALUE }, wait: 1s } }";
@@ -81,7 +81,7 @@ export const journalReads: Type<JournalReads> = writtenAs(reads, written, (value
   value.way === undefined ? { replica: replica.render(value) } : value.way,
 );
 
-/** Reports reads that could not be sent to the replica, or of which nobody could say what the replica has applied. */
+/** Reports reads that cannot be sent to the replica, and replicas that do not report what they have applied. */
 export function checkReads(service: string, reads: JournalReads, checker: PolicyChecker): void {
   if (reads.way === undefined && whyNoTarget(reads) !== undefined) return; // the parser has reported it
   if (checker.noSideEffects(service).length === 0)
@@ -127,7 +127,10 @@ function checkDirect(service: string, checker: PolicyChecker): void {
   );
 }
 
-/** Writes have to go elsewhere than to the replica, and so have reads that it cannot answer. */
+/**
+ * Reports a Route that sends calls to the replica: writes must go to other instances, and so must reads that the
+ * replica cannot answer yet.
+ */
 function checkPrimary(service: string, reads: JournalReads, checker: PolicyChecker): void {
   const name = renderTarget(reads);
   const rules = checker.routeRules(service);
@@ -152,7 +155,7 @@ function checkPrimary(service: string, reads: JournalReads, checker: PolicyCheck
   }
 }
 
-/** Whether every instance of `part` is one of `target`. */
+/** Returns whether every instance that `part` names is also named by `target`. */
 function hasAllOf(target: Pick<JournalReads, "version" | "labels">, part: typeof target): boolean {
   if (target.version !== "" && target.version !== part.version) return false;
   const isSaid = (wanted: Label): boolean =>

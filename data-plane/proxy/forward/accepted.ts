@@ -15,20 +15,20 @@ import type { HeldConnection, ListenerDeps, Peer } from "./listener-deps.js";
 import { revisionField, sendAnswer } from "./response-fields.js";
 import { SeldomLog } from "./seldom-log.js";
 
-/** What a connection may send. */
+/** Limits what a connection may send. */
 export interface ConnectionLimits extends EngineLimits {
   /** The most bytes of header fields that a request may have, before what a proxy adds. */
   readonly headerBytesMax: number;
-  /** Whether the other end is a proxy, which adds fields of its own. */
+  /** Whether the other end is a proxy, which adds fields of its own to requests. */
   readonly isFromProxy: boolean;
 }
 
-/** An accepted connection of HTTP/2. */
+/** An HTTP/2 connection that a listener accepted. */
 export class Accepted implements ConnectionOwner, HeldConnection {
   readonly socket: Socket;
   readonly #wire: SocketConnection;
   readonly #peer: Peer | undefined;
-  /** The address of the listener. */
+  /** The address of the listener that accepted the connection. */
   readonly #address: string;
   readonly #deps: ListenerDeps;
   readonly #oversized: SeldomLog;

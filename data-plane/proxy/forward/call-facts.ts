@@ -16,78 +16,79 @@ import { mayEnter, type Phase, phase } from "./call-phase.js";
 import { KeptFields } from "./kept-fields.js";
 import { sendReplyHead } from "./response-fields.js";
 
-/** Milliseconds by which an upstream's timer may be ahead of ours, which is read once a turn of the event loop. */
+/** How far an upstream's timer may be ahead of ours, in milliseconds. Ours is read once per turn of the event loop. */
 const timersDifferMs = 50;
 
-/** The facts about a call, for judging, routing, counting and observing it. `Call` carries them. */
+/** The facts about a call by which it is judged, routed, counted and observed. `Call` adds the forwarding. */
 export class CallFacts implements CallInputs, EndedCall {
-  /** The inbound and the outbound side have the same clock, wheel and labels. */
+  /** The owner of the call. The inbound and the outbound side have the same clock, wheel and labels. */
   protected readonly owner: CallOwner<never>;
   protected phase: Phase = phase.begun;
-  /** What it waits for before it can be sent; null: nothing. */
+  /** What the call waits for before it can be sent. null: it waits for nothing. */
   waiting: Leaving | null = null;
   /** The caller's stream. */
   protected readonly inbound: Stream;
   readonly service: string;
   /** The method as "package.Service/Method". */
   readonly method: string;
-  /** Inbound: the method that the caller asked for, where the route of the caller's proxy changed it. */
+  /** On an inbound call: the method that the caller asked for, if the route of the caller's proxy rewrote it. */
   calledMethod: string | undefined;
   readonly caller: SpiffeId;
   /** The caller's IP address; undefined if the call came from this proxy's application or its connection is closed. */
   sourceAddress: string | undefined;
-  /** When the call began, as wall-clock time, for conditions. */
+  /** The wall-clock time at which the call began, for conditions. */
   nowMs = 0;
   claims: CallInputs["claims"];
   tokenIssuer: CallInputs["tokenIssuer"];
   sourceLabels: CallInputs["sourceLabels"];
   /** Inbound: the proxy of the application that called without it; undefined: the caller is a proxy. */
   reader: string | undefined;
-  /** The outside client, as the gateway that calls has proved it. */
+  /** The outside client, as the calling gateway proved it. undefined: the call comes from inside the mesh. */
   client: string | undefined;
-  /** The deadline by the owner's clock, or -1. */
+  /** The deadline by the owner's clock, in milliseconds. -1: there is none. */
   dueAtMs = -1;
   readonly startedMs: number;
   plan: ForwardPlan | null = null;
-  /** Whether the caller's proxy says that it is a copy of a call, whose answer nobody gets. */
+  /** Whether the caller's proxy marked the call as a copy, whose answer nobody receives. */
   isMarked = false;
-  /** The same where policy makes such copies: a peer's word alone takes no call out of what is counted. */
-  isMirrored = false;
-  /** The write that an operator replays by the call; undefined: it is an ordinary call. */
-  replay: ReplayedWrite | "malformed" | undefined;
-  /** The rule of the route that matches the call, for choosing a version. */
-  rule: CompiledRouteRule | undefined;
-  /** A random number, uniform in [0, 1), that picks the version in the rule's split. */
-  versionDraw = 0;
-  /** The value that the call sticks to when a split is drawn; undefined if none. */
-  stickyKey: string | undefined;
   /**
-   * The called service, for spreading calls; null if the call goes to this proxy's application or is not routed yet.
+   * Whether the call is marked as a copy and policy makes such copies. A peer's word alone keeps no call out of the
+   * counts.
    */
+  isMirrored = false;
+  /** The write that an operator replays with this call. undefined: the call is an ordinary one. */
+  replay: ReplayedWrite | "malformed" | undefined;
+  /** The route's rule that matched the call. It chooses the version. */
+  rule: CompiledRouteRule | undefined;
+  /** A number that is uniform in [0, 1) and picks the version in the rule's split. */
+  versionDraw = 0;
+  /** The value by which the call sticks to a version when a split is drawn. undefined: there is none. */
+  stickyKey: string | undefined;
+  /** How calls to the called service are spread. null: the call goes to the own application or is not routed yet. */
   traffic: ServiceTraffic | null = null;
-  /** Tries it again by policy; null: there is none. */
+  /** Tries the call again as policy says. null: policy says nothing. */
   retry: Retrying | null = null;
-  /** The key for ringHash; undefined if none. */
+  /** The key for ringHash. undefined: there is none. */
   balanceKey: string | undefined;
-  /** When the first answered attempt was answered, by the owner's clock. */
+  /** When the first answered attempt was answered, by the owner's clock. -1: none was answered. */
   respondedMs = -1;
-  /** How many streams were opened upstream for the call. */
+  /** How many upstream streams were opened for the call. */
   attempts = 0;
   /** The request's fields. */
   protected kept = KeptFields.none;
-  /** The instances that the call was sent to, as far as it must not be sent there again. */
+  /** The instances that must not get the call again. undefined: there is none. */
   tried: Set<string> | undefined;
   version = "";
-  /** The instance that was called last, as the pool names it; "" if none was called. */
+  /** The instance that was called last, by its name in the pool. "": none was called. */
   lastEndpoint = "";
-  /** The revision that judged the call, and the id of its decision if it has one. */
+  /** The revision that judged the call. Below: the id of its decision if it has one. */
   judgedBy = 0;
   decision: string | undefined;
-  /** What is noted about the call; null for most. */
+  /** What telemetry notes about the call. null: most calls have no notes. */
   seen: object | null = null;
-  /** The last sequence of its order key that the caller says it knows; "": it says none. */
+  /** The last sequence of its order key that the caller says it knows. "": the caller says none. */
   expectedSequence = "";
-  /** The write that the caller wants a read to see; "": none. */
+  /** The write that a read must have seen, as the caller asks. "": the caller asks for none. */
   afterSequence = "";
   /** The outside client for whom a gateway reads: what its certificate proved, or its network; "": no gateway does. */
   readFor = "";
@@ -117,12 +118,14 @@ export class CallFacts implements CallInputs, EndedCall {
     return this.owner.direction;
   }
 
-  /** Whether a client outside the mesh makes it, at a gateway. */
+  /** Whether a client outside the mesh made the call, at a gateway. */
   get isFromClient(): boolean {
     return this.owner.isForClients;
   }
 
-  /** What conditions read about the call as it began: the same when it is judged again. */
+  /**
+   * The values that conditions read, as they were when the call began. Judging the call again reads the same values.
+   */
   get inputs(): CallInputs {
     return this;
   }
@@ -135,12 +138,12 @@ export class CallFacts implements CallInputs, EndedCall {
     return name === headerNames.client ? this.client : this.kept.header(name);
   }
 
-  /** It is over or has been answered: nothing may be sent upstream for it any more. */
+  /** Whether the call is over or answered. Nothing more may be sent upstream for it. */
   get settled(): boolean {
     return this.phase >= phase.passed;
   }
 
-  /** Whether an attempt is upstream that may be replaced. */
+  /** Whether an attempt is upstream that another attempt may still replace. */
   get isTrying(): boolean {
     return this.phase === phase.trying;
   }
@@ -150,21 +153,24 @@ export class CallFacts implements CallInputs, EndedCall {
     this.tried.add(proxyId);
   }
 
-  /** False: it is too late for that. */
+  /** Moves the call to another phase. Returns false if it is too late for that. */
   protected enter(to: Phase): boolean {
     if (!mayEnter(this.phase, to)) return false;
     this.phase = to;
     return true;
   }
 
-  /** Nothing is sent for it until `release`; `gate` hears if it ends before. False: it has ended already. */
+  /**
+   * Holds the call: nothing is sent until `release`. `gate.leave` is called if the call ends before. False: it has
+   * ended already.
+   */
   hold(gate: Leaving): boolean {
     if (!this.enter(phase.held)) return false;
     this.waiting = gate;
     return true;
   }
 
-  /** What it was held for is here. False: it has ended meanwhile. */
+  /** Ends the hold, because what the call waited for has come. False: the call has ended meanwhile. */
   release(): boolean {
     if (!this.enter(phase.begun)) return false;
     this.waiting = null;
@@ -176,7 +182,7 @@ export class CallFacts implements CallInputs, EndedCall {
     if (bytes > 0) this.inbound.consumed(bytes);
   }
 
-  /** Begins the response of a held call, whose end is its answer. False: it is too late for that. */
+  /** Begins the response of a held call; the call's answer will end the response. False: it is too late for that. */
   beginReply(head: Reply["head"]): boolean {
     if (!this.enter(phase.committed)) return false;
     if (this.respondedMs < 0) this.respondedMs = this.owner.nowMs();
@@ -184,14 +190,14 @@ export class CallFacts implements CallInputs, EndedCall {
     return true;
   }
 
-  /** Sends more of it. Returns how many bytes the caller has taken: all, if nobody wants them any more. */
+  /** Sends more of the response. Returns how many bytes the caller has taken: all of them if the call is over. */
   sendReply(bytes: Uint8Array): number {
     if (this.phase !== phase.committed) return bytes.length;
     this.responseBytes += bytes.length;
     return this.inbound.sendData(bytes, 0, bytes.length, false);
   }
 
-  /** Keeps the request's fields, which are valid now only: for conditions, and for sending them later. */
+  /** Copies the request's fields, which are valid only now, for conditions and for sending them later. */
   keep(fields: FieldBlock): void {
     this.kept = KeptFields.of(fields);
     this.inbound.keptBytes = this.kept.bytes;
@@ -211,19 +217,19 @@ export class CallFacts implements CallInputs, EndedCall {
     return fields;
   }
 
-  /** Whether the deadline has passed for a caller whose clock began a little earlier: such a caller cancels first. */
+  /** Whether the deadline has passed for a caller whose clock began a little earlier: that caller cancels first. */
   get isNearlyLate(): boolean {
     if (this.dueAtMs < 0) return false;
     const slackMs = Math.max(50, (this.dueAtMs - this.startedMs) / 10);
     return this.owner.nowMs() >= this.dueAtMs - slackMs;
   }
 
-  /** Whether the deadline has passed. */
+  /** Whether the deadline has passed by this proxy's clock. */
   get isLate(): boolean {
     return this.dueAtMs >= 0 && this.owner.nowMs() >= this.dueAtMs;
   }
 
-  /** Whether the deadline may have passed by the clock of the upstream, which was told the time that remained. */
+  /** Whether the deadline may have passed by the upstream's clock. The upstream was told the remaining time. */
   get isLateThere(): boolean {
     return this.dueAtMs >= 0 && this.owner.nowMs() >= this.dueAtMs - timersDifferMs;
   }

@@ -7,7 +7,7 @@ import { refusal, refusalReasons } from "../../http2/refusals.js";
 const againAfterMs = 60_000;
 const keptMax = 1000;
 
-/** The other end of a connection. */
+/** Names the other end of a connection. */
 export interface OtherEnd {
   readonly who: "a peer proxy" | "an application without its proxy" | "the own application" | "an egress";
   /** A proxy's SPIFFE ID or service, or the application's socket. */
@@ -24,7 +24,7 @@ interface Told {
 export class Endings {
   readonly #log: Logger | undefined;
   readonly #nowMs: () => number;
-  /** Counts per peer and reason. */
+  /** What was logged, by peer and reason. */
   readonly #told = new BoundedMap<string, Told>(keptMax);
 
   constructor(nowMs: () => number, log: Logger | undefined) {
@@ -50,7 +50,7 @@ export class Endings {
     this.#log?.warn(message, { peer: other.name, ...address, reason: reason.trim(), ...repeated });
   }
 
-  /** How many were not logged since the last line; -1 if this one is not logged either. */
+  /** Returns how many were not logged since the last line, or -1 if this ending is not logged either. */
   #mayTell(key: string): number {
     const nowMs = this.#nowMs();
     const told = this.#told.get(key);

@@ -1,4 +1,4 @@
-/** What a listener is given, and what it knows of the connections that it accepted. */
+/** What a listener is given, and what it knows about the connections that it accepted. */
 import type { Socket } from "node:net";
 import type { SecureContextOptions, TLSSocket, TlsOptions } from "node:tls";
 import type { SpiffeId } from "../../../core/identity.js";
@@ -13,33 +13,30 @@ import type { After } from "./tell-http2.js";
 export interface Peer {
   readonly spiffeId: SpiffeId;
   readonly notAfterMs: number;
-  /** Its IP address; undefined if the connection is closed already. */
+  /** The peer's IP address. undefined: the connection is closed already. */
   readonly sourceAddress: string | undefined;
   /** It is an application that reads directly, in the name of its service: the id of its proxy. undefined: it is a proxy. */
   readonly reader?: string | undefined;
-  /** Whether it is an operator, who may replay journals; undefined: no. */
+  /** Whether the peer is an operator, who may replay journals. Left out: no. */
   readonly isOperator?: boolean;
-  /** At a gateway: the outside client, as its certificate proved. */
+  /** At a gateway: the outside client, as its certificate proved. undefined: the client has no certificate. */
   readonly client?: string | undefined;
-  /** At a gateway: the host name that TLS was asked for. */
+  /** At a gateway: the host name that the client asked for in TLS. */
   readonly host?: string | undefined;
 }
 
-/** What a gateway asks of the connections of outside clients. */
+/** What a gateway checks on the connections of outside clients. */
 export interface Door {
-  /**
-   * Returns undefined if a connection may be used, or whose limit it is over. It is asked before a byte of the connection is
-   * read.
-   */
+  /** Returns whose limit a connection exceeds, or undefined if it may be used. Called before a byte of it is read. */
   turnsAway(socket: Socket): "address" | "listener" | undefined;
   /** Returns who is at the other end, on a plain listener. */
   peerOf(socket: Socket): Peer;
   /**
-   * Reads what somebody in front says of a connection before anything else, then passes it on; it has until `after` calls back. Left
-   * out: nobody says anything.
+   * Reads the first bytes, in which a balancer says whose connection it passes on, and then passes the connection to
+   * `pass`. It has to finish before `after` calls back. Left out: no balancer is in front.
    */
   readonly front?: ((socket: Socket, pass: (socket: Socket) => void, after: After) => void) | undefined;
-  /** What else than gRPC is spoken. */
+  /** The protocols other than gRPC that clients may speak. */
   readonly web: WebDoor;
   /** Returns the most bytes of a message, for connections that are opened now. */
   messageBytesMax(): number;
@@ -49,18 +46,18 @@ export interface Door {
 
 /** Protocols of outside clients other than gRPC. */
 export interface WebDoor {
-  /** Whether policy lets clients speak them: it may change. */
+  /** Whether policy now lets clients speak these protocols. It may change at any time. */
   readonly isOpen: boolean;
-  /** Serves a connection of HTTP/1.1. `closed` is called when it has closed. */
+  /** Serves an HTTP/1.1 connection. `closed` is called when the connection has closed. */
   accept(socket: Socket, peer: Peer, closed: () => void): HeldConnection;
 }
 
 /** An open connection. */
 export interface HeldConnection {
   readonly socket: Socket;
-  /** Lets what is open end, then closes. Resolves when the connection is closed. */
+  /** Lets open calls end, then closes. Resolves when the connection is closed. */
   drain(): Promise<void>;
-  /** Asks the client to connect elsewhere or anew. Open calls go on. */
+  /** Asks the client to connect elsewhere or again. Open calls go on. */
   shed(): void;
   /** Closes after the last output is written. `end` may answer each open stream of HTTP/2 before. */
   close(end: (sink: StreamSink) => void): void;
@@ -80,11 +77,11 @@ export interface ListenerDeps {
   readonly log: Logger;
 }
 
-/** Mutual TLS. A listener without it speaks plain HTTP/2 with its own application. */
+/** The settings of mutual TLS. A listener without them speaks plain HTTP/2 with its own application. */
 export interface ListenerTls {
   readonly context: SecureContextOptions;
-  /** What a gateway asks of TLS in place of mutual TLS. */
+  /** The TLS options that a gateway uses in place of mutual TLS. */
   readonly options?: Pick<TlsOptions, "rejectUnauthorized" | "requestCert" | "SNICallback">;
-  /** Returns who the peer is. Fails if it may not call. Called before the first byte of HTTP/2 is read. */
+  /** Returns who the peer is. Throws if the peer may not call. Called before the first byte of HTTP/2 is read. */
   admit(socket: TLSSocket): Peer;
 }
