@@ -1,5 +1,6 @@
 import { readWord } from "./frame-reader.js";
 import { type EngineLimits, TokenBucket } from "./limits.js";
+import { errorCode } from "./protocol.js";
 import { refusal } from "./refusals.js";
 import type { Stream } from "./stream.js";
 
@@ -67,8 +68,14 @@ export class AbuseMeter {
     return cost <= 0 || this.#peerResets.take(cost, nowMs) ? 0 : refusal.peer_resets;
   }
 
-  ownReset(nowMs: number): number {
-    return this.#ownResets.take(1, nowMs) ? 0 : refusal.own_resets;
+  /**
+   * Charges a stream that we reset. One that is refused because too many are open counts as reset by the peer as well:
+   * a peer that resets streams as fast as it opens them has one budget, however many are refused while others end.
+   */
+  ownReset(code: number, nowMs: number): number {
+    const reason = this.#ownResets.take(1, nowMs) ? 0 : refusal.own_resets;
+    if (code !== errorCode.refusedStream || this.#peerResets.take(1, nowMs)) return reason;
+    return refusal.peer_resets;
   }
 
   /** Allows for the frames that may be on their way to a stream that we reset. */

@@ -227,7 +227,7 @@ export class Connection implements ConnectionPort, StreamPort {
     this.counters.ownResets++;
     this.output.resetStream(streamId, code);
     // A client opened each stream itself, which bounds how many it resets.
-    if (this.isServer) this.allow(this.abuse.ownReset(this.nowMs));
+    if (this.isServer) this.allow(this.abuse.ownReset(code, this.nowMs));
     this.wake();
   }
 

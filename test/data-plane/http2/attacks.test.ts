@@ -22,6 +22,19 @@ describe("check 1, rapid reset", () => {
     expect(peer.counters.refused("peer_resets")).toBe(1);
   });
 
+  test("one budget covers what is cancelled and what is refused while cancelled streams keep their slots", () => {
+    const peer = new EnginePeer().hello();
+    let sent = 0;
+    while (!peer.connection.dead && sent < 5000) {
+      const id = 2 * sent++ + 1;
+      peer.send(peer.headers(id));
+      const stream = peer.heard.get(id)?.stream;
+      if (stream) stream.keepSlot = true;
+      if (!peer.connection.dead) peer.send(frame(frameType.resetStream, 0, id, word(errorCode.cancel)));
+    }
+    expect([sent <= 510, peer.starts, peer.goawayCode()]).toEqual([true, 100, calm]);
+  });
+
   test("an honest client that cancels 20 calls a second for ten minutes is not cut", () => {
     const peer = new EnginePeer().hello();
     for (let call = 0; call < 12_000; call++) {
