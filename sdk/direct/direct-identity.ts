@@ -40,8 +40,12 @@ export class DirectIdentity {
 
   /** undefined: there is none that is good now. */
   get current(): DirectCredentials | undefined {
-    const { clock } = this.#deps;
-    return (this.#credentials?.notAfterMs ?? 0) > clock.nowMs() + agoMs ? this.#credentials : undefined;
+    return this.isGood(this.#credentials?.notAfterMs ?? 0) ? this.#credentials : undefined;
+  }
+
+  /** Whether a certificate that ends then is good now. */
+  isGood(notAfterMs: number): boolean {
+    return notAfterMs > this.#deps.clock.nowMs() + agoMs;
   }
 
   /** Why there is none. */
@@ -99,7 +103,7 @@ export class DirectIdentity {
       const [leaf = new Uint8Array()] = chain;
       const { notAfterMs } = parseCallerSvid(leaf);
       const nowMs = clock.nowMs();
-      if (notAfterMs <= nowMs + agoMs)
+      if (!this.isGood(notAfterMs))
         throw new Error(`it ended at ${new Date(notAfterMs).toISOString()}, before now by this machine's clock`);
       const privateKeyPem = privateKey.export({ format: "pem", type: "pkcs8" }).toString();
       const chainPem = toPem(chain);

@@ -4,7 +4,7 @@ import type { FollowDirectResponse } from "../../proto/gen/ashlar/v1/agent.js";
 import { parseSvid } from "../../runtime/tls-identity.js";
 import type { DirectIdentity } from "./direct-identity.js";
 
-type CurrentCredentials = Pick<DirectIdentity, "current" | "problem" | "onChange">;
+type CurrentCredentials = Pick<DirectIdentity, "current" | "problem" | "onChange" | "isGood">;
 
 /** How reads of a service go now. */
 export type DirectStatus =
@@ -29,6 +29,8 @@ interface Place {
   readonly channel: Channel;
   /** Which certificate and roots it was made with. */
   readonly madeWith: string;
+  /** When that certificate ends: one that could not be replaced is used no longer. */
+  readonly notAfterMs: number;
 }
 
 /** A connection that another one replaced stays open so long for calls that have just begun on it. */
@@ -100,8 +102,9 @@ export class DirectRoute {
 
   #ready(): Channel[] {
     const found: Channel[] = [];
-    for (const { channel } of this.#places.values())
-      if (channel.getConnectivityState(true) === connectivityState.READY) found.push(channel);
+    for (const { channel, notAfterMs } of this.#places.values())
+      if (this.#identity.isGood(notAfterMs) && channel.getConnectivityState(true) === connectivityState.READY)
+        found.push(channel);
     return found;
   }
 
@@ -115,7 +118,7 @@ export class DirectRoute {
     for (const address of wanted) {
       const place = this.#places.get(address);
       if (place?.madeWith === madeWith || this.#next.get(address)?.madeWith === madeWith) continue;
-      const made = { channel: this.#connect(address), madeWith };
+      const made = { channel: this.#connect(address), madeWith, notAfterMs: credentials?.notAfterMs ?? 0 };
       const before = this.#next.get(address);
       if (before !== undefined) this.#retire(this.#next, address, before);
       if (place === undefined) this.#places.set(address, made);

@@ -147,7 +147,9 @@ async function world() {
     current: undefined as DirectCredentials | undefined,
     problem: "none yet",
     onChange: (listener: () => void) => void listeners.push(listener),
+    isGood: (notAfterMs: number) => notAfterMs !== ended.atMs,
   };
+  const ended = { atMs: 0 };
   const renew = (): void => {
     identity.current = credentials();
     for (const listener of listeners) listener();
@@ -175,7 +177,7 @@ async function world() {
   });
   /** How many calls went through the proxy of the application. */
   const passed = () => pair.caller.metrics.ended.length;
-  return { pair, route, renew, heard, where, client, passed };
+  return { pair, route, renew, heard, where, client, passed, identity, ended };
 }
 
 const hello = Buffer.from("hello");
@@ -220,6 +222,22 @@ test("certificates change under calls, and none fails or takes the other way", a
     for (let call = 0; call < 20; call++) expect((await client.unary(hello)).error).toBeUndefined();
   }
   expect(passed()).toBe(0);
+});
+
+test("a connection whose certificate has ended is not used, where no other one could be made", async () => {
+  const { pair, route, renew, heard, where, client, passed, identity, ended } = await world();
+  renew();
+  const atMs = identity.current?.notAfterMs ?? 0;
+  route.hear(where());
+  await eventually("it is direct", () => heard.at(-1)?.kind === "direct");
+  renew();
+  if (identity.current !== undefined) identity.current = { ...identity.current, notAfterMs: atMs + 1 };
+  route.hear(where({ roots: [pair.pki.rootPem], spiffeId: `spiffe://${mesh}/service/other` })); // no connection comes of it
+  expect((await client.unary(hello)).error).toBeUndefined();
+  expect(passed()).toBe(0);
+  ended.atMs = atMs;
+  expect((await client.unary(hello)).error).toBeUndefined();
+  expect(passed()).toBe(1);
 });
 
 test("a server that is not the service by its SPIFFE ID gets nothing", async () => {
