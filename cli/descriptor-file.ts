@@ -13,17 +13,17 @@ import { loadSync, type PackageDefinition } from "@grpc/proto-loader";
 import { stringify } from "yaml";
 import { AshlarError, messageOf } from "../core/errors.js";
 import { fileReason } from "../runtime/file-reason.js";
-import { typesOfMethods } from "./descriptor-types.js";
+import { typesOfMethods, type WantedTypes } from "./descriptor-types.js";
 
 const bytesMax = 8 * 1024 * 1024;
 
 /**
  * The Descriptors that a .proto or .binpb file says, as a policy file. Imports of a .proto are looked for beside it
- * and in the present folder; google/protobuf is known. `typed`: methods ("package.Service/Method") whose messages are
+ * and in the present folder; google/protobuf is known. `typed`: the methods whose messages are
  * described as well. Fails with `invalid_argument` and the file's name where it
  * cannot be read, is longer than 8 MiB, or defines no service.
  */
-export async function readDescriptorFile(path: string, typed: ReadonlySet<string>): Promise<string> {
+export async function readDescriptorFile(path: string, typed: WantedTypes): Promise<string> {
   const documents = await loadDocuments(path, typed).catch((cause: unknown) => {
     throw new AshlarError("invalid_argument", `cannot read ${path} as a descriptor: ${messageOf(cause)}`, { cause });
   });
@@ -31,7 +31,7 @@ export async function readDescriptorFile(path: string, typed: ReadonlySet<string
   return documents.join("---\n");
 }
 
-async function loadDocuments(path: string, typed: ReadonlySet<string>): Promise<readonly string[]> {
+async function loadDocuments(path: string, typed: WantedTypes): Promise<readonly string[]> {
   const { services, files } = await load(path);
   return services
     .filter(({ methods }) => methods.length > 0)
@@ -39,11 +39,11 @@ async function loadDocuments(path: string, typed: ReadonlySet<string>): Promise<
       const marked = (level: string): readonly string[] =>
         methods.filter((method) => method.level === level).map((method) => method.name);
       const names = methods.map((method) => method.name);
-      const wanted = names.filter((method) => typed.has(`${name}/${method}`));
+      const isWanted = typed.fields.length > 0 || names.some((method) => typed.methods.has(`${name}/${method}`));
       const lists = {
         idempotent: marked("IDEMPOTENT"),
         noSideEffects: marked("NO_SIDE_EFFECTS"),
-        ...(wanted.length > 0 ? typesOfMethods(files(), name, wanted) : {}),
+        ...(isWanted ? typesOfMethods(files(), name, typed) : {}),
       };
       const said = Object.entries(lists).filter(([, list]) => list.length > 0);
       return stringify({ kind: "Descriptor", name, methods: names, ...Object.fromEntries(said) }, { lineWidth: 0 });

@@ -4,6 +4,7 @@ import { join, resolve } from "node:path";
 import { AshlarError } from "../core/errors.js";
 import { fileReason } from "../runtime/file-reason.js";
 import type { PolicyFile } from "./client.js";
+import type { WantedTypes } from "./descriptor-types.js";
 
 /** The name of a .proto file, or of a descriptor set as compilers write it (.binpb). */
 const descriptorName = /\.(proto|binpb)$/;
@@ -64,7 +65,7 @@ async function readFiles(names: readonly string[], readStdin: () => Promise<stri
   };
   const [described, written] = [true, false].map((is) => names.filter((name) => descriptorName.test(name) === is));
   for (const name of written ?? []) await keep(name, name === "-" ? readStdin() : readText(name));
-  const typed = methodsWithPrivateFields(contents.values());
+  const typed = wantedTypes(contents.values());
   for (const name of described ?? []) {
     const { readDescriptorFile } = await import("./descriptor-file.js"); // loaded only when it is needed
     await keep(name, readDescriptorFile(name, typed));
@@ -75,11 +76,15 @@ async function readFiles(names: readonly string[], readStdin: () => Promise<stri
 /**
  * Of these methods policy has to know the messages, which are long, and which an earlier control plane does not take.
  */
-function methodsWithPrivateFields(contents: Iterable<string>): ReadonlySet<string> {
-  const found = new Set<string>();
-  for (const content of contents)
-    for (const [, method = ""] of content.matchAll(/([\w.]+\/\w+) (?:request|response)\.\w/g)) found.add(method);
-  return found;
+function wantedTypes(contents: Iterable<string>): WantedTypes {
+  const methods = new Set<string>();
+  const fields = new Set<string>();
+  for (const content of contents) {
+    for (const [, method = ""] of content.matchAll(/([\w.]+\/\w+) (?:request|response)\.\w/g)) methods.add(method);
+    for (const [, field = ""] of content.matchAll(/\bfield["']?\s*:\s*["']?((?:[A-Za-z_]\w*\.)+\w+)/g))
+      fields.add(field);
+  }
+  return { methods, fields: [...fields] };
 }
 
 async function listFiles(path: string): Promise<readonly string[]> {

@@ -16,13 +16,14 @@ import { journalKeyBytesMax } from "../wire/journal/entry.js";
 import { compileDirect, type DirectPlan } from "./direct-plan.js";
 import { feedMethod } from "./feed-method.js";
 import { type MethodCuts, methodCutsOf } from "./private/plan.js";
+import { type SubjectField, subjectsOf } from "./private/subject.js";
 import type { ReadPlan } from "./read-plan.js";
 
 /** The keys that policy computes from a call; "": policy asks for none. */
 export interface CallKeys {
   readonly key: string;
   readonly order: string;
-  /** The subject that the private fields of the call are about; left out: the call has no private fields. */
+  /** The subject that the private fields of the call are about; left out: it has none, or its request says it. */
   readonly subject?: string;
 }
 
@@ -49,7 +50,14 @@ export interface JournalPlan {
    * Which fields are private, by method, and who holds their key ("": the holder in the trust log); undefined: there
    * are none.
    */
-  readonly privacy: { readonly holder: string; readonly cuts: ReadonlyMap<string, MethodCuts> } | undefined;
+  readonly privacy:
+    | {
+        readonly holder: string;
+        readonly cuts: ReadonlyMap<string, MethodCuts>;
+        /** By method, the field of the request that says whom it is about. Empty: `keysOf` says it. */
+        readonly subjects: ReadonlyMap<string, SubjectField>;
+      }
+    | undefined;
   /** Returns whether a call of this method is a write. */
   isWrite(method: string): boolean;
   /** Returns whether a call of this method is a read, which a replica may answer. */
@@ -78,6 +86,7 @@ export function compileJournal(unit: Unit, mesh: string): JournalPlan | undefine
   const privacy = journal.private && {
     holder: journal.private.holder ?? "",
     cuts: methodCutsOf(journal.private.fields),
+    subjects: subjectsOf(journal.private.subjects ?? []),
   };
   const replayers = new Set((journal.replayers ?? []).map((operator) => buildSpiffeId(mesh, "operator", operator)));
   const isWrite = writesOf(journal, service?.noSideEffects ?? []);

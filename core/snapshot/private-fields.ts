@@ -1,6 +1,7 @@
 /**
  * Replaces names of journals' private fields by numbers, which is what is stored, with the descriptors among the files.
  */
+import { parseTypedField } from "../journal/private/by-type.js";
 import {
   type MessageType,
   type MethodTypes,
@@ -9,9 +10,11 @@ import {
 } from "../journal/private/message-types.js";
 import { type MessageTypes, numberField } from "../journal/private/names.js";
 import { parseWrittenField } from "../journal/private/plan.js";
+import type { Callee } from "../kinds/callee.js";
 import type { Journal } from "../kinds/journal/journal.js";
 import type { Finding } from "../model.js";
 import type { Descriptor } from "./descriptor-shape.js";
+import { numberTypedFields } from "./private-by-type.js";
 import type { SourcedObject } from "./sourced-object.js";
 
 /**
@@ -28,8 +31,15 @@ export function numberPrivateFields(
     const { object } = sourced;
     if (object.kind !== "Journal" || object.private === undefined) return sourced;
     types ??= typesOf(descriptors);
+    if (object.private.fields.some((text) => parseTypedField(text) !== undefined))
+      return numberTypedFields(sourced, object, serviceOf(objects, object.service), types, report);
     return numberFieldsOf(sourced, object, object.private, types, report);
   });
+}
+
+function serviceOf(objects: readonly SourcedObject[], name: string): Callee | undefined {
+  for (const { object } of objects) if (object.kind === "Service" && object.name === name) return object;
+  return undefined;
 }
 
 function numberFieldsOf(

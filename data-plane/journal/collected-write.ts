@@ -1,6 +1,7 @@
 /** A journaled call with its complete request, copied from the call, because the write may outlive it. */
 import { digestOf } from "../../core/digest.js";
 import type { CallKeys, JournalPlan } from "../../core/journal/plan.js";
+import { readSubject } from "../../core/journal/private/subject.js";
 import { headerNames } from "../../core/wire/headers.js";
 import type { JournalEntry, StreamedRequest } from "../../core/wire/journal/entry.js";
 import type { Field } from "../../core/wire/journal/fields.js";
@@ -65,6 +66,7 @@ export class CollectedWrite {
   readonly #fields: readonly Field[];
   readonly #forward: ForwardPlan | null;
   readonly #keys: CallKeys;
+  #subject: string | undefined;
   readonly #tell: (answer: Answer) => void;
 
   constructor(call: Call, plan: JournalPlan, room: WriteRoom, relay: ResponseRelay, tell: (answer: Answer) => void) {
@@ -102,7 +104,19 @@ export class CollectedWrite {
 
   /** The subject of its private fields; undefined: it has none. */
   get subject(): string | undefined {
-    return this.#keys.subject;
+    return this.#subject ?? this.#keys.subject;
+  }
+
+  /** Takes the request, which is complete. Returns what is wrong with it; undefined: nothing. */
+  take(request: Uint8Array): string | undefined {
+    this.request = request;
+    const { method, plan } = this;
+    const field = plan.privacy?.cuts.has(method) === true ? plan.privacy.subjects.get(method) : undefined;
+    if (field === undefined) return undefined;
+    const found = readSubject(request, field);
+    if ("why" in found) return `the subject of the private fields of ${method} ${found.why}`;
+    this.#subject = found.text;
+    return undefined;
   }
 
   answer(answer: Answer): void {

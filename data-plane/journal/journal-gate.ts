@@ -94,8 +94,9 @@ export class JournalGate implements CallGate {
     this.#call.takeHeld(bytes);
     if (!ended) return;
     this.#isOver = true;
-    this.#write.request = this.#call.messages.held.bytes;
-    this.#owner.begin(this.#write);
+    const wrong = this.#write.take(this.#call.messages.held.bytes);
+    if (wrong === undefined) this.#owner.begin(this.#write);
+    else this.#refuse(rightAnswer(status.INVALID_ARGUMENT, wrong, this.#write.revision));
   }
 
   /** Returns whether a second message has begun. */

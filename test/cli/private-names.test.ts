@@ -242,3 +242,69 @@ message T { string outer = 1; }
   const { findings } = await read(["a.S/Put request.t.outer"], [write("s.proto", main)]);
   expect(findings[0]?.message).toMatch(/^the descriptors lack a\.b\.M: make the set with all imports/);
 });
+
+describe("fields by message type", () => {
+  const byType = (...entries: readonly (readonly [string, string])[]): string => {
+    const list = entries.map(([field, subject]) => `  - { field: ${field}, subject: ${subject} }\n`);
+    return `${policyOf("x").split("private:")[0]}private:\n${list.join("")}`;
+  };
+  const parse = async (content: string, files: readonly string[]) =>
+    parsePolicyFiles(await readPolicyFiles([write("policy.yaml", content), ...files], async () => ""));
+  const request = "bank.v1.OpenRequest";
+
+  test("are those of every method with the message, in numbers, by a .proto", async () => {
+    const { objects, findings } = await parse(
+      byType(
+        [`${request}.customer.email`, `${request}.owner_name`],
+        ["bank.v1.OpenResponse.account", `${request}.owner_name`],
+      ),
+      setUp(),
+    );
+    expect(findings).toEqual([]);
+    const stored = {
+      subjects: ["bank.v1.Ledger/Open request.2", "bank.v1.Ledger/Watch request.2"],
+      fields: [
+        "bank.v1.Ledger/Open request.4.3",
+        "bank.v1.Ledger/Open response.1",
+        "bank.v1.Ledger/Watch request.4.3",
+        "bank.v1.Ledger/Watch response.1",
+      ],
+    };
+    expect(objects.at(-1)?.object).toMatchObject({ private: stored });
+    const written = JSON.stringify(stored);
+    const plain = await parse(`${policyOf("x").split("private:")[0]}private: ${written}\n`, []);
+    expect(plain.findings).toEqual([]);
+    const build = (all: typeof objects) => buildSnapshot(all.map(({ object }) => object)).list.digest;
+    expect(build(objects)).toBe(build(plain.objects));
+  });
+
+  test.each([
+    ["an enum is an int32", `${request}.kind`, "bank.v1.Ledger/Open request.12 int32"],
+    ["an optional field", `${request}.note`, "bank.v1.Ledger/Open request.10"],
+  ])("%s", async (_what, subject, expected) => {
+    const { objects, findings } = await parse(byType([`${request}.cards.number`, subject]), setUp());
+    expect(findings).toEqual([]);
+    expect(objects.at(-1)?.object).toMatchObject({ private: { subjects: expect.arrayContaining([expected]) } });
+  });
+
+  test.each([
+    ["a repeated one", `${request}.cards`, /cards of .* is not a single string/],
+    ["one in a oneof", `${request}.iban`, /iban of .* is in the oneof payment/],
+  ])("no subject is %s", async (_what, subject, why) => {
+    const { findings } = await parse(byType([`${request}.owner_name`, subject]), setUp());
+    expect(findings).toMatchObject([{ severity: "error", line: 10, message: expect.stringMatching(why) }]);
+  });
+
+  test("a message with a typing error is refused with the nearest, and one without descriptors with the remedy", async () => {
+    const wrong = byType(["bank.v1.OpenReqest.owner_name", `${request}.note`]);
+    const { findings } = await parse(wrong, setUp());
+    expect(findings[0]).toMatchObject({
+      line: 10,
+      message: 'no descriptor has a message bank.v1.OpenReqest; did you mean "bank.v1.OpenRequest"?',
+    });
+    expect((await parse(wrong, [])).findings[0]).toMatchObject({
+      line: 10,
+      message: expect.stringMatching(/apply its \.proto or descriptor set \(\.binpb\) too$/),
+    });
+  });
+});

@@ -9,7 +9,7 @@ import { testHolder } from "../support/holder.js";
 import { TestMesh } from "../support/mesh.js";
 import { until } from "../support/until.js";
 
-/** With several processes the holder is in the trust log. */
+/** With several processes the holder is in the trust log, and fields are named by message type. */
 const policyFor = (workers: number) => `${frontMayCall}---
 kind: Journal
 name: echo-writes
@@ -19,8 +19,14 @@ mode: before
 response: bytes
 replayers: [admin]
 private:
-  subject: request.headers["x-account"]
-${workers > 1 ? "" : `  holder: ${testHolder.publicKey}\n`}  fields: [test.Echo/Unary request.text, test.Echo/Unary response.text]
+${
+  workers > 1
+    ? `  - { field: test.EchoRequest.text, subject: test.EchoRequest.payload }
+  - { field: test.EchoResponse.text, subject: test.EchoRequest.payload }`
+    : `  subject: request.headers["x-account"]
+  holder: ${testHolder.publicKey}
+  fields: [test.Echo/Unary request.text, test.Echo/Unary response.text]`
+}
 ---
 kind: Route
 name: echo
@@ -29,6 +35,8 @@ rules: [{ split: [{ version: v1, weight: 1 }] }]
 `;
 
 describe.each([1, 2])("with %i processes", (workers) => {
+  /** The subject of the writes about ada: a header, or bytes of the request in hexadecimal. */
+  const ada = workers > 1 ? Buffer.from("ada").toString("hex") : "ada";
   let mesh: TestMesh;
   let client: EchoClient;
   let holderKey: readonly string[];
@@ -55,7 +63,10 @@ describe.each([1, 2])("with %i processes", (workers) => {
     for (const account of ["ada", "eve"]) {
       const metadata = new Metadata();
       metadata.set("x-account", account);
-      const answer = await client.unary({ text: `secret of ${account}` }, { metadata, deadlineMs: 10_000 });
+      const answer = await client.unary(
+        { text: `secret of ${account}`, payload: Buffer.from(account) },
+        { metadata, deadlineMs: 10_000 },
+      );
       expect([answer.code, answer.response?.text]).toEqual([0, `secret of ${account}`]);
     }
   }, 120_000);
@@ -120,10 +131,10 @@ describe.each([1, 2])("with %i processes", (workers) => {
   }, 120_000);
 
   test("once a subject is shredded nobody reads it, others are as before, and the journal holds", async () => {
-    const shred = ["journal", "shred", "ada", "--service", "echo", "-m", "asked for it"];
+    const shred = ["journal", "shred", ada, "--service", "echo", "-m", "asked for it"];
     expect((await mesh.cli(...shred)).code).not.toBe(0); // nobody said --yes
     expect((await read(...holderKey))[0]).toEqual(["restored", ["ada", "ada"]]);
-    expect(await mesh.json(0, ...shred, "--yes")).toEqual({ service: "echo", subject: "ada", keys: 1 });
+    expect(await mesh.json(0, ...shred, "--yes")).toEqual({ service: "echo", subject: ada, keys: 1 });
     expect(await read(...holderKey)).toEqual([
       ["shredded", []],
       ["restored", ["eve", "eve"]],

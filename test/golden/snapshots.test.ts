@@ -55,6 +55,10 @@ describe("policy keeps its bytes and digests", () => {
     expectGolden("journal.txt", describeSnapshot(objectsIn([join(folder, "journal.yaml")])));
   });
 
+  test("with private fields by message type", () => {
+    expectGolden("private-by-type.txt", describeSnapshot(objectsIn([join(folder, "private-by-type.yaml")])));
+  });
+
   test("who may replay a journal, and clients whose mark counts", () => {
     expectGolden("replay.txt", describeSnapshot(objectsIn([join(folder, "replay.yaml")])));
   });

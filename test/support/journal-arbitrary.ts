@@ -38,6 +38,7 @@ export const journal = (service: string): fc.Arbitrary<Journal> =>
         fc.constantFrom(
           { subject: "jwt.claims.sub", holder: testHolder.publicKey, fields: ["shop.Store/Put request.2"] },
           { subject: "jwt.claims.sub", fields: ["shop.Store/Put request.2"] },
+          { subjects: ["shop.Store/Put request.1 int64"], fields: ["shop.Store/Put request.2"] },
           {
             subject: 'request.headers["x-account"]',
             holder: testHolder.publicKey,

@@ -94,14 +94,17 @@ function rewrite(message: Uint8Array, cuts: Cuts): Rewritten | undefined {
   return out.rewritten;
 }
 
-/** Returns where the length and the body of a field begin, and where the field ends. */
-function readField(message: Uint8Array, at: number) {
+/**
+ * Returns where the length and the body of a field begin, and where the field ends; undefined: there is no field that
+ * could be cut out.
+ */
+export function readField(message: Uint8Array, at: number) {
   const tag = readVarint(message, at);
   if (tag === undefined) return undefined;
   const number = Math.floor(tag.value / 8);
   if (number < 1 || number > fieldNumberMax) return undefined;
   const ending = (bodyAt: number, end: number, isNested = false) =>
-    end > message.length ? undefined : { number, lengthAt: tag.end, bodyAt, end, isNested };
+    end > message.length ? undefined : { number, wireType: tag.value % 8, lengthAt: tag.end, bodyAt, end, isNested };
   switch (tag.value % 8) {
     case 0: {
       // a 64-bit value may exceed a JavaScript number, so only its end is computed

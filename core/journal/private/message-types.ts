@@ -1,4 +1,5 @@
 /** The message types of Descriptors, one line for each: the fields of a message by name and number. */
+import { type SubjectType, subjectTypes } from "./subject.js";
 
 /** A field of a message. */
 export interface FieldType {
@@ -7,6 +8,11 @@ export interface FieldType {
   readonly form: "plain" | "message" | "map" | "group";
   /** The full name of the message type. "": the field is plain or a group. */
   readonly type: string;
+  /**
+   * The type of a plain field that is not repeated, if the descriptor says it; an enum is an int32. "other": it cannot
+   * be a subject.
+   */
+  readonly scalar?: SubjectType | "other";
 }
 
 export interface MessageType {
@@ -28,9 +34,10 @@ export interface MethodTypes {
 const name = "[A-Za-z_]\\w*";
 const fullName = `${name}(?:\\.${name})*`;
 const number = "[1-9][0-9]{0,8}";
+const scalars = [...subjectTypes, "other"].join("|");
 
 export const methodTypesPattern = `^${name} ${fullName} ${fullName}$`;
-export const messageTypePattern = `^${fullName}( ${name}=(${number}(:group|(:map)?:${fullName})?|oneof:${name}(,${name})*))*$`;
+export const messageTypePattern = `^${fullName}( ${name}=(${number}(/(?:${scalars})|:group|(:map)?:${fullName})?|oneof:${name}(,${name})*))*$`;
 const methodTypesGrammar = new RegExp(methodTypesPattern);
 const messageTypeGrammar = new RegExp(messageTypePattern);
 
@@ -41,7 +48,7 @@ export function parseMethodTypes(text: string): MethodTypes | undefined {
   return { method, request, response };
 }
 
-/** Parses "shop.Order id=1 buyer=2:shop.Person pay=oneof:card,cash". undefined: the text has another form. */
+/** Parses "shop.Order id=1/int64 buyer=2:shop.Person pay=oneof:card,cash". undefined: the text has another form. */
 export function parseMessageType(text: string): MessageType | undefined {
   if (!messageTypeGrammar.test(text)) return undefined;
   const [type = "", ...parts] = text.split(" ");
@@ -52,7 +59,11 @@ export function parseMessageType(text: string): MessageType | undefined {
     if (fields.has(field) || oneofs.has(field)) return undefined;
     const [first = "", ...rest] = said.split(":");
     if (first === "oneof") oneofs.set(field, (rest[0] ?? "").split(","));
-    else fields.set(field, fieldTypeOf(Number(first), rest));
+    else {
+      const [digits = "", scalar] = first.split("/");
+      const type = fieldTypeOf(Number(digits), rest);
+      fields.set(field, scalar === undefined ? type : { ...type, scalar: scalar as SubjectType | "other" });
+    }
   }
   return { name: type, fields, oneofs };
 }
@@ -70,8 +81,8 @@ export const renderMethodTypes = ({ method, request, response }: MethodTypes): s
 
 /** Returns the text that `parseMessageType` reads. */
 export function renderMessageType({ name: type, fields, oneofs }: MessageType): string {
-  const written = [...fields].map(([field, { number, form, type: inner }]) => {
-    if (form === "plain") return `${field}=${number}`;
+  const written = [...fields].map(([field, { number, form, type: inner, scalar }]) => {
+    if (form === "plain") return `${field}=${number}${scalar === undefined ? "" : `/${scalar}`}`;
     if (form === "group") return `${field}=${number}:group`;
     return `${field}=${number}:${form === "map" ? "map:" : ""}${inner}`;
   });

@@ -1,68 +1,18 @@
 /** kind: Journal */
-import { holderKeyPattern, isHolderKey } from "../../journal/private/keys.js";
-import { parsePrivateField, parseWrittenField, writtenFieldPattern } from "../../journal/private/plan.js";
-import { readKeyExpression } from "../../policy/condition/key-expression.js";
 import { serviceOfMethod } from "../../snapshot/grammar.js";
 import { sizeOf } from "../amounts.js";
-import type { PolicyChecker } from "../checker.js";
 import { keyExpression } from "../condition.js";
 import { defineKind, type ObjectWith } from "../kind.js";
-import { textSet } from "../list.js";
 import { label, methodPatterns, operatorNames, readers } from "../names.js";
-import { maybe, optional, record, required } from "../record.js";
-import { writtenAs } from "../type.js";
-import { duration, oneOf, text } from "../types.js";
+import { maybe, optional, required } from "../record.js";
+import { duration, oneOf } from "../types.js";
+import { checkPrivate, privateFields } from "./private.js";
 import { checkReads, journalReads } from "./reads.js";
+import { warnWithoutIssuer } from "./without-issuer.js";
 
 /** A record with its signature must fit into one NATS message that a proxy may send. */
 const messagesMax = sizeOf({ min: 1024, max: 384 * 1024 });
 const dayMs = 86_400_000;
-
-const expectedField =
-  'a private field: "package.Service/Method request.3", with the names or numbers of fields from the message on';
-
-/** As policy is stored: numbers alone. */
-const privateField = text({
-  expected: expectedField,
-  pattern: writtenFieldPattern,
-  valid: (value) => parsePrivateField(value) !== undefined,
-});
-const fieldsOptions = { whenEmpty: "name the private fields", neverEmpty: true };
-
-/** As files have them: names become numbers once all files are read (`numberPrivateFields`). */
-const writtenFields = textSet(
-  text({
-    expected: expectedField,
-    pattern: writtenFieldPattern,
-    valid: (value) => parseWrittenField(value) !== undefined,
-    hint: (value) => (value.includes("[]") ? "leave out []: all items of a repeated field are meant" : ""),
-  }),
-  fieldsOptions,
-);
-
-const privateFields = {
-  subject: required(
-    14,
-    keyExpression,
-    undefined,
-    "CEL that names whom a write is about, in 1 to 512 bytes: its private fields are shredded together.",
-  ),
-  holder: maybe(
-    15,
-    text({
-      expected: "the public key of a holder: base64 of SubjectPublicKeyInfo of X25519",
-      pattern: holderKeyPattern,
-      valid: isHolderKey,
-    }),
-    "Who may read them: a public key of X25519, as openssl prints it; left out: the holder in the trust log (`ashlar journal holder set`).",
-  ),
-  fields: required(
-    16,
-    writtenAs(textSet(privateField, fieldsOptions), writtenFields.shape),
-    [],
-    'Which fields: "package.Service/Method request.customer.name", or response, with names by the descriptors that are applied too, or numbers ("request.3.1"); what is stored is the numbers.',
-  ),
-};
 
 const fields = {
   name: required(1, label, "", "Unique among the journals of the mesh."),
@@ -138,10 +88,8 @@ const fields = {
   ),
   private: maybe(
     undefined,
-    record("private fields", privateFields, {
-      why: ({ subject }) => (subject === undefined ? "subject is missing" : undefined),
-    }),
-    "Fields that are stored for their holder alone, until their subject is shredded; left out: none.",
+    privateFields,
+    "Fields that are stored for their holder alone, until their subject is shredded; left out: none. A list of { field, subject } names fields by message type.",
   ),
 };
 
@@ -208,44 +156,3 @@ export const journal = defineKind("Journal", fields, {
     if (object.private !== undefined) checkPrivate(object, object.private, checker);
   },
 });
-
-function checkPrivate(
-  { service, methods = [], idempotencyKey, bidirectional = [] }: Journal,
-  { subject, holder, fields }: NonNullable<Journal["private"]>,
-  checker: PolicyChecker,
-): void {
-  if (holder === undefined && checker.whole && checker.context.hasJournalHolder === false)
-    checker.error(
-      "private",
-      "nobody could read them: the mesh has no holder of private fields; set one with `ashlar journal holder set FILE`, or name a holder here",
-    );
-  warnWithoutIssuer(subject, "private.subject", checker);
-  for (const [index, written] of fields.entries()) {
-    const place = `private.fields[${index}]`;
-    const field = parsePrivateField(written);
-    if (field === undefined) continue;
-    const { method, part } = field;
-    checker.methods(service, [method], place);
-    if (methods.length > 0 && !isListed(methods, method))
-      checker.error(place, `${method} is not among the methods of the journal, which stores nothing of it`);
-    if (isListed(bidirectional, method))
-      checker.error(
-        place,
-        `${method} is bidirectional: its messages are stored as they come, before all is known of them`,
-      );
-    if (part === "response" && idempotencyKey !== undefined)
-      checker.error(
-        place,
-        "a repeat under an idempotencyKey is answered with the response, which no proxy can read again",
-      );
-  }
-}
-
-const isListed = (methods: readonly string[], method: string): boolean =>
-  methods.some((one) => one === method || one === "*" || one === `${serviceOfMethod(method)}/*`);
-
-function warnWithoutIssuer(text: string | undefined, place: string, checker: PolicyChecker): void {
-  const found = text === undefined ? [] : readKeyExpression(text);
-  if (!checker.hasIssuers && "reads" in found && (found.reads.has("jwt") || found.reads.has("issuer")))
-    checker.warn(place, "it reads the token, and no JwtIssuer is in the policy: every write is refused");
-}

@@ -3,6 +3,7 @@ import { generateKeyPairSync } from "node:crypto";
 import { type handleUnaryCall, Metadata, status } from "@grpc/grpc-js";
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
 import { ensureKeys } from "../../../control-plane/journal/key-streams.js";
+import { subjectTokenOf } from "../../../core/journal/journal-key.js";
 import { restorePart } from "../../../core/journal/private/restore.js";
 import type { Journal } from "../../../core/kinds/journal/journal.js";
 import { parseEntry } from "../../../core/wire/journal/entry.js";
@@ -145,6 +146,23 @@ test("where policy names no holder, that of the trust log reads what is written 
   use({ ...plain, private: { subject, fields, holder: testHolder.publicKey } });
   expect((await write(pay("ada", 7))).error).toBeUndefined();
   expect(parseDataKey((await keys()).at(-1)?.data ?? new Uint8Array()).holder).toBe(testHolder.publicKey);
+});
+
+test("the request says whom it is about: one data key a subject, 3 where it names nobody, and the field stays in clear", async () => {
+  nats.holder = { publicKey: testHolder.publicKey, sinceMs: 1 };
+  use({ ...plain, private: { subjects: [`${method} request.2 int32`], fields: [`${method} request.1`] } });
+  for (const account of [7, 7, 8]) expect((await write(pay("ada", account), "k", "")).error).toBeUndefined();
+  const { entries } = await records();
+  expect(entries.map(({ request }) => hex(request))).toEqual(["00000000021007", "00000000021007", "00000000021008"]);
+  const tokens = ["7", "7", "8"].map((text) => subjectTokenOf("bytes", text));
+  expect(entries.map((entry) => entry.private?.subject)).toEqual(tokens);
+  expect(await keys()).toHaveLength(2);
+  got = [];
+  expect((await write(Buffer.from([10, 3, 97, 100, 97]), "k", "a")).error).toMatchObject({
+    code: status.INVALID_ARGUMENT,
+    details: expect.stringContaining("is empty: field 2 of the request names nobody"),
+  });
+  expect([got, (await records()).entries.length]).toEqual([[], 3]);
 });
 
 test("a repeat at another proxy is told by its keyed digest from another request", async () => {
