@@ -295,6 +295,22 @@ describe("fields by message type", () => {
     expect(findings).toMatchObject([{ severity: "error", line: 10, message: expect.stringMatching(why) }]);
   });
 
+  test("a write whose messages descriptors disagree about is refused, since its fields would be stored in clear", () => {
+    const descriptor = (type: string) => `kind: Descriptor
+name: a.B
+methods: [C, D]
+types: [C ${type} a.A, D a.R a.A]
+messages: ["a.R owner=1/string note=2/string", "a.Q owner=1/string", "a.A x=1/string"]
+`;
+    const { findings } = parsePolicyFiles([
+      { name: "p.yaml", content: byType(["a.R.note", "a.R.owner"]) },
+      { name: "one.yaml", content: descriptor("a.R") },
+      { name: "two.yaml", content: descriptor("a.Q") },
+    ]);
+    const message = "descriptors say different things of the messages of a.B/C: apply one of them";
+    expect(findings).toMatchObject([{ severity: "error", line: 10, message }]);
+  });
+
   test("a message with a typing error is refused with the nearest, and one without descriptors with the remedy", async () => {
     const wrong = byType(["bank.v1.OpenReqest.owner_name", `${request}.note`]);
     const { findings } = await parse(wrong, setUp());

@@ -45,6 +45,9 @@ export function expandTyped(
 ): Expanded | { readonly why: string } {
   if (types.methods.size === 0)
     return { why: `no descriptor says what ${field} is; apply its .proto or descriptor set (.binpb) too` };
+  const unclear = writes.find((method) => types.methods.get(method) === "unclear");
+  if (unclear !== undefined)
+    return { why: `descriptors say different things of the messages of ${unclear}: apply one of them` };
   const known = writes.flatMap((method) => {
     const found = types.methods.get(method);
     return found === undefined || found === "unclear" ? [] : [{ ...found, method }];
