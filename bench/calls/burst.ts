@@ -143,6 +143,8 @@ async function makeCalls(calls: number): Promise<object> {
 
 await new Promise((resolve) => setTimeout(resolve, 50)); // SETTINGS
 await makeCalls(numberFlag(flags, "warm", 200_000));
+if (tally.ok === 0)
+  throw new Error(`no call through ${through} succeeded: ${[...tally.faults.keys()].slice(0, 3).join("; ")}`);
 console.log("ready");
 for await (const line of createInterface({ input: process.stdin }))
   console.log(JSON.stringify(await makeCalls(Number(line))));

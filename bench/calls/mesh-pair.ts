@@ -133,9 +133,11 @@ function partsOf(service: string, dial: () => Socket, mode: CallsMode) {
     useService: async () => true,
     hearOfEpoch: async () => {},
   };
+  const proven = () => ({ spiffeId: caller, notAfterMs: Number.POSITIVE_INFINITY });
   const tls = {
     context: () => ({}),
-    verify: () => ({ spiffeId: caller, notAfterMs: Number.POSITIVE_INFINITY }),
+    verify: proven,
+    verifyCaller: proven,
   } as unknown as TlsState;
   const pool = new MemoryPool(engine, dial);
   const common = { recorder, tls, policy, pool, engine, clock: systemClock, random: randomBytes, log: silentLogger };

@@ -7,6 +7,7 @@ import type { FieldBlock } from "../http2/field-block.js";
 import { fieldFlag } from "../http2/field-classes.js";
 import { fieldName } from "../http2/field-names.js";
 import type { MethodNames } from "./forward/method-names.js";
+import { idOfName, isSpelt } from "./forward/name-ids.js";
 import { meshField } from "./mesh-fields.js";
 import { dropAll, isReserved } from "./reserved-fields.js";
 import { isTraceparentAt } from "./traceparent.js";
@@ -288,9 +289,11 @@ export function endsWithDot(fields: FieldBlock, field: number): boolean {
 
 /** Returns a header's value as routes see it: repeated fields joined with a comma. undefined: the header is missing. */
 export function joinHeader(fields: FieldBlock, name: string): string | undefined {
+  const id = idOfName(name);
   let value: string | undefined;
   for (let field = 0; field < fields.count; field++) {
-    if (fields.isDropped(field) || fields.nameText(field) !== name) continue;
+    if (fields.nameId(field) !== id || fields.isDropped(field)) continue;
+    if (id === 0 && !isSpelt(fields, field, name)) continue;
     const text = fields.valueText(field);
     value = value === undefined ? text : `${value},${text}`;
   }

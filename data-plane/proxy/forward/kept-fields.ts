@@ -1,16 +1,13 @@
 import { FieldBlock } from "../../http2/field-block.js";
 import { FieldBytesReader, sizeOfField, writeEnd, writeField, writeGone } from "../../http2/field-bytes.js";
-import { fieldName, findName } from "../../http2/field-names.js";
+import { fieldName } from "../../http2/field-names.js";
 import type { FieldProfile } from "../../http2/field-profile.js";
+import { idOfName } from "./name-ids.js";
 import { giveBlock, takeBlock } from "./small-blocks.js";
 
 const nothing = Buffer.alloc(1);
 writeEnd(nothing, 0);
 const restored = new FieldBlock();
-/** The ids of header names that were looked up. Policy names them, so there are few. */
-const ids = new Map<string, number>();
-const namesMax = 1000;
-
 const noPlaces = new Uint8Array(0);
 
 /**
@@ -43,7 +40,7 @@ export class KeptFields {
 
   /** Returns all values of a field, joined with ",", or undefined if it is missing. */
   header(name: string): string | undefined {
-    const wanted = idOf(name);
+    const wanted = idOfName(name);
     let joined: string | undefined;
     reader.begin(this.#block, this.#profile, this.#dropped);
     while (reader.next()) {
@@ -92,14 +89,3 @@ function keep(fields: FieldBlock): Buffer {
 }
 
 const reader = new FieldBytesReader();
-
-/** Returns the id of a name; 0 if it has none and is written out in the kept bytes. */
-function idOf(name: string): number {
-  const known = ids.get(name);
-  if (known !== undefined) return known;
-  const bytes = Buffer.from(name, "latin1");
-  const id = findName(bytes, 0, bytes.length);
-  if (ids.size >= namesMax) ids.clear();
-  ids.set(name, id);
-  return id;
-}
