@@ -3,6 +3,8 @@ import type { Socket } from "node:net";
 
 /** Handshakes that begin in one turn of the event loop. Each costs up to a millisecond, for which everybody else waits. */
 const perTurn = 4;
+/** More than a client says before it is answered: one record of TLS (RFC 8446, 5.1). Who says more speaks no TLS. */
+const helloBytesMax = 5 + 2 ** 14;
 
 /**
  * Begins with a connection once its client has said something, in the order in which clients did, and with few of them a turn. So a
@@ -32,6 +34,7 @@ export class HandshakeTurns {
   }
 
   #queue(socket: Socket): void {
+    if (socket.readableLength > helloBytesMax) return void socket.destroy();
     this.#waiting.add(socket);
     this.#schedule();
   }

@@ -140,7 +140,9 @@ export class Listener {
       };
     } else if (front === undefined) return undefined;
     const after = this.#after(this.#limits.frontTimeoutMs);
-    return createNetServer({ noDelay: true }, (socket) =>
+    // what comes before the turn of a handshake is kept in memory: nothing is read after the first bytes
+    const reading = this.#tls === undefined ? {} : { highWaterMark: 1 };
+    return createNetServer({ noDelay: true, ...reading }, (socket) =>
       front === undefined ? begin(socket) : front(socket, begin, after),
     );
   }

@@ -57,6 +57,21 @@ test("at most four begin in a turn, however many come at once, with what their c
   expect(begun.map((socket) => String(socket.read()))).toEqual(Array(50).fill("hello"));
 });
 
+test("who says more than a client's first record of TLS gets no turn", async () => {
+  const [honest] = await come(1, "h".repeat(16_000));
+  await come(1, "g".repeat(60_000));
+  await untilTrue(() => accepted.length === 2);
+  const [first, second] = accepted as [Socket, Socket];
+  // all of it is read before the turn is asked for
+  for (const socket of accepted) socket.on("readable", () => {});
+  await untilTrue(() => first.readableLength === 16_000 && second.readableLength > 2 ** 14 + 5);
+  for (const socket of accepted) socket.removeAllListeners("readable");
+  for (const socket of accepted) handshakes.add(socket);
+  await untilTrue(() => begun.length === 1 && second.destroyed);
+  expect(begun).toEqual([first]);
+  honest?.destroy();
+});
+
 test("a balancer's header may come before, alone or with what its client says", async () => {
   const cases = [
     ["header", "hello"],
