@@ -74,7 +74,8 @@ async function readFiles(names: readonly string[], readStdin: () => Promise<stri
 }
 
 /**
- * Of these methods policy has to know the messages, which are long, and which an earlier control plane does not take.
+ * Returns the methods and fields whose message types have to be sent with the policy. Other types are left out: they
+ * are long, and an earlier control plane refuses them.
  */
 function wantedTypes(contents: Iterable<string>): WantedTypes {
   const methods = new Set<string>();

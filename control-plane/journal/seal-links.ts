@@ -8,7 +8,7 @@ export interface SealLink {
   readonly isSeal: boolean;
 }
 
-/** Of one journal, some 200 bytes each. */
+/** The most links that are kept for one journal. Each takes some 200 bytes. */
 const linksMax = 40_000;
 
 interface JournalLinks {

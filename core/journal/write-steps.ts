@@ -96,7 +96,7 @@ export type WriteEnd<Outcome> =
   | { readonly kind: "unknown"; readonly sequence: number }
   /** The message stored under the id of this key is no entry of the key; only that message says who stored it. */
   | { readonly kind: "taken"; readonly sequence: number }
-  /** As far as is known nothing was appended, or the log could not be read. The application did not see the call. */
+  /** Nothing is known to have been appended, or the log could not be read. The application did not see the call. */
   | { readonly kind: "unavailable" };
 
 export interface Write {
@@ -191,7 +191,7 @@ export class WriteSteps<Outcome extends FoundOutcome> {
     return undefined;
   }
 
-  /** As `#isValid`; "again": an entry that the search went back to was removed meanwhile. */
+  /** Judges like `#isValid`. Returns "again" if an entry that the search went back to was removed meanwhile. */
   *#judge(sequence: number, expected: number): Steps<boolean | "again" | undefined> {
     let [until, after] = [sequence, expected];
     for (let depth = 0; depth < ancestorsMax; depth += 1) {

@@ -115,7 +115,10 @@ export class DirectReads {
 
 const takesCalls = ({ gone, unhealthy }: Endpoint): boolean => !gone && unhealthy === undefined;
 
-/** As many as an application connects to, others for each proxy, and the same ones as long as they are there. */
+/**
+ * Returns as many endpoints as an application connects to. Each proxy chooses others, and the same ones as long as
+ * they are there.
+ */
 function choose(there: readonly Endpoint[], proxyId: string): readonly Endpoint[] {
   const drawn = there.map((endpoint) => ({ endpoint, draw: stableFractionOf(proxyId, endpoint.proxyId, "direct") }));
   return drawn

@@ -10,7 +10,7 @@ import { until } from "../support/until.js";
 
 const names = ["sdk", "checked", "silent", "vanished", "good"] as const;
 type Name = (typeof names)[number];
-/** Of the proxies in their order, then of the control plane. */
+/** Status ports of the proxies in their order, then the control plane's. */
 const statusPorts = await freePorts(names.length + 1);
 let mesh: TestMesh;
 const proxies = new Map<Name, TestProxy>();

@@ -12,7 +12,7 @@ import type { TestProcess } from "../support/processes.js";
 import { until } from "../support/until.js";
 
 const kills = Number(process.env.CHAOS_KILLS ?? "7");
-/** Of each call. */
+/** The deadline of each call. */
 const deadlineMs = 15_000;
 const services = ["before", "after", "talks"] as const;
 type Service = (typeof services)[number];

@@ -31,7 +31,7 @@ const grammar = new RegExp(
   `^([A-Za-z_][\\w.]*/[A-Za-z_]\\w*) request\\.([1-9][0-9]{0,8})(?: (${subjectTypes.filter((type) => type !== "string").join("|")}))?$`,
 );
 export const subjectFieldPattern = grammar.source;
-/** As of the keys of a call. */
+/** The most bytes of a subject: as many as a key of a call may have. */
 const subjectBytesMax = 512;
 const fieldNumberMax = 2 ** 29 - 1;
 

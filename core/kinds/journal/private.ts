@@ -23,7 +23,7 @@ import { warnWithoutIssuer } from "./without-issuer.js";
 const expectedField =
   'a private field: "package.Service/Method request.3", with the names or numbers of fields from the message on';
 
-/** As policy is stored: numbers alone. */
+/** A private field in stored policy: its path is numbers alone. */
 const privateField = text({
   expected: expectedField,
   pattern: writtenFieldPattern,
@@ -32,7 +32,7 @@ const privateField = text({
 const whenEmpty = "name the private fields";
 const fieldsOptions = { whenEmpty, neverEmpty: true };
 
-/** As files have them: names become numbers once all files are read (`numberPrivateFields`). */
+/** Private fields in files: names become numbers once all files are read (`numberPrivateFields`). */
 const writtenFields = textSet(
   text({
     expected: expectedField,
