@@ -137,8 +137,14 @@ export class Arena {
     return `spiffe://checks/${this.target === "proxy" ? "service/front" : "gateway/public"}`;
   }
 
-  /** How many calls of one hostile client's connection the application may see at once. */
-  readonly openCallsMax = 100;
+  /**
+   * How many calls of one hostile client's connection the application may see at once. A gateway may send them on over
+   * two connections, if other clients' calls take a part of the first one: the proxy that reads both may then see a call
+   * before the cancellation, on the other connection, that made room for it. Each other client's call makes one so at most.
+   */
+  get openCallsMax(): number {
+    return this.target === "proxy" ? 100 : 105;
+  }
 
   /** Bytes that a proxy holds for others by its own account. */
   async heldBytes(proxy: MeshProxy): Promise<number> {
