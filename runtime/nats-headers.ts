@@ -15,46 +15,59 @@ export interface HeaderBlock {
 
 export const noHeaders: HeaderBlock = { code: 0, description: "", fields: [] };
 
-const firstLine = /^NATS\/1\.0(?: (\d{3})(?: ([ -~]*))?)?$/;
+const lineEnd = "\r\n";
+
+const firstLine = /NATS\/1\.0(?: (\d{3})(?: ([ -~]*))?)?\r\n/y;
 /** A name is visible ASCII without a colon; a value is visible ASCII, spaces and tabs. */
-const fieldLine = /^([!-9;-~]+):[ \t]*([ -~\t]*)$/;
+const fieldLine = /([!-9;-~]+):[ \t]*([ -~\t]*)\r\n/y;
 
 /** Parses a block; undefined: it is malformed. Each line must end with CRLF, and the last one must be empty. */
 export function parseHeaderBlock(bytes: Uint8Array): HeaderBlock | undefined {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
-  if (!text.endsWith("\r\n\r\n")) return undefined;
-  const [first = "", ...lines] = text.slice(0, -4).split("\r\n");
-  const start = firstLine.exec(first);
+  firstLine.lastIndex = 0;
+  const start = firstLine.exec(text);
   if (start === null) return undefined;
   const fields: [string, string][] = [];
-  for (const line of lines) {
-    const field = fieldLine.exec(line);
+  let at = firstLine.lastIndex;
+  while (at < text.length - lineEnd.length) {
+    fieldLine.lastIndex = at;
+    const field = fieldLine.exec(text);
     if (field === null) return undefined;
     fields.push([field[1] ?? "", (field[2] ?? "").trimEnd()]);
+    at = fieldLine.lastIndex;
   }
+  if (at !== text.length - lineEnd.length || !text.endsWith(lineEnd)) return undefined;
   return { code: Number(start[1] ?? 0), description: start[2] ?? "", fields };
 }
 
-/** Returns the values of the field with exactly this name. */
-export function valuesOf({ fields }: HeaderBlock, name: string): readonly string[] {
-  return fields.filter(([own]) => own === name).map(([, value]) => value);
+/** Returns the first value of the field with exactly this name, or undefined. */
+export function firstValueOf({ fields }: HeaderBlock, name: string): string | undefined {
+  for (const field of fields) if (field[0] === name) return field[1];
+  return undefined;
+}
+
+/** Returns its last value, or undefined. */
+export function lastValueOf({ fields }: HeaderBlock, name: string): string | undefined {
+  for (let at = fields.length - 1; at >= 0; at -= 1) {
+    const field = fields[at];
+    if (field?.[0] === name) return field[1];
+  }
+  return undefined;
 }
 
 /** The fields that only a server writes. Each of them shows that the message was stored before. */
-const serverFields: ReadonlySet<string> = new Set([
-  "nats-stream",
-  "nats-subject",
-  "nats-sequence",
-  "nats-last-sequence",
-  "nats-time-stamp",
-]);
+const serverFields = ["nats-stream", "nats-subject", "nats-sequence", "nats-last-sequence", "nats-time-stamp"];
 
 /** Returns how often a server has added its fields to the block: the highest count of one of them. */
 export function timesRelayed({ fields }: HeaderBlock): number {
-  const counts = new Map<string, number>();
+  const counts = [0, 0, 0, 0, 0];
+  let most = 0;
   for (const [name] of fields) {
-    const lower = name.toLowerCase();
-    if (serverFields.has(lower)) counts.set(lower, (counts.get(lower) ?? 0) + 1);
+    const which = serverFields.indexOf(name.toLowerCase());
+    if (which < 0) continue;
+    const count = (counts[which] ?? 0) + 1;
+    counts[which] = count;
+    if (count > most) most = count;
   }
-  return Math.max(0, ...counts.values());
+  return most;
 }

@@ -2,7 +2,14 @@
 import { type Msg, type MsgHdrs, NatsError } from "nats";
 import { AshlarError, messageOf } from "../core/errors.js";
 import type { BusMessage, MessageOrigin, StoredMessage, StoredQuery } from "./bus.js";
-import { type HeaderBlock, noHeaders, parseHeaderBlock, timesRelayed, valuesOf } from "./nats-headers.js";
+import {
+  firstValueOf,
+  type HeaderBlock,
+  lastValueOf,
+  noHeaders,
+  parseHeaderBlock,
+  timesRelayed,
+} from "./nats-headers.js";
 
 const wrongLastSequence = 10071;
 const streamNotFound = 10059;
@@ -55,7 +62,7 @@ export function messageFrom({ subject, data, headers }: RawMessage, answered = f
   return {
     subject,
     data,
-    header: (name) => headers && valuesOf(headers, name)[0],
+    header: (name) => headers && firstValueOf(headers, name),
     relayed: times !== (answered ? 1 : 0) || headers?.code !== 0, // only answers of a server have a code
     origin: headers && times === 1 ? originOf(headers) : undefined,
   };
@@ -96,8 +103,8 @@ export function withHeaders(from: Readonly<Record<string, string>>): { readonly 
 }
 
 function originOf(headers: HeaderBlock): MessageOrigin | undefined {
-  const [stream] = valuesOf(headers, "Nats-Stream");
-  const [subject] = valuesOf(headers, "Nats-Subject");
+  const stream = firstValueOf(headers, "Nats-Stream");
+  const subject = firstValueOf(headers, "Nats-Subject");
   return stream === undefined || subject === undefined ? undefined : { stream, subject };
 }
 
@@ -131,9 +138,8 @@ export function parseDirect({ data, headers }: RawMessage, what: string): Stored
   if (headers === undefined) throw new AshlarError("unavailable", `${what}: an answer with a malformed header block`);
   if (headers.code === 404) return undefined;
   if (headers.code >= 300) throw new AshlarError("unavailable", `${what}: ${headers.description || headers.code}`);
-  const last = (name: string): string | undefined => valuesOf(headers, name).at(-1); // the server's own are the last
-  const sequence = Number(last("Nats-Sequence"));
-  const subject = last("Nats-Subject");
+  const sequence = Number(lastValueOf(headers, "Nats-Sequence")); // the server's own fields are the last
+  const subject = lastValueOf(headers, "Nats-Subject");
   if (!Number.isSafeInteger(sequence) || subject === undefined) {
     throw new AshlarError("unavailable", `${what}: an answer without a sequence`);
   }
@@ -141,7 +147,7 @@ export function parseDirect({ data, headers }: RawMessage, what: string): Stored
   // without its own Nats-Stream field the stored block was cut off, and the server's field became part of a value
   const relayed = message.relayed || message.origin === undefined;
   const origin = relayed ? undefined : message.origin;
-  return { ...message, relayed, origin, sequence, storedMs: timeOf(last("Nats-Time-Stamp")) };
+  return { ...message, relayed, origin, sequence, storedMs: timeOf(lastValueOf(headers, "Nats-Time-Stamp")) };
 }
 
 /** Parses the message in the answer of a stream's leader. */

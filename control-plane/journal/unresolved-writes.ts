@@ -1,11 +1,12 @@
 /**
  * Finds the writes in journals that have had no outcome for a minute, so that `status` can name them. Each message is
  * read once, at a bounded rate, and the progress is stored in a file. An outcome of a recent write is accepted without
- * verifying its signature, which would cost more than all the rest. So the holder of a proxy's credential can hide a
- * write from `status`, but not from `ashlar journal list --unresolved`.
+ * verifying its signature or decoding more than what it is about, which would cost more than all the rest. So the
+ * holder of a proxy's credential can hide a write from `status`, but not from `ashlar journal list --unresolved`. What
+ * claims to be a write is verified before it is named.
  */
-import { parseEntry } from "../../core/wire/journal/entry.js";
-import { parseOutcome } from "../../core/wire/journal/outcome.js";
+import { isMessagesKey } from "../../core/journal/journal-key.js";
+import { glanceAtEntry, glanceAtOutcome } from "../../core/wire/journal/glance.js";
 import { journalStream, journalSubject, parseJournalSubject } from "../../core/wire/subjects.js";
 import type { Bus, StoredMessage } from "../../runtime/bus.js";
 import type { Clock } from "../../runtime/clock.js";
@@ -131,14 +132,14 @@ export class UnresolvedWrites {
     if (place?.service !== service) return;
     const { sequence, data, storedMs } = message;
     if (place.kind === "entry") {
-      const entry = quietly(() => parseEntry(data, undefined, place.key));
-      if (entry === undefined || entry.outcome !== undefined) return;
+      const entry = isMessagesKey(place.key) ? undefined : glanceAtEntry(data);
+      if (entry === undefined || entry.hasOutcome) return;
       open.set(sequence, { storedMs, dueMs: Math.max(storedMs + youngMs, entry.deadlineMs + lateMs) });
       return;
     }
     if (place.kind === "outcome") {
-      const outcome = quietly(() => parseOutcome(data, undefined));
-      if (outcome === undefined || open.delete(outcome.entry) || !unresolved.has(outcome.entry)) return;
+      const entry = glanceAtOutcome(data);
+      if (entry === undefined || open.delete(entry) || !unresolved.has(entry)) return;
     }
     const record = readJournalRecord(this.#deps, service, message);
     if (record === undefined || record.kind === "entry" || record.kind === "messages") return;
@@ -207,15 +208,6 @@ export class UnresolvedWrites {
       if (record?.kind === kind && holds(record as Extract<JournalRecord, { kind: Kind }>)) return record;
       from = message.sequence + 1;
     }
-    return undefined;
-  }
-}
-
-/** Returns the parsed record, or undefined if the bytes are none. */
-function quietly<Result>(parse: () => Result): Result | undefined {
-  try {
-    return parse();
-  } catch {
     return undefined;
   }
 }

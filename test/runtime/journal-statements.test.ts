@@ -3,7 +3,7 @@ import { expect, test } from "@jest/globals";
 import { buildBatch, withPlace } from "../../core/wire/statement-batch.js";
 import { Statement } from "../../proto/gen/ashlar/v1/fleet.js";
 import { JournalStatements } from "../../runtime/journal-statements.js";
-import { parseHeaderBlock, valuesOf } from "../../runtime/nats-headers.js";
+import { firstValueOf, parseHeaderBlock } from "../../runtime/nats-headers.js";
 import { heldBytes } from "../support/held.js";
 
 const data = Buffer.from("a record");
@@ -22,7 +22,7 @@ test("of header blocks of any length a reader keeps the statements alone", () =>
   const before = heldBytes();
   for (let counter = 1; counter <= 50; counter += 1) {
     const block = parseHeaderBlock(forgedBlock(counter, 500_000));
-    const [header = ""] = block === undefined ? [] : valuesOf(block, "Ashlar-Statement");
+    const header = (block && firstValueOf(block, "Ashlar-Statement")) ?? "";
     expect(statements.read(header, data, "mesh").statement.counter).toBe(counter);
   }
   expect(heldBytes() - before).toBeLessThan(5_000_000); // not 25 MB

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "@jest/globals";
-import { parseHeaderBlock, timesRelayed, valuesOf } from "../../runtime/nats-headers.js";
+import { firstValueOf, lastValueOf, parseHeaderBlock, timesRelayed } from "../../runtime/nats-headers.js";
 import { withHeaders } from "../../runtime/nats-messages.js";
 
 const parse = (text: string) => parseHeaderBlock(new Uint8Array(Buffer.from(text, "latin1")));
@@ -16,7 +16,8 @@ describe("a header block", () => {
         ["Nats-Msg-Id", "x:y"],
       ],
     });
-    expect(block && valuesOf(block, "A")).toEqual(["b", "c"]);
+    expect(block && [firstValueOf(block, "A"), lastValueOf(block, "A")]).toEqual(["b", "c"]);
+    expect(block && [firstValueOf(block, "B"), lastValueOf(block, "B")]).toEqual([undefined, undefined]);
     expect(parse("NATS/1.0 404 Message Not Found\r\n\r\n")).toMatchObject({
       code: 404,
       description: "Message Not Found",
