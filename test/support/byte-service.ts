@@ -61,7 +61,9 @@ export interface UnaryResult {
 
 export class ByteClient extends Client {
   constructor(target: string, authority: string, channel = credentials.createInsecure(), more: ClientOptions = {}) {
-    super(target, channel, { ...big, "grpc.default_authority": authority, ...more });
+    // Node 26 takes no address for the name in TLS.
+    const name = channel._isSecure() ? { "grpc.ssl_target_name_override": authority } : {};
+    super(target, channel, { ...big, "grpc.default_authority": authority, ...name, ...more });
   }
 
   unary(request: Buffer, metadata = new Metadata(), options: { deadline?: number } = {}): Promise<UnaryResult> {

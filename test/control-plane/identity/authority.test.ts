@@ -286,6 +286,7 @@ describe("mutual TLS on the admin side", () => {
       const client = connectGrpc({
         address: server.address,
         credentials: credentials.createSsl(Buffer.from(authority.caPem), key, chain),
+        options: { "grpc.ssl_target_name_override": "localhost" }, // Node 26 takes no address for the name in TLS
       });
       try {
         return (await callUnary(client, JoinServiceService.getNonce, {}, { timeoutMs: 5000 })).nonce.toString();

@@ -63,6 +63,7 @@ async function ask(at: JoinMesh, { chain, key, csrKey = generatePrivateKeyPem(),
   const client = connectGrpc({
     address: at.join.join,
     credentials: credentials.createSsl(Buffer.from(at.authority.caPem)),
+    options: { "grpc.ssl_target_name_override": "localhost" }, // Node 26 takes no address for the name in TLS
   });
   try {
     const timeoutMs = 5000;
