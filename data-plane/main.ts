@@ -17,6 +17,12 @@ import { runHost } from "./host/run-host.js";
 export function main(argv: readonly string[], env: ConfigSources["env"]): Promise<number> {
   const [first = ""] = argv;
   if (controlCommands.has(first)) return runControl(argv);
+  if (first !== "" && !first.startsWith("-")) {
+    printError(
+      `unknown command '${first}': expected ${[...controlCommands].join(", ")}, or settings; see \`ashlar proxy --help\``,
+    );
+    return Promise.resolve(2);
+  }
   return runMain(argv, env, createProxyCommand, parseHostConfig);
 }
 

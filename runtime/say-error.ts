@@ -10,5 +10,5 @@ export function renderError(message: string): string {
 
 /** Renders commander's message about wrong use in the same form. */
 export function renderUsageError(text: string): string {
-  return text.replace(/^error: /, "ashlar: ");
+  return text.replace(/^error: /, "ashlar: ").replace("command-argument value ", "");
 }

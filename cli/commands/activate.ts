@@ -21,7 +21,7 @@ export function addActivateCommand(program: Command, cli: Cli): void {
     .option("-m, --message <text>", "the reason, for the log")
     .option("--wait", "wait until every live proxy evaluates it")
     .option("--force", "activate although proxies have not prepared it")
-    .option("--threshold <percent>", "the share of live proxies that must be prepared", parsePercent)
+    .option("--threshold <percent>", "the share of live proxies that must be prepared (default: 100%)", parsePercent)
     .addOption(timeoutOption("how long to wait for proxies to prepare, and to switch"))
     .addOption(outputOption())
     .action(async (revision: number, flags: Flags, self: Command) => {

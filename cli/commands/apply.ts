@@ -47,7 +47,7 @@ export function addApplyCommand(program: Command, cli: Cli): void {
     .option("--yes", "do not ask before removing a service with live proxies, or more than half of all objects")
     .option("--wait", "wait until every live proxy evaluates it")
     .option("--force", "activate although proxies have not prepared it")
-    .option("--threshold <percent>", "the share of live proxies that must be prepared", parsePercent)
+    .option("--threshold <percent>", "the share of live proxies that must be prepared (default: 100%)", parsePercent)
     .addOption(timeoutOption("how long to wait for proxies to prepare, and to switch"))
     .addOption(outputOption())
     .action(async (flags: Flags, self: Command) => {

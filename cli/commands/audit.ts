@@ -30,7 +30,7 @@ export function addAuditCommand(program: Command, cli: Cli): void {
     .command("audit")
     .description("List what was done to the mesh, by whom, oldest first.")
     .option("--since <duration>", "only entries younger than this, for example 1h", parseDuration)
-    .option("--limit <number>", "the most decisions to print, the newest ones, up to 10000", parseNumber, 1000)
+    .option("--limit <number>", "the most entries to print, the newest ones, up to 10000", parseNumber, 1000)
     .option("-o, --output <format>", "what to print on stdout: table or json (default: table)")
     .action(async ({ since, limit, output: given }: Flags, self: Command) => {
       const output = formatOf(self, given);

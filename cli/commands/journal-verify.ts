@@ -40,7 +40,12 @@ export function addJournalVerifyCommands(journal: Command, cli: Cli): void {
         sum((each) => each.entries),
         sum((each) => each.seals),
       ];
-      show(cli, flags.output, { ok, entries, faults, messages, seals }, verdicts.map(renderVerdict).join("\n"));
+      show(
+        cli,
+        flags.output,
+        { ok, entries, faults, messages, seals },
+        verdicts.map(renderVerdict).join("\n") || "No service has a journal.",
+      );
       if (!ok) throw new AshlarError("invalid_record", "the journal does not hold");
     });
   withExample(verify, "ashlar journal verify --service ledger", "ashlar journal verify ledger.jsonl");

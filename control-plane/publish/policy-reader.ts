@@ -1,7 +1,7 @@
 /** Answers questions about revisions: their policy as text, the difference between two, and who may call what. */
 import type { Digest } from "../../core/digest.js";
 import { AshlarError, isAshlarError } from "../../core/errors.js";
-import { isLabel } from "../../core/identity.js";
+import { gatewayNameIn, isLabel } from "../../core/identity.js";
 import type { Finding, Heartbeat, PolicyFile, Revision, Signed, Unit } from "../../core/model.js";
 import type { CallInputs } from "../../core/policy/condition/frame.js";
 import { revisionInForce } from "../../core/rollout/cohort.js";
@@ -89,7 +89,7 @@ export interface PolicyReader {
   ): Promise<AccessVerdict>;
   /** Lists every caller of a method. Nobody may call an unknown service. Fails as `listAccess` does. */
   listAccess(query: AccessQuery): Promise<AccessAnswer>;
-  /** Returns the services of the active revision. */
+  /** Returns the services of the active revision, and its gateways as `gateway/NAME`. */
   activeServices(): Promise<ReadonlySet<string>>;
   /**
    * Returns the targets that its routes name; empty if its policy is lost, which `problems` reports. Cheap while the
@@ -138,7 +138,9 @@ export function createPolicyReader(deps: PolicyReaderDeps): PolicyReader {
       const revision = findActive(ledger);
       if (revision === undefined) return new Set();
       const { units } = await snapshots.loadList(revision.body.snapshot);
-      return new Set(units.map(({ name }) => name).filter(isLabel));
+      return new Set(
+        units.map(({ name }) => name).filter((name) => isLabel(name) || gatewayNameIn(name) !== undefined),
+      );
     },
     activeRoutes: readActiveRoutes(deps),
   };

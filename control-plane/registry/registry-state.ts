@@ -1,4 +1,5 @@
 /** Keeps the instances of each service from endpoint messages, and judges them by their proxies' heartbeats. Pure. */
+import { isLabel } from "../../core/identity.js";
 import type { Endpoint, Revocation } from "../../core/model.js";
 import type { FleetEntry } from "../fleet/fleet-state.js";
 import { renderRevoked } from "../fleet/fleet-status.js";
@@ -66,10 +67,13 @@ export class RegistryState {
     this.#endpoints.set(proxyId, stated);
   }
 
-  /** Returns every service that is in policy, has an endpoint or has a proxy, sorted by name. */
+  /**
+   * Returns every service that is in policy, has an endpoint or has a proxy, and every gateway that has a process, sorted
+   * by name. `inPolicy` has gateways as `gateway/NAME`.
+   */
   list(fleet: readonly FleetEntry[], inPolicy: ReadonlySet<string>, judge: RegistryJudge): readonly ServiceView[] {
     const known = new Map(fleet.map((entry) => [entry.heartbeat.proxyId, entry]));
-    const names = new Set(inPolicy);
+    const names = new Set([...inPolicy].filter(isLabel));
     const standing = this.#standing(judge.nowMs);
     const heard = hearCallers(
       fleet,

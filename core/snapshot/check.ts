@@ -211,7 +211,8 @@ class ObjectChecker implements PolicyChecker {
 
   #missingService(name: string, place: string): void {
     const nearest = this.nearest(name, () => this.#checking.services.keys());
-    this.error(place, `there is no service ${JSON.stringify(name)}${nearest}`);
+    const remedy = " in this policy: state it as a Service"; // the files are the whole policy, which newcomers miss
+    this.error(place, `there is no service ${JSON.stringify(name)}${nearest === "" ? remedy : nearest}`);
   }
 
   #add(severity: Finding["severity"], place: string, message: string): void {

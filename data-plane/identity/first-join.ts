@@ -21,7 +21,11 @@ export interface Contact extends Omit<JoinClientDeps, "address"> {
 export const chooseHealing = (failures: readonly unknown[]): unknown => failures.find(mayHeal) ?? failures[0];
 
 /** Parses the token. Fails with `invalid_argument` if there is none, and as `parseJoinToken` does. */
-export function tokenToJoinWith({ dir, token, noToken = "give --token" }: OpenIdentityOptions) {
+export function tokenToJoinWith({
+  dir,
+  token,
+  noToken = "give --token FILE, which `ashlar token` prints",
+}: OpenIdentityOptions) {
   if (token === undefined) throw new AshlarError("invalid_argument", `no identity in ${dir} and no token: ${noToken}`);
   const text = token.trim();
   return { text, token: parseJoinToken(text) };

@@ -2,7 +2,7 @@
 import { AshlarError, isAshlarError, messageOf } from "../../core/errors.js";
 import { Backoff } from "../../runtime/backoff.js";
 import { parseJoinToken } from "../../runtime/join-token.js";
-import { contactAny, joinAddresses, rootHashOf } from "../../runtime/mesh-contact.js";
+import { contactAny, joinAddresses, mayHeal, rootHashOf } from "../../runtime/mesh-contact.js";
 import type { IdentityView, ProxyIdentity } from "../ports.js";
 import type { OfferContact } from "../recover/offer-client.js";
 import { type Contact, chooseHealing, joinFirst, tokenToJoinWith } from "./first-join.js";
@@ -178,7 +178,10 @@ class RenewingIdentity implements OpenedIdentity {
     this.#seen = seen;
   }
 
-  /** Runs one renewal at a time. A call during a renewal waits for that one. */
+  /**
+   * Runs one renewal at a time. A call during a renewal waits for that one. A failure that may pass is no problem of this
+   * proxy unless the renewal was due: what asked for it asks again, and the certificate is good.
+   */
   renew(): Promise<void> {
     this.#renewing ??= this.#renew().finally(() => {
       this.#renewing = undefined;
@@ -208,7 +211,7 @@ class RenewingIdentity implements OpenedIdentity {
       this.#renewFailure = undefined;
       await this.#save();
     } catch (error) {
-      this.#renewFailure = messageOf(error);
+      if (!mayHeal(error)) this.#renewFailure = messageOf(error);
       throw error;
     }
     for (const listener of [...this.#rotateListeners]) listener(this.current);
@@ -277,6 +280,7 @@ class RenewingIdentity implements OpenedIdentity {
         log.debug("certificate renewed", { serial: this.current.serial });
       } catch (error) {
         if (this.#signal.aborted || isAshlarError(error, "stale")) return;
+        this.#renewFailure = messageOf(error);
         waitMs = backoff.nextMs();
         const expires = new Date(this.current.notAfterMs).toISOString();
         log.warn("cannot renew the certificate: trying again", { why: messageOf(error), expires });

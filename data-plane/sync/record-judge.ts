@@ -20,6 +20,7 @@ import { NamedDigests } from "./named-digests.js";
 import type { RecordOrigin } from "./revision-source.js";
 import { type Arrival, SignerClocks } from "./signer-clocks.js";
 import type { SyncEvent } from "./sync-model.js";
+import { uncountedStatement } from "./sync-problems.js";
 
 export interface Skipped {
   readonly origin: RecordOrigin;
@@ -216,8 +217,7 @@ export class RecordJudge {
     const arrival: Arrival = { wallMs: this.#clock.nowMs(), monotonicMs, isAnswer: answeredAtMs !== undefined };
     const age = this.#clocks.judge({ kid: record.kid, ...record.body }, arrival);
     if (age.kind !== "signed") {
-      const off = `${Math.round(age.byMs / 1000)} s ${age.kind === "ahead" ? "ahead of" : "behind"} what this proxy goes by`;
-      this.#clockProblem = `statements about the heads of the logs do not count: they are ${off}; a clock is wrong, here or at the control plane`;
+      this.#clockProblem = uncountedStatement(age);
       this.say("warn", this.#clockProblem);
       return undefined;
     }

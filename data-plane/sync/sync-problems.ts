@@ -2,6 +2,7 @@
 import { revisionFor } from "../../core/rollout/cohort.js";
 import { activationLaw, trustLaw } from "./chain-laws.js";
 import { headOf, keyOfChain } from "./chain-state.js";
+import type { StatementAge } from "./signer-clocks.js";
 import type { Refusal, SyncState } from "./sync-model.js";
 
 /** Returns the problems with the logs, or with this proxy's place in them, one line each. */
@@ -37,6 +38,18 @@ export function currentRejection(state: SyncState): Refusal | undefined {
 /** Returns one line about two records with one key. */
 export function equivocationMessage(what: string, key: string, value: number): string {
   return `two ${what} records of ${key} ${value} (equivocation): neither is followed, a higher ${key} cures it`;
+}
+
+/**
+ * Returns one line about a statement that does not count. A late one may be the last that was stored before all control
+ * planes stopped; one that is ahead was signed by a clock that differs.
+ */
+export function uncountedStatement({ kind, byMs }: Exclude<StatementAge, { kind: "signed" }>): string {
+  const seconds = Math.round(byMs / 1000);
+  const wrong = "a clock is wrong, here or at the control plane";
+  return kind === "ahead"
+    ? `statements about the heads of the logs do not count: they are ${seconds} s ahead of what this proxy goes by; ${wrong}`
+    : `the newest statement about the heads of the logs does not count: it is ${seconds} s old; either no control plane runs, or ${wrong}`;
 }
 
 /** A clock difference above this is reported, in milliseconds. Nothing fails yet at this difference. */

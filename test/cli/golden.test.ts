@@ -180,10 +180,13 @@ test("what there is nothing of is said in words", async () => {
     listRevisions: {},
     diffRevisions: {},
     listAudit: {},
+    listJournals: {},
   };
   const shown: string[] = [];
-  for (const line of ["status", "proxies", "services", "log", "diff", "audit"]) {
-    shown.push(`$ ashlar ${line}\n${(await admin.run(line)).out}`);
+  const verify = `journal verify --root-hash ${"0".repeat(64)}`;
+  for (const line of ["status", "proxies", "services", "log", "diff", "audit", verify, "activate x"]) {
+    const { out, error } = await admin.run(...line.split(" "));
+    shown.push(`$ ashlar ${line}\n${out}${error}`);
   }
   expectGolden("tables-empty.txt", shown.join("\n"));
 });

@@ -26,7 +26,10 @@ test("a second proxy on a data folder is refused: it would take the endpoint of 
   });
   releaseFolder(path);
   const alone = await startProxy(path);
-  expect([alone.code, alone.stderr]).toEqual([2, `ashlar: no identity in ${path} and no token: give --token\n`]);
+  expect([alone.code, alone.stderr]).toEqual([
+    2,
+    `ashlar: no identity in ${path} and no token: give --token FILE, which \`ashlar token\` prints\n`,
+  ]);
   await takeFolder(path, "a proxy"); // it was given back
   releaseFolder(path);
 });
@@ -51,4 +54,11 @@ test("a file where the folder should be is said in one line", async () => {
   const done = await startProxy(join(path, "join.json"));
   expect(done.code).toBe(1);
   expect(done.stderr).toMatch(/^ashlar: cannot use the data folder .*\n$/);
+});
+
+test("a word that is no command of `ashlar proxy` is named beside those that are", async () => {
+  expect(await runHere("proxy", "lst")).toMatchObject({
+    code: 2,
+    stderr: "ashlar: unknown command 'lst': expected add, remove, list, or settings; see `ashlar proxy --help`\n",
+  });
 });

@@ -51,6 +51,18 @@ test("services are those in policy, with endpoints or with proxies, sorted by na
   ]);
 });
 
+test("a gateway with a process is in policy if its Gateway is, and one without a process is not listed", () => {
+  const fleet = fleetOf(
+    buildHeartbeat("x", { service: "gateway/public" }),
+    buildHeartbeat("y", { service: "gateway/old" }),
+  );
+  const services = new RegistryState().list(fleet.list(1), new Set(["gateway/public", "gateway/new"]), judge);
+  expect(services.map(({ name, inPolicy }) => [name, inPolicy])).toEqual([
+    ["gateway/old", false],
+    ["gateway/public", true],
+  ]);
+});
+
 test("of two statements the later counts, in whatever order they come, and a tombstone removes", () => {
   const registry = new RegistryState();
   hear(registry, endpoint("a", { timeMs: 20, gone: true, address: "" }));

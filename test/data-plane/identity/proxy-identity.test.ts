@@ -319,6 +319,18 @@ describe("renewal", () => {
     expect(identity.renewalProblem).toBe("the certificate is revoked");
   });
 
+  test("a renewal that was not due and may succeed later is no problem, one that is due is", async () => {
+    const at = await mesh();
+    const [early, due] = [folder(), folder()];
+    const identity = await open(at, { dir: early, token: tokenFor(at) });
+    await open(at, { dir: due, token: tokenFor(at) });
+    await at.server.stop(0);
+    await expect(identity.renew()).rejects.toMatchObject({ code: "unavailable" });
+    expect(identity.renewalProblem).toBeUndefined();
+    const late = await open(at, { dir: due, renewEveryMs: 1 });
+    await untilTrue(() => late.renewalProblem !== undefined);
+  });
+
   test("one that is revoked while it renews gets nothing", async () => {
     let revoke = async (): Promise<void> => {};
     const at = await mesh(systemClock, { whileIssuing: () => revoke() });
