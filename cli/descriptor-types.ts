@@ -115,17 +115,23 @@ function describe({ name, proto }: Message, known: ReadonlyMap<string, Message>,
     if (type === undefined) return undefined;
     fields.set(field.name, withScalars && type.form === "plain" ? { ...type, scalar: scalarOf(field) } : type);
     if (type.type !== "") inside.push(type.type);
-    const oneof = isOfOneof(field) ? proto.oneofDecl[field.oneofIndex]?.name : undefined;
+    const oneof = oneofOf(field, proto);
     if (oneof !== undefined) oneofs.set(oneof, [...(oneofs.get(oneof) ?? []), field.name]);
   }
   return { text: renderMessageType({ name, fields, oneofs }), inside };
 }
 
 /**
- * Whether a field belongs to a oneof that somebody wrote. An `optional` field of proto3 has a generated one of its own.
+ * Returns the oneof that somebody wrote around a field. An `optional` field of proto3 has a generated one of its own, which
+ * compilers mark. The parser of .proto files does not mark it, but names it after its only field.
  */
-const isOfOneof = (field: FieldDescriptorProto): boolean =>
-  !field.proto3Optional && isFieldSet(field, FieldDescriptorProtoSchema.field.oneofIndex);
+function oneofOf(field: FieldDescriptorProto, { oneofDecl, field: all }: DescriptorProto): string | undefined {
+  const isIn = (one: FieldDescriptorProto): boolean =>
+    isFieldSet(one, FieldDescriptorProtoSchema.field.oneofIndex) && one.oneofIndex === field.oneofIndex;
+  const name = isIn(field) ? oneofDecl[field.oneofIndex]?.name : undefined;
+  const isGenerated = field.proto3Optional || (name === `_${field.name}` && all.filter(isIn).length === 1);
+  return isGenerated ? undefined : name;
+}
 
 function typeOf(field: FieldDescriptorProto, of: string, known: ReadonlyMap<string, Message>): FieldType | undefined {
   const { number, type, typeName } = field;

@@ -10,9 +10,11 @@ import {
   reachWhyMax,
   unreachedToldMax,
 } from "../../core/reach.js";
+import { isProxyId } from "../../core/wire/bounds.js";
 
 /** The parts of an endpoint that name a dialled instance. */
 export interface Dialled {
+  /** An address of an egress has its IP address here. */
   readonly proxyId: string;
   readonly service: string;
   readonly address: string;
@@ -84,14 +86,20 @@ export class Reaches {
     return told;
   }
 
-  /** Returns what a heartbeat reports. An instance that nobody tried to reach lately is left out. */
+  /**
+   * Returns what a heartbeat reports. An instance that nobody tried to reach lately is left out, as are addresses outside
+   * the mesh: a heartbeat is about proxies alone.
+   */
   read(): readonly ReachFact[] {
     const nowMs = this.#nowMs();
-    const unreached = this.#current(nowMs).slice(-unreachedToldMax);
+    const unreached = this.#current(nowMs)
+      .filter(({ endpoint }) => isProxyId(endpoint.proxyId))
+      .slice(-unreachedToldMax);
     const facts = unreached.map(({ endpoint: { proxyId, address }, why, lastMs }): ReachFact => {
       return { proxyId, address, why: clip(why), agoMs: Math.max(0, nowMs - lastMs) };
     });
-    for (const [proxyId, { address, atMs }] of [...this.#reached].slice(-reachedToldMax))
+    const reached = [...this.#reached].filter(([proxyId]) => isProxyId(proxyId)).slice(-reachedToldMax);
+    for (const [proxyId, { address, atMs }] of reached)
       if (nowMs - atMs <= forgetReachedMs) facts.push({ proxyId, address, why: "", agoMs: Math.max(0, nowMs - atMs) });
     return facts;
   }
@@ -108,11 +116,12 @@ export class Reaches {
     this.#ejected.delete(proxyId);
   }
 
-  /** Returns those whose time is not over, whether calls come that could go to them or not. */
+  /** Returns the proxies whose time is not over, whether calls come that could go to them or not. */
   ejections(): readonly EjectedFact[] {
     const nowMs = this.#nowMs();
     for (const [proxyId, { untilMs }] of this.#ejected) if (untilMs <= nowMs) this.#ejected.delete(proxyId);
-    return [...this.#ejected].slice(-ejectedToldMax).map(([proxyId, { why }]) => ({ proxyId, why: clip(why) }));
+    const ejected = [...this.#ejected].filter(([proxyId]) => isProxyId(proxyId)).slice(-ejectedToldMax);
+    return ejected.map(([proxyId, { why }]) => ({ proxyId, why: clip(why) }));
   }
 
   /** Returns how many instances of each service cannot be connected to. */

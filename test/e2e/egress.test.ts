@@ -122,6 +122,16 @@ test("nothing of the mesh's own goes outside, and nothing that comes back is bel
   expect(trailers.get("ashlar-decision")).toEqual([]);
 });
 
+test("the proxy of a service that calls an egress goes on being heard of", async () => {
+  const seenAt = async (): Promise<string> => {
+    const proxies = (await mesh.json(0, "proxies")) as unknown as readonly { service: string; lastSeen: string }[];
+    return proxies.find(({ service }) => service === "front")?.lastSeen ?? "";
+  };
+  const calledAt = new Date().toISOString();
+  await answered(status.OK, /^OK$/);
+  await until("a heartbeat after the call", async () => (await seenAt()) > calledAt, 30_000);
+}, 60_000);
+
 test("whoever policy does not allow is refused by its own proxy, recorded, with one process and with two", async () => {
   seen.length = 0;
   const stopped = await answered(status.PERMISSION_DENIED, /^denied \(decision \S+, revision 1\)$/, stranger);

@@ -43,6 +43,28 @@ test("at most sixteen ejected instances are told, each once, whichever worker sa
   ]);
 });
 
+test("addresses outside the mesh are in no report: a control plane refuses a heartbeat that names them", () => {
+  const it = start();
+  for (const outside of ["203.0.113.7", "2001:db8::7"]) {
+    it.reached(outside);
+    it.failed(`${outside}8`);
+    it.reaches.ejected(outside, "its last calls all failed", 60_000);
+  }
+  it.at(5000);
+  for (const outside of ["203.0.113.7", "2001:db8::7"]) expect(it.failed(`${outside}8`)).toBe(true); // the log says it
+  expect(it.report()).toBeUndefined();
+  expect(it.reaches.countUnreached().get("payments")).toBe(2);
+  it.reached("payments-a");
+  expect(it.report()?.reached).toEqual(["payments-a"]);
+});
+
+test("sixty-four addresses outside crowd no proxy out", () => {
+  const it = start();
+  it.reached("payments-a");
+  for (let index = 0; index < reachedToldMax; index += 1) it.reached(`203.0.113.${index}`);
+  expect(it.report()?.reached).toEqual(["payments-a"]);
+});
+
 const about = (proxyId: string) => ({ proxyId, address: "127.0.0.1:1", why: "connect ECONNREFUSED" });
 
 test("an instance that cannot be connected to is told once, after five seconds, and again after it was reached", () => {
