@@ -1,4 +1,4 @@
-import type { Command } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
 import { gatewayWorkload } from "../../core/identity.js";
 import { type Cli, show } from "../cli.js";
 import { outputOption, parseDuration, parseLabel, parseNumber, withExample } from "../options.js";
@@ -14,6 +14,9 @@ interface Flags {
   readonly output: OutputFormat;
 }
 
+/** As control planes have it. */
+const usesMax = 1000;
+
 /** Adds `ashlar token`: prints only the token on stdout, so that it can be piped into a file. */
 export function addTokenCommand(program: Command, cli: Cli): void {
   const command = program
@@ -26,7 +29,7 @@ export function addTokenCommand(program: Command, cli: Cli): void {
     .option("--control-plane <name>", "the name of a further control plane, instead of a proxy", parseLabel)
     .option("--version <version>", "the version that the proxy runs", parseLabel, "v1")
     .option("--ttl <duration>", "how long the token is good for (default: 10m)", parseDuration)
-    .option("--uses <number>", "how many proxies may use it", parseNumber, 1)
+    .option("--uses <number>", `how many proxies may use it, at most ${usesMax}`, parseUses, 1)
     .addOption(outputOption())
     .action(async ({ version, ttl = 600_000, uses, output, ...names }: Flags, self: Command) => {
       const { controlPlane = "" } = names;
@@ -41,4 +44,10 @@ export function addTokenCommand(program: Command, cli: Cli): void {
       show(cli, output, { token, ...what, expires: renderTime(expiresMs) }, token);
     });
   withExample(command, "ashlar token --service payments --version v1 > payments.token");
+}
+
+function parseUses(text: string): number {
+  const uses = parseNumber(text);
+  if (uses > usesMax) throw new InvalidArgumentError(`Expected a whole number from 1 to ${usesMax}.`);
+  return uses;
 }

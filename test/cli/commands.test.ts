@@ -208,4 +208,9 @@ describe("looking", () => {
     const request = { service: "payments", version: "v2", ttlMs: 300_000, uses: 3 };
     expect(asked("createJoinToken")).toMatchObject(request);
   });
+
+  test.each(["1001", "99999999999"])("token refuses %s uses, which no control plane takes", async (uses) => {
+    const { code, error } = await admin.run("token", "--service", "payments", "--uses", uses);
+    expect([code, error]).toEqual([2, expect.stringContaining("Expected a whole number from 1 to 1000.")]);
+  });
 });

@@ -153,6 +153,7 @@ describe("what is not there is refused at its place", () => {
       "labels is a map: write labels.value or labels.key, of all its entries",
     ],
     ["a oneof", "request.payment", `payment of ${of} is a oneof: write its fields, iban and card`],
+    ["what a parser puts around an optional field", "request._note", `${of} has no field _note; did you mean "note"?`],
     ["below an unknown number", "request.99.name", "no descriptor says what is in 99, so name has no number"],
   ])("%s", async (_, written, message) => {
     const { findings } = await read([`${open} ${written}`], setUp());

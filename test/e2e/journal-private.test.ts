@@ -134,7 +134,10 @@ describe.each([1, 2])("with %i processes", (workers) => {
     const shred = ["journal", "shred", ada, "--service", "echo", "-m", "asked for it"];
     expect((await mesh.cli(...shred)).code).not.toBe(0); // nobody said --yes
     expect((await read(...holderKey))[0]).toEqual(["restored", ["ada", "ada"]]);
-    expect(await mesh.json(0, ...shred, "--yes")).toEqual({ service: "echo", subject: ada, keys: 1 });
+    expect(await mesh.json(0, ...shred, "--yes")).toEqual({
+      ...{ service: "echo", subject: ada, keys: 1 },
+      journals: [{ service: "echo", keys: 1 }],
+    });
     expect(await read(...holderKey)).toEqual([
       ["shredded", []],
       ["restored", ["eve", "eve"]],
