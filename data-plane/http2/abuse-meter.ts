@@ -39,6 +39,9 @@ export class AbuseMeter {
   #lastPingMs = Number.NEGATIVE_INFINITY;
   #earnedAtPing = 0;
   #pingStrikes = 0;
+  /** DATA frames that were sent and that no PING has answered yet, up to the burst of PINGs. */
+  #unansweredData = 0;
+  #unansweredSinceMs = 0;
 
   constructor(limits: EngineLimits, nowMs: number) {
     this.#limits = limits;
@@ -103,18 +106,27 @@ export class AbuseMeter {
     return this.#settings.take(1, nowMs) ? 0 : refusal.settings_rate;
   }
 
+  /**
+   * Charges a PING. A server also counts strikes, as gRPC's servers do: PINGs without traffic before them. A client that
+   * answers each DATA frame with a PING is fair, and its PINGs come several in a read where the frames went out so.
+   */
   ping(nowMs: number, server: boolean): number {
     const earned = this.#earned - this.#earnedAtPing;
     this.#earnedAtPing = this.#earned;
     if (earned > 0) {
       this.#pings.giveBack(earned / earnedByData);
       this.#pingStrikes = 0;
+      this.#unansweredData = Math.min(this.#unansweredData + earned / earnedByData, this.#limits.pings.burst);
+      this.#unansweredSinceMs = nowMs;
     }
     if (!this.#pings.take(1, nowMs)) return refusal.ping_rate;
     if (!server || this.#limits.pingIntervalMinMs === 0) return 0;
     const tooSoon = nowMs - this.#lastPingMs < this.#limits.pingIntervalMinMs;
     this.#lastPingMs = nowMs;
-    return tooSoon && earned === 0 && ++this.#pingStrikes > this.#limits.pingStrikesMax ? refusal.ping_strikes : 0;
+    const answers = this.#unansweredData >= 1 && nowMs - this.#unansweredSinceMs < this.#limits.pingIntervalMinMs;
+    this.#unansweredData = Math.max(0, this.#unansweredData - 1);
+    if (!tooSoon || earned > 0 || answers) return 0;
+    return ++this.#pingStrikes > this.#limits.pingStrikesMax ? refusal.ping_strikes : 0;
   }
 
   priority(nowMs: number): number {
