@@ -1,7 +1,7 @@
 /** The worst that honest callers and applications do to a proxy, all the time, beside a steady load. */
 import { join } from "node:path";
 import { pause } from "../../test/conformance/child.js";
-import type { Mesh, MeshProxy } from "../../test/conformance/mesh.js";
+import { connectSocket, type Mesh, type MeshProxy } from "../../test/conformance/mesh.js";
 import { troubles } from "../../test/conformance/troubles.js";
 import { HostileUpstream } from "../../test/conformance/upstream.js";
 import { GoPeer } from "./go-peers.js";
@@ -51,7 +51,11 @@ export class HonestAbuse {
     const { signal } = this.#stop;
     this.#work = Promise.all([
       ...troubles.map(async ([name, trouble]) => {
-        for (const [what, count] of await trouble(front.outbound, signal)) this.#note(`${name}: ${what}`, count);
+        for (const [what, count] of await trouble(
+          { open: () => connectSocket(front.outbound), scheme: "http" },
+          signal,
+        ))
+          this.#note(`${name}: ${what}`, count);
       }),
       ...this.#goPeers.map((peer, place) => this.#goOn(peer, front.outbound, goServices[place] as string)),
     ]);

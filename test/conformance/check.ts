@@ -1,4 +1,5 @@
 /** What a check is, and what it is given. */
+import type { Duplex } from "node:stream";
 
 import { RawPeer, type RawPeerOptions } from "../support/raw-peer.js";
 import type { RawStream } from "../support/raw-stream.js";
@@ -115,6 +116,22 @@ export class Arena {
   /** A raw client of the front proxy's outbound socket: the application of that proxy. */
   connectOutbound(options: RawPeerOptions = {}): Promise<RawPeer> {
     return this.#keep(new RawPeer(connectSocket(this.front.outbound), false, options), options);
+  }
+
+  /** Opens a connection of a client whose calls go through two hops: by the front proxy's application, or by the gateway. */
+  openCaller(): Duplex {
+    if (this.target === "gateway") return openTls(this.mesh, this.attacked.inbound, undefined);
+    return connectSocket(this.front.outbound);
+  }
+
+  /** A raw client of `openCaller`. */
+  connectCaller(options: RawPeerOptions = {}): Promise<RawPeer> {
+    return this.target === "gateway" ? this.connectListener(undefined, {}, options) : this.connectOutbound(options);
+  }
+
+  /** The scheme of calls of `openCaller`. */
+  get callerScheme(): "http" | "https" {
+    return this.target === "gateway" ? "https" : "http";
   }
 
   async #keep(peer: RawPeer, { silent }: RawPeerOptions): Promise<RawPeer> {

@@ -55,6 +55,7 @@ const listener = (name: string, protocols: string, more = ""): string => `  - na
     expose:
       - { service: echo, methods: [checks.Probe/Unary, checks.Echo/Unary, checks.Echo/Wait, checks.Echo/Big] }
       - { service: wild, methods: [checks.Wild/*] }
+      - { service: interop, methods: [grpc.testing.TestService/*] }
     callers: { anyone: true }
     limits: { connectionsPerAddress: 10000, handshakesPerAddress: 10000/s }${more}
 `;

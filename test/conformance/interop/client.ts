@@ -40,11 +40,17 @@ type Duplex = ClientDuplexStream<Buffer, Buffer>;
 export class InteropClient {
   readonly #client: Client;
 
-  constructor(target: string, authority: string, compressed = false) {
-    this.#client = new Client(target, credentials.createInsecure(), {
-      "grpc.default_authority": authority,
-      ...(compressed ? { "grpc.default_compression_algorithm": gzip } : {}),
-    });
+  /** `trusted`: the PEM certificates of CAs that TLS trusts; left out: no TLS. */
+  constructor(target: string, authority: string, compressed = false, trusted?: string) {
+    this.#client = new Client(
+      target,
+      trusted === undefined ? credentials.createInsecure() : credentials.createSsl(Buffer.from(trusted)),
+      {
+        "grpc.default_authority": authority,
+        ...(trusted === undefined ? {} : { "grpc.ssl_target_name_override": authority }),
+        ...(compressed ? { "grpc.default_compression_algorithm": gzip } : {}),
+      },
+    );
   }
 
   close(): void {

@@ -5,15 +5,15 @@ import { floods } from "./floods.js";
 import { headerBlocks } from "./header-blocks.js";
 import { honest } from "./honest.js";
 import { identities } from "./identity.js";
-import { interops } from "./interop.js";
+import { interops, interopsAnywhere } from "./interop.js";
 import { listenerChecks } from "./listeners.js";
 import { messages } from "./messages.js";
-import { overloads } from "./overload.js";
+import { overloads, overloadsAnywhere } from "./overload.js";
 import { policies } from "./policy.js";
 import { protocols } from "./protocols.js";
 import { resets } from "./resets.js";
 import { serverConformance } from "./server-conformance.js";
-import { stuckStreams } from "./stuck-streams.js";
+import { stuckCallers, stuckStreams } from "./stuck-streams.js";
 import { upstreamFaults } from "./upstream-faults.js";
 import { windows } from "./windows.js";
 
@@ -39,7 +39,16 @@ const ofProxies: readonly Check[] = [
   ...drainChecks,
 ];
 
-const ofGateways = byRow([...ofConnections, ...edgeChecks, halfOpen]);
+const ofGateways = byRow([
+  ...ofConnections,
+  ...edgeChecks,
+  ...honest,
+  ...upstreamFaults,
+  ...interopsAnywhere,
+  ...overloadsAnywhere,
+  ...stuckCallers,
+  halfOpen,
+]);
 
 /** A quick run attacks a gateway with what does not take seconds: its connections are a proxy's, which has been attacked with the rest. */
 export function checksOf(target: Target, quick: boolean): readonly Check[] {

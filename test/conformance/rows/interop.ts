@@ -6,8 +6,10 @@ import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
 import { data, headers } from "../../support/wire.js";
 import { type Arena, type Check, together, type Verdict, verdict } from "../check.js";
+import { hosts } from "../gateway.js";
 import { InteropClient } from "../interop/client.js";
 import { startInteropServer } from "../interop/server.js";
+import { pemOf } from "../mesh.js";
 import { okTrailers, responseHead } from "../upstream.js";
 
 /** The folder of these checks; the mesh under test may be another build. */
@@ -26,12 +28,18 @@ async function ready(arena: Arena): Promise<void> {
   await arena.mesh.healthy("interop");
 }
 
+/** A client by the front proxy's outbound socket, or by the gateway, whose certificate is for `hosts`. */
+function clientOf({ target, front, attacked, mesh }: Arena, compressed = false): InteropClient {
+  if (target === "proxy") return new InteropClient(`unix:${front.outbound}`, "interop", compressed);
+  const { host, port } = attacked.inbound;
+  return new InteropClient(`${host}:${port}`, hosts.first, compressed, pemOf(mesh.authority.certificate));
+}
+
 async function byGrpcJs(arena: Arena): Promise<Verdict> {
   await ready(arena);
-  const target = `unix:${arena.front.outbound}`;
   const parts: (readonly [string, Verdict])[] = [];
-  const plain = new InteropClient(target, "interop");
-  const compressed = new InteropClient(target, "interop", true);
+  const plain = clientOf(arena);
+  const compressed = clientOf(arena, true);
   const shapes = [
     ...plain.shapes,
     ["client_compressed_unary", () => compressed.largeUnary()] as const,
@@ -84,8 +92,13 @@ async function byPython(arena: Arena): Promise<Verdict> {
   return together(parts);
 }
 
-export const interops: readonly Check[] = [
+/** What holds for a proxy's callers and for a gateway's alike. */
+export const interopsAnywhere: readonly Check[] = [
   { row: 14, name: "gRPC's shapes, grpc-js at both ends (16)", counted: false, run: byGrpcJs },
+];
+
+export const interops: readonly Check[] = [
+  ...interopsAnywhere,
   { row: 14, name: "gRPC's shapes, a client in Python (16)", counted: false, run: byPython },
   { row: 14, name: "compressed answers, unary and streaming", counted: false, run: compressedAnswers },
 ];

@@ -97,7 +97,12 @@ async function earlyAnswer(arena: Arena): Promise<Verdict> {
 }
 
 export const upstreamFaults: readonly Check[] = [
-  { row: 14, name: `RFC 9113 against an application (${rfc.length})`, run: (arena) => sufferAll(arena, rfc) },
+  {
+    row: 14,
+    name: `RFC 9113 against an application (${rfc.length})`,
+    slowAtGateway: true,
+    run: (arena) => sufferAll(arena, rfc),
+  },
   { row: 14, name: `misbehaving servers (${faults.length})`, run: (arena) => sufferAll(arena, faults) },
   { row: 40, name: "deadlines, expired ones too", run: deadlines },
   { row: 40, name: "cancel reaches the application", run: cancelReaches },
