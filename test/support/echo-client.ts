@@ -53,7 +53,7 @@ export interface UnaryOptions {
 }
 
 /** A proxy that the machine gives no time refuses calls, which says nothing of what a test is about. */
-export const isOverloaded = ({ code, details }: UnaryResult): boolean =>
+export const isOverloaded = ({ code, details }: Pick<UnaryResult, "code" | "details">): boolean =>
   code === statusCode.UNAVAILABLE && details.startsWith("the proxy is overloaded (event-loop)");
 
 export class EchoClient {
