@@ -10,6 +10,8 @@ import { specFaults } from "./spec-faults.js";
 export interface WantedJournal extends WantedKeys {
   /** The milliseconds for which a repeated idempotency key is recognized; 0: the service's writes have no keys. */
   readonly rememberMs: number;
+  /** Writes with private fields that nobody described, so that they are stored in clear; absent: none. */
+  readonly undescribed?: readonly string[] | undefined;
 }
 
 /** The most bytes of a record with its headers, which is the most that a proxy's user may send. */

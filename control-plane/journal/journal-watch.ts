@@ -3,6 +3,7 @@
  * keys.
  */
 import { messageOf } from "../../core/errors.js";
+import { renderInClear } from "../../core/kinds/journal/private.js";
 import { journalKeysStream, journalPrefix, journalStream } from "../../core/wire/subjects.js";
 import type { Bus } from "../../runtime/bus.js";
 import type { Clock } from "../../runtime/clock.js";
@@ -89,12 +90,16 @@ export async function lookAtJournals(deps: Omit<JournalWatchDeps, "fit" | "reope
   );
   const keys: Problem[] = [];
   for (const one of wanted) keys.push(...problemsAbout("journal", await keysLines(deps.bus, one), one.service));
+  const inClear = wanted.flatMap(({ service, undescribed }) => {
+    const line = renderInClear(service, undescribed);
+    return line === undefined ? [] : problemsAbout("journal", [line], service);
+  });
   const present: Problem[] = [];
   for (const one of found) {
     const lines = [...importLines(one), ...fullLines(one), ...(await rememberedLines(deps, one))];
     present.push(...problemsAbout("journal", lines, one.service));
   }
-  return [...missing, ...keys, ...present];
+  return [...missing, ...keys, ...inClear, ...present];
 }
 
 function missingLines(wanted: WantedJournal, found: FoundJournal | undefined): readonly string[] {

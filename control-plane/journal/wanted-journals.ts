@@ -12,6 +12,7 @@ export function wantedJournals({ units }: Pick<Snapshot, "units">): readonly Wan
     unit.journals.map(({ service, idempotencyKey, rememberKeysMs, private: hidden }) => ({
       service,
       hasPrivate: hidden !== undefined,
+      ...(hidden?.undescribed !== undefined && { undescribed: hidden.undescribed }),
       rememberMs: idempotencyKey === undefined ? 0 : (rememberKeysMs ?? defaultRememberKeysMs),
     })),
   );

@@ -14,7 +14,7 @@ export function numberTypedFields(
   sourced: SourcedObject,
   object: Journal,
   service: Callee | undefined,
-  types: MessageTypes,
+  { types, described }: { readonly types: MessageTypes; readonly described: ReadonlySet<string> },
   report: (finding: Finding) => void,
 ): SourcedObject {
   const found = new Map<string, { readonly text: string; readonly place: Place }>();
@@ -68,7 +68,29 @@ export function numberTypedFields(
     const place = found.get(field)?.place;
     if (place !== undefined) places.set(`private.fields[${index}]`, place);
   }
-  return { ...sourced, places, object: { ...object, private: { subjects: [...subjects.values()].sort(), fields } } };
+  const undescribed = undescribedWrites(object, service, described);
+  const stored = {
+    ...{ subjects: [...subjects.values()].sort(), fields },
+    ...(undescribed.length > 0 && { undescribed }),
+  };
+  return { ...sourced, places, object: { ...object, private: stored } };
+}
+
+/**
+ * Returns the writes that no descriptor states, sorted: their private fields are not known. "*": any method may be one,
+ * since neither the Service nor the Journal names all of them.
+ */
+function undescribedWrites(
+  object: Journal,
+  service: Callee | undefined,
+  described: ReadonlySet<string>,
+): readonly string[] {
+  const [stated, written] = [service?.methods ?? [], object.methods ?? []];
+  const names = stated.length > 0 ? stated : written;
+  const isDescribed = (name: string): boolean =>
+    described.has(name) || (name.endsWith("/*") && [...described].some((one) => one.startsWith(name.slice(0, -1))));
+  const missing = names.filter((name) => isWrite(name, object, service) && !isDescribed(name));
+  return names.length > 0 ? [...new Set(missing)].sort() : ["*"];
 }
 
 /** Whether a journal stores calls of this method, which descriptors state. */

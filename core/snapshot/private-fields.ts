@@ -27,12 +27,13 @@ export function numberPrivateFields(
   report: (finding: Finding) => void,
 ): readonly SourcedObject[] {
   let types: MessageTypes | undefined; // created only if a journal has private fields
+  const described = new Set(descriptors.flatMap(({ name, methods }) => methods.map((method) => `${name}/${method}`)));
   return objects.map((sourced) => {
     const { object } = sourced;
     if (object.kind !== "Journal" || object.private === undefined) return sourced;
     types ??= typesOf(descriptors);
     if (object.private.fields.some((text) => parseTypedField(text) !== undefined))
-      return numberTypedFields(sourced, object, serviceOf(objects, object.service), types, report);
+      return numberTypedFields(sourced, object, serviceOf(objects, object.service), { types, described }, report);
     return numberFieldsOf(sourced, object, object.private, types, report);
   });
 }

@@ -7,6 +7,7 @@ import { FileDescriptorSetSchema, FieldDescriptorProto_Type as Type } from "@buf
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import { readPolicyFiles } from "../../cli/policy-files.js";
 import { buildSnapshot } from "../../core/snapshot/build.js";
+import { checkPolicy } from "../../core/snapshot/check.js";
 import { parsePolicyFiles } from "../../core/snapshot/parse-files.js";
 import { testHolder } from "../support/holder.js";
 
@@ -263,6 +264,7 @@ describe("fields by message type", () => {
     );
     expect(findings).toEqual([]);
     const stored = {
+      undescribed: ["*"], // the Service states no methods
       subjects: ["bank.v1.Ledger/Open request.2", "bank.v1.Ledger/Watch request.2"],
       fields: [
         "bank.v1.Ledger/Open request.4.3",
@@ -310,6 +312,36 @@ messages: ["a.R owner=1/string note=2/string", "a.Q owner=1/string", "a.A x=1/st
     ]);
     const message = "descriptors say different things of the messages of a.B/C: apply one of them";
     expect(findings).toMatchObject([{ severity: "error", line: 10, message }]);
+  });
+
+  test.each([
+    [
+      "a method that the Service states by name",
+      "[bank.v1.Ledger/*, bank.v1.Extra/Close]",
+      "",
+      ["bank.v1.Extra/Close"],
+    ],
+    ["a write of the Journal", "", "[bank.v1.Ledger/Open, bank.v1.Extra/*]", ["bank.v1.Extra/*"]],
+    ["any, where nobody names all", "", "", ["*"]],
+    ["none, where all are described", "[bank.v1.Ledger/*]", "", undefined],
+    [
+      "none that the Journal does not store",
+      "[bank.v1.Ledger/*, bank.v1.Extra/Close]",
+      "[bank.v1.Ledger/*]",
+      undefined,
+    ],
+  ])("a write that no descriptor describes is stored and told: %s", async (_what, stated, writes, expected) => {
+    const withMethods = (after: string, methods: string) => (methods === "" ? after : `${after}methods: ${methods}\n`);
+    const content = byType([`${request}.note`, `${request}.owner_name`])
+      .replace("name: bank\n", withMethods("name: bank\n", stated))
+      .replace("service: bank\n", withMethods("service: bank\n", writes));
+    const { objects, findings } = await parse(content, setUp());
+    expect(findings).toEqual([]);
+    const journal = objects.at(-1)?.object as { private?: { undescribed?: readonly string[] } };
+    expect(journal.private?.undescribed).toEqual(expected);
+    const told = checkPolicy(objects, { mesh: "test" }).filter(({ message }) => message.includes("stored in clear"));
+    const line = 1 + content.split("\n").indexOf("private:");
+    expect(told).toMatchObject(expected === undefined ? [] : [{ severity: "warning", field: "private", line }]);
   });
 
   test("a message with a typing error is refused with the nearest, and one without descriptors with the remedy", async () => {

@@ -40,6 +40,10 @@ export const journal = (service: string): fc.Arbitrary<Journal> =>
           { subject: "jwt.claims.sub", fields: ["shop.Store/Put request.2"] },
           { subjects: ["shop.Store/Put request.1 int64"], fields: ["shop.Store/Put request.2"] },
           {
+            ...{ subjects: ["shop.Store/Put request.1"], fields: ["shop.Store/Put request.2"] },
+            undescribed: ["shop.Store/Drop", "shop.Store/Take"],
+          },
+          {
             subject: 'request.headers["x-account"]',
             holder: testHolder.publicKey,
             fields: ["shop.Store/Drop response.1.2", "shop.Store/Put request.14", "shop.Store/Put request.2"],

@@ -15,6 +15,7 @@ import { isSeq } from "../../snapshot/yaml-nodes.js";
 import type { PolicyChecker } from "../checker.js";
 import { keyExpression } from "../condition.js";
 import { textSet } from "../list.js";
+import { methodPatterns } from "../names.js";
 import { maybe, type RecordOf, record, required } from "../record.js";
 import { type Type, writtenAs } from "../type.js";
 import { text } from "../types.js";
@@ -74,6 +75,11 @@ const fields = {
     writtenAs(textSet(privateField, fieldsOptions), writtenFields.shape),
     [],
     'Which fields: "package.Service/Method request.customer.name", or response, with names by the descriptors that are applied too, or numbers ("request.3.1"); what is stored is the numbers.',
+  ),
+  undescribed: maybe(
+    20,
+    methodPatterns,
+    "Writes that no descriptor described when a list of fields by message type was applied: all that they store is in clear. `*`: any that the Service does not state. Written by `ashlar apply`.",
   ),
 };
 
@@ -152,9 +158,11 @@ interface CheckedJournal {
 
 export function checkPrivate(
   { service, methods = [], idempotencyKey, bidirectional = [] }: CheckedJournal,
-  { subject, holder, fields }: PrivateFields,
+  { subject, holder, fields, undescribed }: PrivateFields,
   checker: PolicyChecker,
 ): void {
+  const inClear = renderInClear(service, undescribed);
+  if (inClear !== undefined) checker.warn("private", inClear);
   if (holder === undefined && checker.whole && checker.context.hasJournalHolder === false)
     checker.error(
       "private",
@@ -180,6 +188,18 @@ export function checkPrivate(
         "a repeat under an idempotencyKey is answered with the response, which no proxy can read again",
       );
   }
+}
+
+const inClearNamedMax = 5;
+
+/** Returns which writes of a journal are stored in clear because no descriptor describes them, and the remedy; or undefined. */
+export function renderInClear(service: string, undescribed: readonly string[] = []): string | undefined {
+  if (undescribed.length === 0) return undefined;
+  const named = undescribed.filter((method) => method !== "*");
+  if (named.length === 0)
+    return `a write of ${service} that no descriptor describes is stored in clear: let Service ${service} state its methods, or name the writes in methods of the Journal`;
+  const more = named.length > inClearNamedMax ? ` and ${named.length - inClearNamedMax} more` : "";
+  return `no descriptor describes ${named.slice(0, inClearNamedMax).join(", ")}${more}: what they write to the journal of ${service} is stored in clear; apply their .proto or descriptor set (.binpb) too`;
 }
 
 const isListed = (methods: readonly string[], method: string): boolean =>

@@ -157,3 +157,19 @@ test("status names data keys that cannot be stored, and ones whose stream is get
   await world.keeper.prepare(await wanted(), signal);
   expect(await look()).toEqual([]);
 });
+
+test("status names writes whose private fields are stored in clear, since no descriptor describes them", async () => {
+  const world = new World();
+  const plain = { service: "ledger", hasPrivate: true, rememberMs: 0 };
+  await world.keeper.prepare([plain], signal);
+  const look = (...undescribed: string[]) =>
+    lookAtJournals({ bus: world.bus, clock: world.clock, wanted: async () => [{ ...plain, undescribed }] });
+  expect(await look()).toEqual([]);
+  expect(await look("bank.Extra/Close")).toMatchObject([
+    {
+      ...{ code: "journal", subject: "ledger" },
+      message: expect.stringMatching(/^no descriptor describes bank\.Extra\/Close: .* stored in clear; apply/),
+    },
+  ]);
+  expect(await look("*")).toMatchObject([{ message: expect.stringContaining("let Service ledger state its methods") }]);
+});
