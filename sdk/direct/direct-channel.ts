@@ -1,5 +1,6 @@
 /** A channel of grpc-js that sends reads to the destination's proxies and all else to the local one. */
 import type { Channel } from "@grpc/grpc-js";
+import { DirectCall } from "./direct-call.js";
 import type { DirectRoute } from "./direct-route.js";
 
 /** `channelOverride` of grpc-js takes it. Closing it closes what goes through the local proxy; the rest is shared. */
@@ -21,7 +22,10 @@ export class DirectChannel implements Omit<Channel, "internalChannel"> {
   createCall(...asked: Parameters<Channel["createCall"]>): ReturnType<Channel["createCall"]> {
     const [path] = asked;
     const direct = this.#closed ? undefined : this.#route.pick(path.slice(1));
-    return (direct ?? this.#proxied).createCall(...asked);
+    if (direct === undefined) return this.#proxied.createCall(...asked);
+    return new DirectCall(direct.createCall(...asked), () =>
+      this.#closed ? undefined : this.#proxied.createCall(...asked),
+    );
   }
 
   getTarget(): string {

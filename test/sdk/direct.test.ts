@@ -177,7 +177,7 @@ async function world() {
   });
   /** How many calls went through the proxy of the application. */
   const passed = () => pair.caller.metrics.ended.length;
-  return { pair, route, renew, heard, where, client, passed, identity, ended };
+  return { pair, route, renew, heard, where, client, passed, identity, ended, unit };
 }
 
 const hello = Buffer.from("hello");
@@ -201,6 +201,20 @@ test("reads go directly once there are a certificate and a connection, all else 
   expect(pair.callee.metrics.connections).toBeGreaterThan(1);
   route.close(); // what was replaced a moment ago does not keep the process of an application that has left
   await eventually("only the local proxy is connected", () => pair.callee.metrics.connections === 1);
+});
+
+test("a read that the destination's proxy takes directly no more goes once through the local proxy", async () => {
+  const { pair, route, renew, heard, where, client, passed, unit } = await world();
+  renew();
+  route.hear(where());
+  await eventually("it is direct", () => heard.at(-1)?.kind === "direct");
+  const { reads: _reads, ...journal } = unit.journal;
+  pair.callee.policy.switchTo(buildPolicy(3, [{ ...unit, journal }])); // the application has not heard of it yet
+  const { error, response } = await client.unary(hello);
+  expect([error, response, passed()]).toEqual([undefined, hello, 1]);
+  pair.callee.policy.switchTo(buildPolicy(4, [{ ...unit, allow: [], journal }]));
+  const denied = await client.unary(hello);
+  expect([denied.error?.code, passed()]).toEqual([grpc.status.PERMISSION_DENIED, 2]);
 });
 
 test("a proxy for calls that leave the environment is not in the way", async () => {
