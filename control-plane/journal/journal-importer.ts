@@ -16,7 +16,7 @@ import type { Bus, StoredMessage, StreamSpec } from "../../runtime/bus.js";
 import type { StatementReader } from "../../runtime/statement-reader.js";
 import type { Ledger } from "../store/ledger.js";
 import { type ImportPageDeps, permissionsFor, refusal } from "./import-page.js";
-import { closedSpec, reopen } from "./journal-retainer.js";
+import { closedSpec, isOpen, reopen } from "./journal-retainer.js";
 import { readJournal, sealedOf } from "./journal-sealer.js";
 import { isImporting } from "./journal-streams.js";
 import { everyKey } from "./seal-journals.js";
@@ -83,7 +83,8 @@ async function removeEmpty(bus: Bus, service: string): Promise<void> {
   if (isImporting(found)) return bus.deleteStream(name);
   if (found.lastSequence === 0) {
     await bus.updateStream(closedSpec(found.spec)); // from now on nobody appends
-    if ((await bus.streamInfo(name))?.lastSequence === 0) return bus.deleteStream(name);
+    const now = await bus.streamInfo(name);
+    if (now?.lastSequence === 0 && !isOpen(now.spec)) return bus.deleteStream(name);
     await reopen(bus, found.spec);
   }
   throw new AshlarError(
@@ -152,7 +153,7 @@ export async function* finishImport(
     await access.once(permissionsFor(service), signal, async (bus) => {
       await bus.updateStream(closedSpec(info.spec)); // nothing comes between this look and the end
       const now = await bus.streamInfo(name);
-      if (now?.created !== info.created || now.lastSequence !== info.lastSequence)
+      if (now?.created !== info.created || now.lastSequence !== info.lastSequence || isOpen(now.spec))
         throw new AshlarError(
           "stale",
           `the journal of ${service} changed while it was verified: somebody else imports it, or a proxy appends to it; begin it again`,

@@ -1,16 +1,19 @@
 /** Prepares the journals that a policy names, and gives them what the disk has room for. */
+import { isDeepStrictEqual } from "node:util";
 import { AshlarError, messageOf } from "../../core/errors.js";
 import { journalStream } from "../../core/wire/subjects.js";
-import type { Bus, StreamSpec } from "../../runtime/bus.js";
+import type { Bus, StreamInfo, StreamSpec } from "../../runtime/bus.js";
 import type { Logger } from "../../runtime/log.js";
 import { clusterJournalBytes, keysBytesMax } from "../../runtime/nats-account-setup.js";
 import { journalPermissions } from "../../runtime/nats-permissions.js";
 import { lowBytes, renderBytes } from "../nats/disk-room.js";
 import type { NatsAccess } from "../nats/nats-access.js";
 import { findJournals, keyStreamUses, useOf } from "./find-journals.js";
+import { isOpen } from "./journal-retainer.js";
 import { fitJournals, isJournalOff, journalBytesMin, promisedBytes } from "./journal-room.js";
 import {
   ensureJournal,
+  isImporting,
   journalSpec,
   journalsNotReady,
   missingJournals,
@@ -77,6 +80,7 @@ export function createJournalKeeper(deps: JournalKeeperDeps): JournalKeeper {
       const found = await findJournals(access.bus);
       if (found.length === 0) return;
       const uses = found.map(useOf);
+      const specs = new Map(found.map(({ service, info }) => [service, info.spec]));
       const keys = promisedBytes(await keyStreamUses(access.bus));
       const fitting = fitJournals((await freeBytes()) - keys, uses, journalBytes);
       const off = uses.filter(({ service, boundBytes }) =>
@@ -88,16 +92,28 @@ export function createJournalKeeper(deps: JournalKeeperDeps): JournalKeeper {
           off.map(({ service }) => service),
           inbox,
         );
+      const fitted: string[] = [];
       await access.once(permissions, signal, async (bus) => {
         for (const { service } of off) {
-          const spec = (await bus.streamInfo(journalStream(service)))?.spec;
+          const [seen, now] = [specs.get(service), await bus.streamInfo(journalStream(service))];
           const maxBytes = fitting.get(service);
-          if (spec !== undefined && maxBytes !== undefined) await bus.updateStream({ ...spec, maxBytes });
+          if (now === undefined || maxBytes === undefined || !isAtRest(seen, now)) continue; // the next look is soon
+          await bus.updateStream({ ...now.spec, maxBytes });
+          fitted.push(service);
         }
       });
+      if (fitted.length === 0) return;
       log.info("journals are bounded by what the disk has room for", Object.fromEntries(fitting));
     },
   };
+}
+
+/**
+ * Returns whether nobody else is changing a journal's configuration, as far as two looks tell: NATS takes the whole of it and
+ * compares nothing, so what another control plane closes, imports or lengthens meanwhile would be undone.
+ */
+function isAtRest(seen: StreamSpec | undefined, now: StreamInfo): boolean {
+  return isOpen(now.spec) && !isImporting(now) && isDeepStrictEqual(seen, now.spec);
 }
 
 /** Returns what new journals may store. Fails with `limit` if a disk has no room for them. */

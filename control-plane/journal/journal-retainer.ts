@@ -173,6 +173,11 @@ async function letGo(
       await bus.updateStream(closedSpec(info.spec));
       for (const { body, bytes } of records) await bus.append(journalSubject(service, "letgo", body.bucket), bytes);
       const now = await whenEverywhere(bus, service, deps.clock, signal);
+      if (isOpen(now.spec))
+        throw new AshlarError(
+          "unavailable",
+          `somebody else changed stream ${now.spec.name} at the same moment: nothing was let go; run it again`,
+        );
       await bus.updateStream({ ...closedSpec(info.spec), discard: "old", maxMessages: now.lastSequence - through });
     } finally {
       await reopen(bus, info.spec);
@@ -222,6 +227,11 @@ const openSpec = (spec: StreamSpec): StreamSpec => ({
   subjects: [`${journalPrefix(spec.name.slice(journalStream("").length))}.>`],
   discard: "new",
 });
+
+/** Returns whether a journal takes writes: nobody lets its beginning go at the moment. */
+export function isOpen(spec: StreamSpec): boolean {
+  return spec.discard === "new" && String(spec.subjects) === String(openSpec(spec).subjects);
+}
 
 export async function reopen(bus: Pick<Bus, "updateStream">, spec: StreamSpec): Promise<void> {
   for (let tries = 0; ; tries += 1) {

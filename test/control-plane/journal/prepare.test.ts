@@ -1,5 +1,6 @@
 import { expect, test } from "@jest/globals";
 import { createJournalKeeper } from "../../../control-plane/journal/journal-keeper.js";
+import { closedSpec } from "../../../control-plane/journal/journal-retainer.js";
 import { lookAtJournals } from "../../../control-plane/journal/journal-watch.js";
 import { createJournalPreparer, wantedJournals } from "../../../control-plane/journal/wanted-journals.js";
 import { createPolicyReader } from "../../../control-plane/publish/policy-reader.js";
@@ -32,11 +33,14 @@ class World {
   credentials = 0;
   refusing = false;
   free = 1e9;
+  /** Called when a one-time credential is made, before it is used. */
+  atOnce: () => Promise<void> = async () => {};
   readonly keeper = createJournalKeeper({
     access: {
       bus: this.bus,
       once: async (permissions, _signal, work) => {
         this.credentials += 1;
+        await this.atOnce();
         if (this.refusing) throw new AshlarError("unavailable", "insufficient storage resources available");
         await work(this.broker.connect(permissions("_INBOX_once")));
       },
@@ -173,3 +177,37 @@ test("status names writes whose private fields are stored in clear, since no des
   ]);
   expect(await look("*")).toMatchObject([{ message: expect.stringContaining("let Service ledger state its methods") }]);
 });
+
+test("what the disk has room for is given to no journal that somebody else changes at the same moment", async () => {
+  const world = new World();
+  const wanted = [{ service: "ledger", rememberMs: 0 }];
+  await world.keeper.prepare(wanted, signal);
+  const owner = world.broker.connect();
+  const spec = async () => (await owner.streamInfo(stream))?.spec ?? never();
+  const made = await spec();
+  world.free = made.maxBytes === undefined ? 0 : made.maxBytes / 2;
+
+  await owner.updateStream(closedSpec(made)); // its beginning is let go
+  await world.keeper.fit(signal);
+  expect(await spec()).toEqual(closedSpec(made));
+
+  await owner.updateStream({ ...made, denyPurge: false, noAck: true }); // it is imported
+  await world.keeper.fit(signal);
+  expect((await spec()).noAck).toBe(true);
+
+  await owner.updateStream(made);
+  const longer = { ...made, duplicateWindowMs: 3_600_000 };
+  world.atOnce = () => owner.updateStream(longer); // between the look and the change
+  await world.keeper.fit(signal);
+  expect(await spec()).toEqual(longer);
+
+  world.atOnce = async () => {};
+  await world.keeper.fit(signal);
+  const { maxBytes, ...rest } = await spec();
+  expect({ ...rest, maxBytes: made.maxBytes }).toEqual(longer);
+  expect(maxBytes).toBeLessThan(made.maxBytes ?? 0);
+});
+
+function never(): never {
+  throw new Error("the stream is not there");
+}
