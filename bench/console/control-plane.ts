@@ -27,6 +27,8 @@ export class WatchedMesh {
   readonly looking: ReturnType<typeof openLooking>;
   readonly registry = new RegistryState();
   readonly fleet: ReturnType<typeof runFleetLoop>;
+  /** True: what proxies say is thrown away as it comes, so that only its way into this process costs anything. */
+  isDeaf = false;
   readonly #proxies: ChildProcess;
   #trust: Signed<Trust> | undefined;
 
@@ -66,6 +68,7 @@ export class WatchedMesh {
 
   #take(message: FromProxies): void {
     if ("trust" in message) this.#trust = message.trust;
-    else for (const [subject, data, headers] of message.said) this.bus.publish(subject, data, headers);
+    else if (!this.isDeaf)
+      for (const [subject, data, headers] of message.said) this.bus.publish(subject, data, headers);
   }
 }

@@ -6,6 +6,7 @@ import { callBoundsMs, codesCount, type TrafficCounts } from "../../core/look/lo
 import type { Signed, Trust } from "../../core/model.js";
 import { encodeHeartbeat } from "../../core/wire/fleet.js";
 import { encodeTrafficReport } from "../../core/wire/look.js";
+import { repeatHeader } from "../../core/wire/statement.js";
 import { heartbeatSubject, lookSubject } from "../../core/wire/subjects.js";
 import { systemClock } from "../../runtime/clock.js";
 import type { StatementWriter } from "../../runtime/statement-writer.js";
@@ -52,7 +53,11 @@ function* speak(
 ) {
   if (second % (heartbeatMs / 1000) === 0) {
     const beat = encodeHeartbeat(buildHeartbeat(proxyId, { service, timeMs: systemClock.nowMs() }));
-    yield [heartbeatSubject(service, proxyId), beat, writer.sign("heartbeat", beat)] as const;
+    const headers = {
+      ...writer.sign("heartbeat", beat),
+      ...(second >= 2 * (heartbeatMs / 1000) && { [repeatHeader]: "1" }),
+    };
+    yield [heartbeatSubject(service, proxyId), beat, headers] as const;
   }
   if (order === "" || second % (everyMs / 1000) !== 0) return;
   const callsEach = (callsPerSecond * everyMs) / 1000;

@@ -11,6 +11,7 @@ import type { StatementReader } from "../../runtime/statement-reader.js";
 import { steadyTime } from "../../runtime/steady-time.js";
 import { FleetLog } from "./fleet-log.js";
 import type { FleetEntry, FleetState } from "./fleet-state.js";
+import { type Arrival, type Unread, UnreadHeartbeats } from "./unread-heartbeats.js";
 
 /** The fleet, for code that only reads it and waits for changes. */
 export interface FleetView {
@@ -51,13 +52,7 @@ export function runFleetLoop(deps: FleetLoopDeps): FleetLoop {
   const listeners = new Set<(entry: FleetEntry | undefined) => void>();
   const stop = new AbortController();
   const steadyMs = steadyTime(clock); // setting the clock must neither make a proxy silent nor keep one alive
-  /** Converts times to the present wall clock, for people and for comparisons with that clock. */
-  const toldByClock = (entries: readonly FleetEntry[]): readonly FleetEntry[] => {
-    const setMs = clock.nowMs() - steadyMs();
-    return Math.abs(setMs) < 1
-      ? entries
-      : entries.map((entry) => ({ ...entry, lastSeenMs: Math.max(0, entry.lastSeenMs + setMs) }));
-  };
+  const unread = new UnreadHeartbeats(state.liveMs, (proxyId, nowMs) => state.liveForMs(proxyId, nowMs));
   let warnedMs = Number.NEGATIVE_INFINITY;
   /** Heartbeats that were refused because of their time, so that people are told whose clock is off. */
   const late = new LateWords();
@@ -70,12 +65,13 @@ export function runFleetLoop(deps: FleetLoopDeps): FleetLoop {
     warnedMs = clock.monotonicMs();
     log.warn("a heartbeat was refused", { subject: subject.slice(0, 200), why });
   };
-  const hear: FleetLoop["hear"] = (message) => {
+  const arrival = (): Arrival => ({ atMs: steadyMs(), wallMs: clock.nowMs() });
+  const hear = (message: BusMessage, { atMs, wallMs }: Arrival = arrival()): void => {
     try {
       const { writer, signed } = reader.hear("heartbeat", message);
       const heartbeat = parseHeartbeat(message.data, writer);
-      const before = state.find(heartbeat.proxyId, steadyMs());
-      state.hear(heartbeat, steadyMs(), clock.nowMs(), signed);
+      const before = state.find(heartbeat.proxyId, atMs);
+      state.hear(heartbeat, atMs, wallMs, signed);
       if (heartbeat.leaving) {
         if (before?.live) told.left(heartbeat);
       } else if (before?.live !== true && signed?.revoked === undefined) told.came(heartbeat);
@@ -91,20 +87,29 @@ export function runFleetLoop(deps: FleetLoopDeps): FleetLoop {
       refuse(message.subject, messageOf(error));
     }
   };
+  const read = (messages: readonly Unread[]): void => {
+    for (const { message, ...arrived } of messages) hear(message, arrived);
+  };
   const trustChanged = (): void => {
     if (state.revoke((serial) => reader.revocationOf(serial))) changed(undefined);
   };
   const subscription = deps.bus.subscribe(heartbeatSubject("*", "*"), { queueMax: queuedMax });
   void (async () => {
-    for await (const message of subscription) hear(message);
+    for await (const message of subscription) read(unread.take(message, arrival()));
   })();
-  void sweep(deps, steadyMs, changed, told, stop.signal);
+  /** Reads what may wait no longer: after a time without a turn of the event loop it still lies there. */
+  const readDue = (): number => {
+    read(unread.takeDue(steadyMs()));
+    return steadyMs();
+  };
+  const toldNow = (entries: readonly FleetEntry[]) => toldByClock(entries, clock.nowMs() - steadyMs());
+  void sweep(deps, steadyMs, readDue, changed, told, stop.signal);
   return {
-    hear,
+    hear: (message) => hear(message),
     trustChanged,
     clockProblems: () => late.list(clock.monotonicMs()),
-    list: () => toldByClock(state.list(steadyMs())),
-    live: () => toldByClock(state.live(steadyMs())),
+    list: () => toldNow(state.list(readDue())),
+    live: () => toldNow(state.live(readDue())),
     onChange(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
@@ -115,6 +120,13 @@ export function runFleetLoop(deps: FleetLoopDeps): FleetLoop {
       listeners.clear();
     },
   };
+}
+
+/** Converts times to the wall clock, which is `setMs` ahead, for people and for comparisons with that clock. */
+function toldByClock(entries: readonly FleetEntry[], setMs: number): readonly FleetEntry[] {
+  return Math.abs(setMs) < 1
+    ? entries
+    : entries.map((entry) => ({ ...entry, lastSeenMs: Math.max(0, entry.lastSeenMs + setMs) }));
 }
 
 const lateMs = 15_000;
@@ -139,6 +151,7 @@ class LateWords {
 async function sweep(
   deps: FleetLoopDeps,
   steadyMs: () => number,
+  readDue: () => number,
   changed: (entry: undefined) => void,
   told: FleetLog,
   signal: AbortSignal,
@@ -147,7 +160,7 @@ async function sweep(
     const beforeMs = steadyMs();
     const nextMs = deps.state.nextSilenceMs(beforeMs);
     await deps.clock.sleep(sweepMs, signal);
-    const nowMs = steadyMs();
+    const nowMs = readDue();
     deps.state.forget(nowMs);
     if (nextMs === undefined || nextMs > nowMs) continue;
     if (!signal.aborted) told.fellSilent(deps.state.silentSince(beforeMs, nowMs));

@@ -115,6 +115,20 @@ export class FleetState {
     return changed;
   }
 
+  /**
+   * Returns for how many milliseconds more a proxy that was heard since the start counts as live; 0: it does not, or
+   * was only restored.
+   */
+  liveForMs(proxyId: string, nowMs: number): number {
+    const known = this.#known.get(proxyId);
+    return known === undefined || known.aheadMs.length === 0 ? 0 : Math.max(0, known.liveUntilMs - nowMs);
+  }
+
+  /** Returns for how many milliseconds after a heartbeat its proxy counts as live. */
+  get liveMs(): number {
+    return this.#options.liveMs;
+  }
+
   /** Forgets proxies that have been silent for `forgetMs`. */
   forget(nowMs: number): void {
     for (const [id, known] of this.#known) {

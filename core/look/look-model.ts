@@ -32,7 +32,7 @@ export const lookValidMsMax = 30_000;
 /** The shortest and the longest time between two reports of a proxy's counts, in milliseconds. */
 export const countsEveryMs = { min: 1000, max: 5000 };
 /** Reports of counts that a control plane asks for in a second, while the longest time between them suffices for it. */
-const reportsPerSecond = 100;
+const reportsPerSecond = 50;
 
 /** How often each of `proxies` live proxies is asked for counts, in milliseconds: whole seconds. */
 export function askEveryMs(proxies: number): number {

@@ -11,6 +11,11 @@ import { decodeStrict, reading } from "./strict.js";
 
 /** The name of the NATS header. */
 export const statementHeader = "Ashlar-Statement";
+/**
+ * The name of the NATS header of a heartbeat that says nothing new. It is not signed and proves nothing: a reader may
+ * put off verifying the heartbeat.
+ */
+export const repeatHeader = "Ashlar-Repeats";
 
 const statementKinds = ["endpoint", "heartbeat", "limits", "decision", "journal", "journal-batch", "look"] as const;
 export type StatementKind = (typeof statementKinds)[number];

@@ -12,6 +12,7 @@ import type { Logger } from "../../runtime/log.js";
 import type { StatementWriter } from "../../runtime/statement-writer.js";
 import type { AppliedView } from "../ports.js";
 import { buildHeartbeat, type HeartbeatDeps, type HeartbeatOptions } from "./heartbeat.js";
+import { RepeatedNews } from "./repeated-news.js";
 import { soonMs } from "./soon.js";
 
 export interface FleetReporterDeps extends HeartbeatDeps {
@@ -68,6 +69,7 @@ class Reporter implements FleetReporter {
   readonly #off: (() => void)[] = [];
   #wakeEndpoint: AbortController = new AbortController();
   #address = "";
+  readonly #news = new RepeatedNews();
   #leaving = false;
   #poked = false;
   /** When the next heartbeat is due if nothing changes, by the monotonic clock. */
@@ -163,13 +165,15 @@ class Reporter implements FleetReporter {
   }
 
   #publishHeartbeat(): void {
-    const { bus, clock, identity, log, statements } = this.#deps;
+    const { bus, clock, identity, log, policy, statements } = this.#deps;
     const { service, proxyId } = identity.current;
     this.#beatAtMs = clock.monotonicMs() + intervalMs * (0.8 + this.#random() * 0.4);
     if (!bus.connected || this.#held) return;
     try {
-      const bytes = encodeHeartbeat(buildHeartbeat(this.#deps, this.#options, this.#leaving));
-      bus.publish(heartbeatSubject(service, proxyId), bytes, statements.sign("heartbeat", bytes));
+      const heartbeat = buildHeartbeat(this.#deps, this.#options, this.#leaving);
+      const repeated = this.#news.headersFor(heartbeat, policy.isStaged || policy.shadow !== undefined);
+      const bytes = encodeHeartbeat(heartbeat);
+      bus.publish(heartbeatSubject(service, proxyId), bytes, { ...statements.sign("heartbeat", bytes), ...repeated });
     } catch (error) {
       log.error(`a heartbeat cannot be sent: ${messageOf(error)}`);
     }

@@ -102,8 +102,9 @@ test("all who watch traffic share one order, which is repeated, and taken back w
 
 for (const [proxies, everyMs] of [
   [1, 1000],
-  [100, 1000],
-  [101, 2000],
+  [50, 1000],
+  [51, 2000],
+  [200, 4000],
   [420, 5000],
   [20_000, 5000],
 ] as const)
