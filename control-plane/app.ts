@@ -24,7 +24,7 @@ import { readMeshOf } from "./identity/authority-file.js";
 import { openJoinServices } from "./identity/join-services.js";
 import { openJoinTokens } from "./identity/join-tokens.js";
 import { openUnsignedWindow } from "./identity/unsigned-window.js";
-import { checkPlaceThere, checkWholeFolder } from "./identity/whole-folder.js";
+import { checkPlaceThere, checkWholeFolder, hasServed } from "./identity/whole-folder.js";
 import { createJournalReader } from "./journal/journal-reader.js";
 import { openJournals } from "./journal/open-journals.js";
 import { createOperatorJudge } from "./listeners.js";
@@ -90,6 +90,7 @@ async function start(config: UpConfig, log: Logger, signal: AbortSignal, cleanup
   const lostFiles = checkWholeFolder(folder.path);
   for (const why of lostFiles) log.error("a file of the data folder is missing", { why });
   const isNew = readMeshOf(folder.path) === undefined;
+  const served = hasServed(folder.path);
   const stored = await openPlace(config, { dir: folder.path, clock, log }, signal);
   const mesh = folder.claim(config.mesh, readMeshOf(folder.path) ?? meshDefault);
   const gate: SigningGate = {};
@@ -112,7 +113,7 @@ async function start(config: UpConfig, log: Logger, signal: AbortSignal, cleanup
     signal,
   });
   cleanup.add(() => ledger.close());
-  const lostAtStart = folder.savedPorts() !== undefined && ledger.trust.head() === undefined;
+  const lostAtStart = served && ledger.trust.head() === undefined;
   if (lostAtStart) log.error("the logs of this mesh are lost: waiting for proxies to give back what they hold");
   else await appendFirstTrust(ledger, authority);
   gate.guard = new FloorGuard({ ledger, clock, lostAtStart });

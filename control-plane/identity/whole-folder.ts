@@ -2,7 +2,7 @@
  * Checks that the files of a data folder belong together. A missing key is never created beside the files of an
  * existing mesh.
  */
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { AshlarError } from "../../core/errors.js";
 
@@ -42,6 +42,15 @@ export function checkWholeFolder(dir: string): readonly string[] {
     );
   const lost = has("ports.json") && !has("identity/issued.jsonl");
   return lost ? [`${join(dir, "identity/issued.jsonl")} was lost: ${issuedLost}`] : [];
+}
+
+/**
+ * Returns true if a control plane has served in `dir`, also where a backup has brought only `dir`/identity back: proxies
+ * may then hold trust records, and a first one that is signed anew would be a second one of that number.
+ */
+export function hasServed(dir: string): boolean {
+  const issued = statSync(join(dir, "identity/issued.jsonl"), { throwIfNoEntry: false });
+  return existsSync(join(dir, "ports.json")) || (issued?.size ?? 0) > 0;
 }
 
 const issuedLost =

@@ -62,7 +62,10 @@ function listens(port: number): Promise<boolean> {
   });
 }
 
-const heads = async (): Promise<{ epoch: number; revision: number }> => mesh.json(0, "status");
+async function heads(): Promise<{ epoch: number; revision: number }> {
+  const { epoch, revision } = await mesh.json(0, "status");
+  return { epoch, revision };
+}
 
 test("traffic goes on, what was signed comes back byte for byte, and no number or epoch is used twice (I1, I2)", async () => {
   const before = await mesh.json(0, "log");
@@ -146,4 +149,25 @@ test("the private NATS is lost with its keys and its port: running proxies find 
   );
   expect(front.process.stderr).toMatch(/a control plane was asked where it is/);
   expect((await client.unary({ text: "?" }, { deadlineMs: 5000 })).code).toBe(status.OK);
+}, 300_000);
+
+test("only the folder of keys is put back, and the control plane listens where it did: proxies give the rest back", async () => {
+  const before = await heads();
+  const trust = (await mesh.json(0, "trust", "show")).sequence;
+  const { join: address } = JSON.parse(readFileSync(join(mesh.data, "join.json"), "utf8"));
+  await mesh.up.stop();
+  for (const name of readdirSync(mesh.data)) {
+    if (name !== "identity") rmSync(join(mesh.data, name), { recursive: true });
+  }
+  mesh.startUp(address);
+  await mesh.up.said("ready");
+  await until(
+    "the logs are back",
+    async () => JSON.stringify(await heads()) === JSON.stringify(before),
+    180_000,
+    () => `${mesh.up.stderr.slice(-2000)}\n${front.process.stderr.slice(-3000)}`,
+  );
+  expect((await mesh.json(0, "trust", "show")).sequence).toBe(trust);
+  expect((await client.unary({ text: "?" }, { deadlineMs: 5000 })).code).toBe(status.OK);
+  await mesh.proxy({ name: "last", service: "front" });
 }, 300_000);

@@ -89,7 +89,8 @@ export class TestMesh {
     return join(this.dir, "up");
   }
 
-  startUp(): TestProcess {
+  /** Starts the control plane. `joinListen` is for one whose folder does not know the port of before. */
+  startUp(joinListen = "127.0.0.1:0"): TestProcess {
     const args = [
       cliPath,
       "up",
@@ -101,7 +102,7 @@ export class TestMesh {
       "127.0.0.1:0",
       // not the usual port, which another mesh may take while this one is down: proxies know this one by it
       "--join-listen",
-      "127.0.0.1:0",
+      joinListen,
       ...this.#flags,
     ];
     this.up = new TestProcess("up", process.execPath, args, this.#env);

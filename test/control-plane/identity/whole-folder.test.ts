@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, describe, expect, test } from "@jest/globals";
-import { checkPlaceThere, checkWholeFolder } from "../../../control-plane/identity/whole-folder.js";
+import { checkPlaceThere, checkWholeFolder, hasServed } from "../../../control-plane/identity/whole-folder.js";
 import { openIdentityStore } from "../../../data-plane/identity/identity-store.js";
 
 const dirs: string[] = [];
@@ -47,6 +47,13 @@ describe("a data folder whose files do not belong together is refused", () => {
     expect(() => openIdentityStore(dir)).toThrow(/keys\.json is missing beside identity\.json/);
     expect(() => openIdentityStore(dir)).toThrow(/keys\.json is missing beside identity\.json/);
   });
+});
+
+test("a control plane has served where it kept its ports, or gave out an identity, and not in a new folder", () => {
+  expect(hasServed(folderWith())).toBe(false);
+  expect(hasServed(folderWith(keys, "identity/tokens.json"))).toBe(false);
+  expect(hasServed(folderWith(keys, "ports.json"))).toBe(true);
+  expect(hasServed(folderWith(keys, "identity/issued.jsonl"))).toBe(true);
 });
 
 describe("a folder is whole", () => {
