@@ -9,6 +9,7 @@ import { ConnectionGate, type GateCounts, type GatedConnection, type GateLimits 
 import { listenOn } from "./listen.js";
 import type { Logger } from "./log.js";
 import { LostTime } from "./lost-time.js";
+import { PeerSilence, type Waited } from "./peer-silence.js";
 
 export interface GatedListenerOptions {
   readonly host: string;
@@ -26,6 +27,13 @@ export interface GatedListenerOptions {
   readonly isKnown: (socket: TLSSocket) => boolean;
   /** Milliseconds between two judgements of known peers. A peer that fails twice in a row is dropped. */
   readonly judgeAgainMs: number;
+  /**
+   * The milliseconds after its handshake that a peer may send nothing, while this process can read; undefined: any. For
+   * servers that ask silent peers for a sign of life.
+   */
+  readonly silentMsMax?: number;
+  /** The milliseconds that a handshake may take while this process can read, 10 s by default. */
+  readonly handshakeMsMax?: number;
   /** Takes over an accepted connection; a `TLSSocket` with TLS. */
   readonly serve: (socket: TLSSocket | Socket) => void;
   readonly clock: Clock;
@@ -52,7 +60,9 @@ export interface GatedListener {
 
 /** More than Node's 511, so that strangers cannot keep known peers out of the queue. */
 const backlog = 1024;
-const handshakeMsMax = 10_000;
+const handshakeMsMaxDefault = 10_000;
+/** Node counts time in which this process was busy: its own limit is for a peer that ours does not see. */
+const nodesHandshakeMsMax = 120_000;
 const sweepMs = 500;
 const sayEveryMs = 60_000;
 
@@ -63,20 +73,30 @@ export async function listenGated(options: GatedListenerOptions): Promise<GatedL
   const lost = new LostTime(sweepMs, clock.monotonicMs());
   const attendedMs = (): number => clock.monotonicMs() - lost.totalMs(clock.monotonicMs());
   const gate = new ConnectionGate(limits, attendedMs);
-  const bounds = { ALPNProtocols: [protocol], handshakeTimeout: handshakeMsMax };
+  const silence = new PeerSilence({
+    handshakeMsMax: options.handshakeMsMax ?? handshakeMsMaxDefault,
+    silentMsMax: options.silentMsMax,
+  });
+  const bounds = { ALPNProtocols: [protocol], handshakeTimeout: nodesHandshakeMsMax };
   const tls = createTlsServer({ ...options.tls, ...bounds });
-  const byPeer = new Map<string, GatedConnection>();
+  const byPeer = new Map<string, Admitted>();
   const known = new Set<TLSSocket>();
-  const next = (socket: Socket): void => {
-    if (options.tls === undefined) options.serve(socket);
-    else tls.emit("connection", socket);
+  const next = (socket: Socket, connection: Admitted): void => {
+    if (options.tls === undefined) {
+      silence.shaken(connection, attendedMs());
+      options.serve(socket);
+    } else {
+      silence.begin(connection, attendedMs());
+      tls.emit("connection", socket);
+    }
   };
-  const net = createServer({ noDelay: true }, (socket) => admit(socket, { gate, next, byPeer }));
+  const net = createServer({ noDelay: true }, (socket) => admit(socket, { gate, silence, next, byPeer }));
   tls.on("secureConnection", (socket) => {
     socket.on("error", () => socket.destroy());
     const connection = byPeer.get(peerOf(socket));
     const speaks = socket.alpnProtocol === protocol || (protocol === "http/1.1" && socket.alpnProtocol === false);
     if (connection === undefined || !speaks) return void socket.destroy();
+    silence.shaken(connection, attendedMs());
     if (options.isKnown(socket)) {
       if (!gate.prove(connection, certificateOf(socket))) return;
       known.add(socket);
@@ -89,7 +109,10 @@ export async function listenGated(options: GatedListenerOptions): Promise<GatedL
     socket.destroy();
   });
   const { port } = await listenOn(net, { host: options.host, port: options.port }, { backlog });
-  const stopSweeping = sweepEvery(gate, log, () => void lost.turn(clock.monotonicMs()));
+  const stopSweeping = sweepEvery(gate, log, () => {
+    lost.turn(clock.monotonicMs());
+    silence.sweep(attendedMs());
+  });
   const doubted = new WeakSet<TLSSocket>();
   const judging = setInterval(() => {
     for (const socket of known) {
@@ -118,11 +141,14 @@ export async function listenGated(options: GatedListenerOptions): Promise<GatedL
   };
 }
 
+type Admitted = GatedConnection & Waited;
+
 interface Parts {
   readonly gate: ConnectionGate;
-  readonly next: (socket: Socket) => void;
+  readonly silence: PeerSilence;
+  readonly next: (socket: Socket, connection: Admitted) => void;
   /** Accepted connections by the peer's address, because a TLS handshake creates another socket object. */
-  readonly byPeer: Map<string, GatedConnection>;
+  readonly byPeer: Map<string, Admitted>;
 }
 
 /** Returns the fingerprint of the peer's certificate. */
@@ -130,19 +156,26 @@ const certificateOf = (socket: TLSSocket): string => socket.getPeerX509Certifica
 
 const peerOf = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress}:${remotePort}`;
 
-function admit(socket: Socket, { gate, next, byPeer }: Parts): void {
+function admit(socket: Socket, { gate, silence, next, byPeer }: Parts): void {
   const { remoteAddress } = socket;
   if (remoteAddress === undefined) return void socket.destroy(); // it is gone already
   const peer = peerOf(socket);
-  const connection: GatedConnection = { address: remoteAddress, destroy: () => void socket.destroy() };
+  const connection: Admitted = {
+    address: remoteAddress,
+    get bytesRead() {
+      return socket.bytesRead;
+    },
+    destroy: () => void socket.destroy(),
+  };
   socket.once("close", () => {
     gate.ended(connection);
+    silence.ended(connection);
     if (byPeer.get(peer) === connection) byPeer.delete(peer);
   });
   socket.on("error", () => socket.destroy());
   byPeer.set(peer, connection);
   gate.admit(connection);
-  next(socket);
+  next(socket, connection);
 }
 
 /** Drops connections whose time is over, and logs the number once a minute. */

@@ -92,6 +92,10 @@ const idleMsMax = 5 * 60_000;
 const strangerIdleMsMax = 10_000;
 const socketIdleMsMax = 60_000;
 const keepaliveMs = 60_000;
+/** Beyond `keepaliveMs`, how long a PING may wait for its answer. */
+const silentMsMax = keepaliveMs + 30_000;
+/** The most that grpc-js takes: it would end peers whose answers lie unread because this process is busy. */
+const never = 2 ** 31 - 1;
 const judgeAgainMs = 5000;
 
 /**
@@ -154,7 +158,11 @@ async function listenBehindGate(options: GrpcServerOptions, behind: GateOptions)
   const { tls, limits, isKnown, unread = unreadDefault } = behind;
   let drop = (_peer: string): void => {};
   const answers = { unread: new UnreadAnswers(unread), msMax: answerMsMax, drop: (peer: string) => drop(peer) };
-  const bounded = { "grpc.keepalive_time_ms": keepaliveMs, interceptors: [boundRequests(requestMsMax)] };
+  const bounded = {
+    "grpc.keepalive_time_ms": keepaliveMs,
+    "grpc.keepalive_timeout_ms": never,
+    interceptors: [boundRequests(requestMsMax)],
+  };
   const strangers = await buildServer(
     { ...options, ...strangerBounds },
     {
@@ -181,6 +189,7 @@ async function listenBehindGate(options: GrpcServerOptions, behind: GateOptions)
       log,
       tls: tls.current,
       isKnown: isKnownPeer,
+      silentMsMax,
       judgeAgainMs: options.judgeAgainMs ?? judgeAgainMs,
       serve: (socket) => (isKnownPeer(socket as TLSSocket) && toKnown ? toKnown : toStrangers).injectConnection(socket),
     });
