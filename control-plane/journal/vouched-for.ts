@@ -5,7 +5,7 @@ import type { KeySet } from "../../core/signature.js";
 import { importedHeader, importedMs } from "../../core/wire/journal/imported.js";
 import { verifyResolution } from "../../core/wire/journal/resolution.js";
 import { keySetOf } from "../../core/wire/records.js";
-import { journalStream, journalSubject } from "../../core/wire/subjects.js";
+import { journalPrefix, journalStream, journalSubject } from "../../core/wire/subjects.js";
 import type { Bus } from "../../runtime/bus.js";
 import { findJournals } from "./find-journals.js";
 import { readJournal, sealedOf } from "./journal-sealer.js";
@@ -16,21 +16,21 @@ export interface VouchedFor {
   readonly imported: number;
   readonly lastImported: number;
   readonly resolutions: number;
-  /** There may be more: no more than `readMax` messages were read. */
-  readonly isCut: boolean;
+  /** The sequence after which more imported messages are, which were not read; 0: all were. */
+  readonly unreadAfter: number;
 }
 
 export interface VouchedForDeps {
   readonly bus: Pick<Bus, "streamNames" | "streamInfo" | "directGet" | "leaderGet">;
   readonly mesh: string;
   readonly trust: Pick<Signed<Trust>, "body">;
+  /** The most messages that are read of each journal (default 100,000). */
+  readonly readMax?: number;
 }
 
-const readMax = 100_000;
-
-/** Returns the journals that have something of this key. Fails with `unavailable`. */
+/** Returns the journals that have something of this key, or may have: not all of a long import is read. Fails with `unavailable`. */
 export async function vouchedFor(
-  { bus, mesh, trust }: VouchedForDeps,
+  { bus, mesh, trust, readMax = 100_000 }: VouchedForDeps,
   kid: string,
   signal: AbortSignal,
 ): Promise<readonly VouchedFor[]> {
@@ -39,22 +39,35 @@ export async function vouchedFor(
   const keys: KeySet = new Map([[kid, key]]);
   const all: VouchedFor[] = [];
   for (const { service, info } of await findJournals(bus)) {
-    let [imported, lastImported, isCut] = [0, 0, false];
+    let [imported, lastImported, unreadAfter] = [0, 0, 0];
     const { firstSequence, lastSequence } = info;
     const through = Math.min(lastSequence, firstSequence + readMax - 1);
     // what is imported comes before everything else
     for await (const message of readJournal(bus, service, firstSequence, through, signal)) {
       const header = message.header(importedHeader);
-      isCut = header !== undefined && message.sequence === through && through < lastSequence;
       if (header === undefined) break;
+      if (message.sequence === through && (await isImported(bus, service, through + 1, lastSequence)))
+        unreadAfter = through;
       if (!holds(() => importedMs(header, service, sealedOf(message), { mesh, keys }))) continue;
       [imported, lastImported] = [imported + 1, message.sequence];
     }
     const resolutions = await resolutionsOf(bus, service, (data) => holds(() => verifyResolution(data, mesh, keys)));
     if (signal.aborted) throw new AshlarError("unavailable", "the call was cancelled before all journals were read");
-    if (imported + resolutions > 0) all.push({ service, imported, lastImported, resolutions, isCut });
+    if (imported + resolutions + unreadAfter > 0)
+      all.push({ service, imported, lastImported, resolutions, unreadAfter });
   }
   return all;
+}
+
+async function isImported(
+  bus: Pick<Bus, "leaderGet">,
+  service: string,
+  from: number,
+  lastSequence: number,
+): Promise<boolean> {
+  if (from > lastSequence) return false;
+  const message = await bus.leaderGet(journalStream(service), { nextOf: `${journalPrefix(service)}.>`, from });
+  return message?.header(importedHeader) !== undefined;
 }
 
 async function resolutionsOf(
@@ -85,10 +98,10 @@ function holds(verify: () => unknown): boolean {
 
 /** What dropping the key would undo, for people. */
 export function renderVouchedFor(each: VouchedFor): string {
-  const { service, imported, lastImported, resolutions, isCut } = each;
+  const { service, imported, lastImported, resolutions, unreadAfter } = each;
   const parts: string[] = [];
-  if (imported > 0)
-    parts.push(`${imported}${isCut ? " or more" : ""} imported messages up to sequence ${lastImported}`);
+  if (imported > 0) parts.push(`${imported} imported messages up to sequence ${lastImported}`);
+  if (unreadAfter > 0) parts.push(`perhaps imported messages after sequence ${unreadAfter}, which were not read`);
   if (resolutions > 0) parts.push(`${resolutions} ${resolutions === 1 ? "write" : "writes"} that operators resolved`);
   return `the journal of ${service}: ${parts.join(", ")}`;
 }

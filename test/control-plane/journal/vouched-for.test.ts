@@ -42,6 +42,8 @@ async function journal(service: string) {
     },
     written: () => bus.append(subject, Buffer.from("written after the import")),
     found: (kid: string, until = signal) => vouchedFor({ bus, mesh: testMesh, trust }, kid, until),
+    /** The same, where no more than `readMax` messages are read. */
+    among: (readMax: number, kid: string) => vouchedFor({ bus, mesh: testMesh, trust, readMax }, kid, signal),
   };
 }
 
@@ -53,11 +55,25 @@ test("what a key alone vouches for is counted by journal: imported messages and 
   await ledger.written();
   await ledger.resolved(old);
   const found = await ledger.found(old.signer.kid);
-  expect(found).toEqual([{ service: "ledger", imported: 2, lastImported: 3, resolutions: 1, isCut: false }]);
+  expect(found).toEqual([{ service: "ledger", imported: 2, lastImported: 3, resolutions: 1, unreadAfter: 0 }]);
   expect(found.map(renderVouchedFor)).toEqual([
     "the journal of ledger: 2 imported messages up to sequence 3, 1 write that operators resolved",
   ]);
   expect(await ledger.found(other.signer.kid)).toMatchObject([{ imported: 1, lastImported: 1, resolutions: 0 }]);
+});
+
+test("what was not read of a long import may be the key's, also where all that was read is another's", async () => {
+  const ledger = await journal("ledger");
+  for (const key of [other, other, old]) await ledger.imported(key);
+  await ledger.written();
+  const found = await ledger.among(2, old.signer.kid);
+  expect(found).toEqual([{ service: "ledger", imported: 0, lastImported: 0, resolutions: 0, unreadAfter: 2 }]);
+  expect(found.map(renderVouchedFor)).toEqual([
+    "the journal of ledger: perhaps imported messages after sequence 2, which were not read",
+  ]);
+  expect(await ledger.among(2, other.signer.kid)).toMatchObject([{ imported: 2, unreadAfter: 2 }]);
+  expect(await ledger.among(3, old.signer.kid)).toMatchObject([{ imported: 1, unreadAfter: 0 }]);
+  expect(await ledger.among(2, createTestKey().signer.kid)).toEqual([]); // nobody trusts it
 });
 
 test("a key that vouches for nothing, or that nobody trusts, has nothing to undo", async () => {
