@@ -2,9 +2,11 @@
 
 /** The most sequences in one message, which the agent takes. */
 const sequencesMax = 1000;
-/** How many of the last sequences are reported again to a proxy that comes back; the position covers the others. */
-const sequencesKept = 1000;
-const pendingMax = 65_536;
+/**
+ * How many of the last sequences are reported again to a proxy that comes back, which remembers no more than that. The
+ * position covers the others.
+ */
+const sequencesKept = 65_536;
 
 export interface AppliedMessage {
   readonly position: number;
@@ -22,7 +24,7 @@ export class AppliedReport {
     this.#position = Math.max(this.#position, position);
     if (sequence === 0) return;
     this.#pending.push(sequence);
-    if (this.#pending.length > pendingMax) this.#pending.shift(); // the proxy remembers no more than that
+    if (this.#pending.length > sequencesKept) this.#pending.shift();
     this.#last.push(sequence);
     if (this.#last.length >= 2 * sequencesKept) this.#last.splice(0, this.#last.length - sequencesKept);
   }

@@ -8,7 +8,7 @@ export interface AppliedReport {
   readonly sequences: readonly number[];
 }
 
-/** The most sequences in one report. */
+/** The most sequences in one message of an application. */
 export const reportedSequencesMax = 1000;
 const sequencesKept = 65_536;
 
@@ -32,9 +32,8 @@ export class AppliedWrites {
     return this.#sequences.has(sequence);
   }
 
-  /** Returns the position, and the last sequences that are remembered. */
+  /** Returns the position, and all sequences that are remembered. */
   report(): AppliedReport {
-    const sequences = [...this.#sequences.keys()].slice(-reportedSequencesMax);
-    return { position: this.#position, sequences };
+    return { position: this.#position, sequences: [...this.#sequences.keys()] };
   }
 }

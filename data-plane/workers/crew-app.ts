@@ -53,7 +53,7 @@ export class CrewApp {
       setImmediate(() => this.#flush());
     }
     this.#pending.position = Math.max(this.#pending.position, report.position);
-    this.#pending.sequences.push(...report.sequences);
+    for (const sequence of report.sequences) this.#pending.sequences.push(sequence);
     if (this.#pending.sequences.length >= reportedSequencesMax) this.#flush();
   }
 

@@ -51,6 +51,9 @@ test("many sequences go in messages that an agent takes, and the last of them ar
   expect(report.take(true)).toEqual([]);
   for (let sequence = 1; sequence <= 2500; sequence++) report.add(0, sequence);
   expect(report.take(false).map(({ sequences }) => sequences.length)).toEqual([1000, 1000, 500]);
-  const [again] = report.take(true);
-  expect([again?.sequences.length, again?.sequences.at(-1)]).toEqual([1000, 2500]);
+  const again = report.take(true);
+  expect(again.map(({ sequences }) => sequences.length)).toEqual([1000, 1000, 500]);
+  for (let sequence = 2501; sequence <= 200_000; sequence++) report.add(0, sequence);
+  const all = report.take(true).flatMap(({ sequences }) => sequences);
+  expect([all.length, all[0], all.at(-1)]).toEqual([65_536, 200_000 - 65_535, 200_000]);
 });

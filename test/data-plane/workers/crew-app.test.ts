@@ -30,6 +30,13 @@ test("reports of one turn are one message, and a worker that starts later hears 
   crew.brief(2);
   expect([views.get(2)?.applied?.position, views.get(2)?.applied?.names(1)]).toEqual([21, true]);
 
+  // all that the proxy remembers, and no more
+  for (let from = 21; from <= 70_000; from += 1000)
+    entry.applied({ position: 0, sequences: Array.from({ length: 1000 }, (_, at) => from + at) });
+  crew.brief(2);
+  const names = (sequence: number): boolean | undefined => views.get(2)?.applied?.names(sequence);
+  expect([names(70_020 - 65_536), names(70_020 - 65_535), names(70_020)]).toEqual([false, true, true]);
+
   // another application has said nothing, and calls reach it only once workers know that
   kinds.length = 0;
   registry.register({ instance: "b", target: { path: "/b" } }, () => {});
