@@ -47,9 +47,9 @@ export function addCanCommand(program: Command, cli: Cli): void {
           tokenIssuer: flags.tokenIssuer ?? "",
         }),
       );
-      const { allowed, rule, revision, epoch, reason, rollout, judgedMethod } = answer;
+      const { allowed, rule, revision, epoch, reason, rollout, judgedMethod, direct } = answer;
       const limits = answer.limits.map(limitToJson);
-      const json = { allowed, rule, revision, epoch, reason, limits, judgedMethod, ...besideToJson(rollout) };
+      const json = { allowed, rule, revision, epoch, reason, limits, judgedMethod, direct, ...besideToJson(rollout) };
       show(cli, flags.output, json, renderAnswer(answer));
       if (flags.exitCode && !allowed) throw new AshlarError("denied", plain(`${caller} may not call ${target}`));
     });
@@ -66,12 +66,22 @@ function limitToJson({ name, rate, burst, cost, per, scope }: LimitMet) {
   return { name, rate, burst, cost, per, scope };
 }
 
-function renderAnswer({ allowed, rule, revision, epoch, reason, limits, rollout }: CheckAccessResponse): string {
+function renderAnswer({
+  allowed,
+  rule,
+  revision,
+  epoch,
+  reason,
+  limits,
+  rollout,
+  direct,
+}: CheckAccessResponse): string {
   const verdict = `${allowed ? "allowed" : "denied"} by ${rule}`;
   const more = reason.startsWith(verdict) ? reason.slice(verdict.length).replace(/^[,;]? */, "") : reason;
   return [
     `${verdict}, revision ${revision}${epoch === 0 ? "" : `, epoch ${epoch}`}`,
     plain(more),
+    direct ? "may go direct: applications of the caller need not pass their own proxy for it" : "",
     ...limits.map(renderLimit),
     renderBeside(rollout),
   ]

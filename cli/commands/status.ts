@@ -49,6 +49,7 @@ function statusToJson(status: GetStatusResponse, { expiring, rejecting, revoked 
     healthy: status.healthy,
     problems: problemsOf(status),
     bypassable: status.bypassable,
+    directReads: status.directReads,
     rejecting: rejecting.map(({ id, service, rejectedRevision, rejectedReason }) => ({
       id,
       service,
@@ -119,5 +120,12 @@ function renderStatus(status: GetStatusResponse, { expiring, rejecting, revoked 
         ] as const,
     ),
     ...status.bypassable.map((way) => ["bypassable", plain(way)] as const),
+    ...status.directReads.map(
+      (service) =>
+        [
+          "direct",
+          plain(`reads of ${service}; \`ashlar doctor\` says whose applications have a certificate for it`),
+        ] as const,
+    ),
   ]);
 }

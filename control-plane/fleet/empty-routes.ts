@@ -22,11 +22,21 @@ type Instance = PlacedEndpoint & Partial<Pick<Endpoint, "instance" | "reportsApp
 
 const namedMax = 20;
 
+/** Returns the services whose reads may go direct, sorted. */
+export function directlyRead(units: readonly Unit[]): readonly string[] {
+  return units
+    .filter(({ journals }) => journals.some(({ reads }) => reads?.way === "direct"))
+    .map(({ name }) => name)
+    .sort();
+}
+
 /** Returns the split and the mirror of every rule. A rule without a split takes whichever version there is. */
 export function routedTargets(units: readonly Unit[]): readonly RoutedTargets[] {
   return units.flatMap(({ name: service, routes, journals }) => [
     ...journals.flatMap(({ name, reads }): readonly RoutedTargets[] =>
-      reads === undefined ? [] : [{ service, rule: `${name}/reads`, targets: [reads], whenEmpty: "primary" }],
+      reads === undefined || reads.way === "direct" // direct reads have no replica: they go to whichever instance
+        ? []
+        : [{ service, rule: `${name}/reads`, targets: [reads], whenEmpty: "primary" }],
     ),
     ...routes.flatMap(({ name, rules }) =>
       rules.flatMap(({ split, whenEmpty = "spill", mirror }, index): readonly RoutedTargets[] => {

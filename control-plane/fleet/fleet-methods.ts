@@ -11,7 +11,7 @@ import { type MeshStatusDeps, meshStatus } from "./mesh-status.js";
 
 export interface FleetMethodsDeps extends OperatedDeps, MeshStatusDeps {
   readonly mesh: string;
-  readonly policy: Pick<PolicyReader, "activeRoutes" | "activeServices">;
+  readonly policy: Pick<PolicyReader, "activeRoutes" | "activeDirectReads" | "activeServices">;
   readonly registry: Pick<RegistryState, "list" | "served" | "avoided" | "hung">;
   readonly reader: Pick<StatementReader, "revocationOf">;
   readonly clock: Clock;

@@ -15,7 +15,7 @@ import { type Problem, problemsAbout } from "./problems.js";
 export interface MeshStatusDeps {
   readonly mesh: string;
   readonly ledger: Ledger;
-  readonly policy: Pick<PolicyReader, "activeRoutes">;
+  readonly policy: Pick<PolicyReader, "activeRoutes" | "activeDirectReads">;
   readonly rollouts: Pick<Rollouts, "running">;
   readonly fleet: FleetView;
   /** Proxies with an identity that were never heard from. */
@@ -62,5 +62,6 @@ export async function meshStatus(deps: MeshStatusDeps, nowMs: number): Promise<G
     bypassable: [...bypassable],
     trustSequence: ledger.trust.head()?.body.sequence ?? 0,
     rollout: running && renderRollout(running),
+    directReads: [...(await deps.policy.activeDirectReads())],
   };
 }

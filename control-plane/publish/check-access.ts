@@ -1,6 +1,7 @@
 /** Answers whether a caller may call a method, by which rule of which revision, and which rate limits apply. */
 
 import { callerId, isLabel, isWorkload, type SpiffeId } from "../../core/identity.js";
+import { isDirectRead } from "../../core/journal/direct-reads.js";
 import { calleeOf } from "../../core/kinds/callee.js";
 import { renderRate } from "../../core/kinds/rate-limit/limit-grammar.js";
 import type { RateLimit } from "../../core/kinds/rate-limit/rate-limit.js";
@@ -53,6 +54,8 @@ export interface AccessVerdict {
   readonly epoch: number;
   /** The rate limits of an allowed call; empty for a denied one. */
   readonly limits: readonly LimitMet[];
+  /** Whether applications of the caller may make the call without their own proxy. */
+  readonly direct: boolean;
   readonly rollout: RolloutBeside | undefined;
 }
 
@@ -86,6 +89,7 @@ async function judge(
     revision: revision?.body.number ?? 0,
     epoch: revision === undefined ? 0 : epochThatRuns(head?.body, revision.digest),
     limits: [],
+    direct: false,
     judgedMethod: "",
   };
   const deny = (reason: string) => ({ ...about, allowed: false, rule: "default-deny", reason });
@@ -109,8 +113,11 @@ async function judge(
     inputs === undefined ? compiled.evaluate(caller, method) : compiled.evaluateCall(caller, method, inputs);
   const judged = { ...about, rule, judgedMethod: method };
   const say = (...parts: readonly string[]): string => parts.filter((part) => part !== "").join("; ");
-  if (allow)
-    return { ...judged, allowed: true, reason: say(reason, moved), limits: limitsMet(unit.rateLimits, method) };
+  if (allow) {
+    const direct = caller.startsWith(`spiffe://${mesh}/service/`) && isDirectRead(compiled, method);
+    const limits = limitsMet(unit.rateLimits, method);
+    return { ...judged, allowed: true, reason: say(reason, moved), limits, direct };
+  }
   return { ...judged, allowed: false, reason: say(reason, moved, slipOf(asked.caller, method, workloads, unit)) };
 }
 

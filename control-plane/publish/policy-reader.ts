@@ -10,7 +10,7 @@ import { diffUnits, type ObjectChange } from "../../core/snapshot/diff.js";
 import { type AccessChange, diffAccess } from "../../core/snapshot/matrix.js";
 import { objectsOf, renderJson, renderYaml } from "../../core/snapshot/render.js";
 import { encodeBundle, parseBundle } from "../../core/wire/bundle.js";
-import { type RoutedTargets, routedTargets } from "../fleet/empty-routes.js";
+import { directlyRead, type RoutedTargets, routedTargets } from "../fleet/empty-routes.js";
 import { type RolloutBeside, rolloutBeside } from "../rollout/rollout-course.js";
 import { findRevision } from "../store/find-revision.js";
 import type { Ledger } from "../store/ledger.js";
@@ -96,10 +96,13 @@ export interface PolicyReader {
    * same revision stays active.
    */
   activeRoutes(): Promise<readonly RoutedTargets[]>;
+  /** Returns the services whose reads may go direct by it, sorted. As cheap. */
+  activeDirectReads(): Promise<readonly string[]>;
 }
 
 export function createPolicyReader(deps: PolicyReaderDeps): PolicyReader {
   const { ledger, snapshots } = deps;
+  const active = readActive(deps);
   const unitsOf = async (revision: Signed<Revision> | undefined): Promise<readonly Unit[]> =>
     (await snapshots.load(revision?.body.snapshot)).units.map(({ unit }) => unit);
   return {
@@ -142,23 +145,30 @@ export function createPolicyReader(deps: PolicyReaderDeps): PolicyReader {
         units.map(({ name }) => name).filter((name) => isLabel(name) || gatewayNameIn(name) !== undefined),
       );
     },
-    activeRoutes: readActiveRoutes(deps),
+    activeRoutes: async () => (await active())?.routed ?? [],
+    activeDirectReads: async () => (await active())?.directReads ?? [],
   };
 }
 
-/** Caches the compiled units of the revision that was read last. */
-function readActiveRoutes({ ledger, snapshots }: PolicyReaderDeps): PolicyReader["activeRoutes"] {
-  let last: { readonly snapshot: Digest; readonly routed: readonly RoutedTargets[] } | undefined;
+/** What `status` says of the active revision. */
+interface ActivePolicy {
+  readonly snapshot: Digest;
+  readonly routed: readonly RoutedTargets[];
+  readonly directReads: readonly string[];
+}
+
+/** Caches what was read of the revision that was read last. */
+function readActive({ ledger, snapshots }: PolicyReaderDeps): () => Promise<ActivePolicy | undefined> {
+  let last: ActivePolicy | undefined;
   return async () => {
     const snapshot = findActive(ledger)?.body.snapshot;
-    if (snapshot === undefined) return [];
-    if (last?.snapshot === snapshot) return last.routed;
+    if (snapshot === undefined || last?.snapshot === snapshot) return snapshot && last;
     try {
-      const routed = routedTargets(unitsIn(await snapshots.load(snapshot)));
-      last = { snapshot, routed };
-      return routed;
+      const units = unitsIn(await snapshots.load(snapshot));
+      last = { snapshot, routed: routedTargets(units), directReads: directlyRead(units) };
+      return last;
     } catch (error) {
-      if (isAshlarError(error, "stale")) return [];
+      if (isAshlarError(error, "stale")) return undefined;
       throw error;
     }
   };

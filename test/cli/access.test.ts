@@ -26,6 +26,13 @@ test("can ends the service at the first slash, and ends with 0 whatever the verd
   expect(asked("checkAccess")).toMatchObject(request);
 });
 
+test("can says that a call may go direct", async () => {
+  admin.answers = { checkAccess: { allowed: true, rule: "a/allow[0]", revision: 3, epoch: 4, direct: true } };
+  const words = ["can", "shop", "ledger/bank.Ledger/Balance"];
+  expect((await admin.run(...words)).out).toContain("may go direct: applications of the caller need not pass");
+  expect(json((await admin.run(...words, "-o", "json")).out)).toMatchObject({ allowed: true, direct: true });
+});
+
 test("can asks with the headers that are given, and knows what is no header", async () => {
   admin.answers = { checkAccess: { allowed: true, rule: "a/allow[0]", revision: 3, epoch: 4 } };
   const target = "payments/shop.Payments/Charge";

@@ -56,6 +56,7 @@ test("tables read well", async () => {
       healthy: false,
       problems: ["proxy p-0002 (inventory) evaluates epoch 3, the mesh is at 4"],
       bypassable: ["payments p-0001: app tcp 127.0.0.1:8080"],
+      directReads: ["ledger"],
     }),
     listProxies: { proxies: [proxyInfo("p-0001"), rejecting, proxyInfo("p-0003", joining)] },
     listServices: {

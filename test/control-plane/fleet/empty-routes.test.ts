@@ -1,5 +1,5 @@
 import { expect, test } from "@jest/globals";
-import { emptyRoutes, routedTargets } from "../../../control-plane/fleet/empty-routes.js";
+import { directlyRead, emptyRoutes, routedTargets } from "../../../control-plane/fleet/empty-routes.js";
 import { unitWith } from "../../../core/kinds/unit.js";
 import type { Route, RouteRule, Unit } from "../../../core/model.js";
 import type { PlacedEndpoint } from "../../../core/route/choose-target.js";
@@ -76,6 +76,16 @@ test("a service without any instance is said to have none", () => {
 test("many are counted behind the first twenty", () => {
   const found = problems(unit("payments", ...Array.from({ length: 30 }, () => rule(v2))), new Map());
   expect([found.length, found.at(-1)?.message]).toEqual([21, "… and 10 routes more like the last"]);
+});
+
+test("direct reads have no replica that could be missing or say nothing, and their services are known", () => {
+  const content = "{ kind: Journal, name: books, service: payments, mode: before, response: bytes, reads: direct }";
+  const journals = parsePolicyFiles([{ name: "p.yaml", content }])
+    .objects.map(({ object }) => object)
+    .filter((object) => object.kind === "Journal");
+  const reads = unitWith("payments", { journals });
+  expect([problems(reads, served()), problems(reads, served("v1"))]).toEqual([[], []]);
+  expect(directlyRead([unitWith("orders", {}), reads])).toEqual(["payments"]);
 });
 
 test("reads whose replica is not there, or does not report what it has applied, are a problem", () => {

@@ -78,7 +78,10 @@ class World {
         trust: { head: () => undefined },
         problems: () => [],
       },
-      policy: { activeRoutes: async () => routedTargets([unitWith("payments", { routes: [this.route] })]) },
+      policy: {
+        activeRoutes: async () => routedTargets([unitWith("payments", { routes: [this.route] })]),
+        activeDirectReads: async () => [],
+      },
       rollouts: { running: () => undefined },
       fleet: { list: () => entries },
       expected: this.expected,

@@ -272,6 +272,31 @@ describe("reading policy", () => {
     expect(await ask()).toMatchObject(denied);
   });
 
+  test("access: an allowed read may go direct where the Journal says so, from an application of a service", async () => {
+    const stated = service("payments").replace("\n", "\nnoSideEffects: [a.B/Read, a.B/Put]\n");
+    const rule =
+      "kind: Authorization\nname: r\nservice: payments\nallow: [{ from: [checkout, gateway/web], methods: [a.B/Read, a.B/Put] }]\n";
+    const journal = "kind: Journal\nname: j\nservice: payments\nmethods: [a.B/Put]\nmode: before\nresponse: bytes\n";
+    const gateway =
+      "kind: Gateway\nname: web\nlisteners: [{ name: l, expose: [{ service: payments, methods: [a.B/Read] }], callers: { anyone: true } }]\n";
+    const all = (reads: string) =>
+      [stated, service("checkout"), rule, gateway, `${journal}reads: ${reads}\n`].join("---\n");
+    await world.publish(all("proxied"));
+    await world.publish(all("direct"));
+    const ask = async (of: string, method: string, revision: number) => {
+      const { allowed, direct } = await world.policy.checkAccess(of, "payments", method, revision);
+      return [allowed, direct];
+    };
+    expect(await ask("checkout", "a.B/Read", 1)).toEqual([true, false]);
+    expect(await ask("checkout", "a.B/Read", 2)).toEqual([true, true]);
+    expect(await ask("checkout", "a.B/Put", 2)).toEqual([true, false]);
+    expect(await ask("gateway/web", "a.B/Read", 2)).toEqual([true, false]);
+    expect(await ask("payments", "a.B/Read", 2)).toEqual([false, false]);
+    expect(await world.policy.activeDirectReads()).toEqual([]);
+    await world.activate(2);
+    expect(await world.policy.activeDirectReads()).toEqual(["payments"]);
+  });
+
   test("access: while nothing is active everything is denied (I4), and an unknown revision is not found", async () => {
     expect(await world.policy.checkAccess("checkout", "payments", "a.B/C", 0)).toMatchObject({
       allowed: false,
