@@ -81,6 +81,8 @@ export interface CompiledUnit {
   readonly telemetry: CompiledTelemetry;
   /** The rate limits, for a `Limiter`, whose budgets outlive the unit. */
   readonly rateLimits: readonly RateLimit[];
-  /** Returns the headers that the route's rules about `method` read, sorted. */
+  /** Returns the headers that decide which of the route's rules takes a call of `method`, sorted. */
+  routeTests(method: string): readonly string[];
+  /** Returns the same, and those that decide where such a call goes, sorted. */
   routeHeaders(method: string): readonly string[];
 }

@@ -17,8 +17,17 @@ interface Candidate {
   readonly reading: CompiledRouteRule | undefined;
 }
 
+/** What is known of the calls of one method. */
+interface MethodRules {
+  readonly candidates: readonly Candidate[];
+  /** The headers that decide which rule takes a call. */
+  readonly tested: readonly string[];
+  /** The same, and those that decide where the call then goes; sorted. */
+  readonly headersRead: readonly string[];
+}
+
 const methodsCachedMax = 10_000;
-const none: readonly Candidate[] = [];
+const none: MethodRules = { candidates: [], tested: [], headersRead: [] };
 
 /**
  * Builds the index of a unit's route rules. The rules about a method are selected once; for each call only their other
@@ -28,26 +37,28 @@ export function buildRouteIndex(
   unit: Unit,
   mesh: string,
   reads: ReadPlan | undefined,
-): Pick<CompiledUnit, "findRoute" | "mirrorsTo" | "routeHeaders" | "routeLabels" | "hasRewrites"> {
+): Pick<CompiledUnit, "findRoute" | "mirrorsTo" | "routeTests" | "routeHeaders" | "routeLabels" | "hasRewrites"> {
   const candidates = unit.routes.flatMap((route) =>
     route.rules.map((rule, index): Candidate => compileCandidate(rule, `${route.name}/rules[${index}]`, mesh, reads)),
   );
   const unrouted = reads && compileReadRule(undefined, reads);
-  const byMethod = new Map<string, readonly Candidate[]>();
-  const candidatesFor = (method: string): readonly Candidate[] => {
+  const byMethod = new Map<string, MethodRules>();
+  const rulesFor = (method: string): MethodRules => {
+    if (candidates.length === 0) return none;
     const known = byMethod.get(method);
     if (known !== undefined) return known;
     if (byMethod.size >= methodsCachedMax) byMethod.clear();
-    const found = selectCandidates(candidates, method);
+    const chosen = selectCandidates(candidates, method);
+    const tested = sortUnique(chosen.flatMap(({ headers }) => headers.map(({ name }) => name)));
+    const found = { candidates: chosen, tested, headersRead: sortUnique(chosen.flatMap(headersRead)) };
     byMethod.set(method, found);
     return found;
   };
   return {
     findRoute(method, header, caller) {
-      for (const { headers, from, rule, reading } of candidates.length === 0 ? none : candidatesFor(method)) {
+      for (const { headers, from, rule, reading } of rulesFor(method).candidates) {
         if (from !== undefined && !from.has(caller)) continue;
-        if (headers.length === 0 || headers.every((match) => matchesHeader(match, header(match.name))))
-          return reads?.isRead(rule.rewrite ?? method) === true ? reading : rule;
+        if (areMatched(headers, header)) return reads?.isRead(rule.rewrite ?? method) === true ? reading : rule;
       }
       return reads?.isRead(method) === true ? unrouted : undefined;
     },
@@ -58,7 +69,8 @@ export function buildRouteIndex(
         return (from === undefined || from.has(caller)) && (rule.rewrite === method || isFor(candidate, method));
       });
     },
-    routeHeaders: (method) => sortUnique(candidatesFor(method).flatMap(headersRead)),
+    routeTests: (method) => rulesFor(method).tested,
+    routeHeaders: (method) => rulesFor(method).headersRead,
     routeLabels: sortUnique([
       ...candidates.flatMap(({ rule }) => rule.labelKeys),
       ...(reads?.replica.labels ?? []).map(({ key }) => key),
@@ -77,6 +89,12 @@ function compileCandidate(rule: RouteRule, name: string, mesh: string, reads: Re
     rule: compiled,
     reading: reads && compileReadRule(compiled, reads),
   };
+}
+
+/** Whether a call's headers pass all tests. A loop, since it runs for each call. */
+function areMatched(tests: readonly HeaderMatch[], header: (name: string) => string | undefined): boolean {
+  for (const test of tests) if (!matchesHeader(test, header(test.name))) return false;
+  return true;
 }
 
 /** Returns the headers that decide whether a rule takes a call, or where the call then goes. */

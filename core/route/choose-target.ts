@@ -1,7 +1,7 @@
 /** Chooses the target of a split that a call goes to. */
 import type { Label, WeightedVersion } from "../model.js";
 import type { CompiledRouteRule } from "../policy/compiled-route.js";
-import { stableFractionOf } from "./stable-hash.js";
+import { fractionsOf, type Salt, saltOf } from "./stable-hash.js";
 
 /** Where a call goes: to one target, to any endpoint (there is no split), or nowhere. */
 export type TargetChoice =
@@ -51,49 +51,59 @@ export function chooseTarget(
   hasEndpoint: (target: WeightedVersion) => boolean,
 ): TargetChoice {
   if (split.length === 0) return any;
-  const isUsable = (target: WeightedVersion): boolean =>
-    target.weight > 0 && (pick.failsWhenEmpty || hasEndpoint(target));
-  const { key } = pick;
-  const target =
-    key === undefined ? byDraw(split, pick.draw, isUsable) : byKey(split, names, key, pick.service, isUsable);
+  const { draw, key, service, failsWhenEmpty } = pick;
+  const has = split.map(hasEndpoint);
+  const isUsable = split.map(({ weight }, index) => weight > 0 && (failsWhenEmpty || has[index] === true));
+  const index =
+    key === undefined
+      ? indexByDraw(split, isUsable, draw)
+      : indexByKey(
+          split,
+          isUsable,
+          names.map((name) => saltOf(service, name)),
+          key,
+        );
+  const target = split[index];
   if (target === undefined) return none;
-  return pick.failsWhenEmpty && !hasEndpoint(target) ? { kind: "none", target } : { kind: "target", target };
+  return failsWhenEmpty && has[index] !== true ? { kind: "none", target } : { kind: "target", target };
 }
 
-function byDraw(
-  split: readonly WeightedVersion[],
-  draw: number,
-  isUsable: (target: WeightedVersion) => boolean,
-): WeightedVersion | undefined {
-  const usable = split.filter(isUsable);
-  let left = draw * usable.reduce((sum, { weight }) => sum + weight, 0);
-  for (const target of usable) {
-    left -= target.weight;
-    if (left < 0) return target;
+/** Returns the index of the usable target that a draw chooses, or -1 if no target is usable. */
+export function indexByDraw(split: readonly WeightedVersion[], isUsable: readonly boolean[], draw: number): number {
+  let sum = 0;
+  for (let index = 0; index < split.length; index++)
+    if (isUsable[index] === true) sum += (split[index] as WeightedVersion).weight;
+  let left = draw * sum;
+  let last = -1; // rounding can leave nothing below zero
+  for (let index = 0; index < split.length; index++) {
+    if (isUsable[index] !== true) continue;
+    last = index;
+    left -= (split[index] as WeightedVersion).weight;
+    if (left < 0) return index;
   }
-  return usable.at(-1); // rounding can leave nothing below zero
+  return last;
 }
 
 /**
  * Weighted rendezvous hashing: each target draws a number for the key, and the one with the greatest chance wins. A key
  * moves only to a target whose weight grew, or away from one that shrank or has no endpoint (Schindelhauer and
- * Schomaker, "Weighted distributed hash tables", 2005: the logarithmic method).
+ * Schomaker, "Weighted distributed hash tables", 2005: the logarithmic method). `salts` are those of the targets' names.
+ * Returns the index of the target, or -1 if none is usable.
  */
-function byKey(
+export function indexByKey(
   split: readonly WeightedVersion[],
-  names: readonly string[],
+  isUsable: readonly boolean[],
+  salts: readonly Salt[],
   key: string,
-  service: string,
-  isUsable: (target: WeightedVersion) => boolean,
-): WeightedVersion | undefined {
-  let best: WeightedVersion | undefined;
+): number {
+  const fractions = fractionsOf(salts, key);
+  let best = -1;
   let least = Number.POSITIVE_INFINITY;
   for (let index = 0; index < split.length; index++) {
-    const target = split[index] as WeightedVersion;
-    if (!isUsable(target)) continue;
-    const wait = -Math.log(stableFractionOf(service, names[index] ?? "", key)) / target.weight;
+    if (isUsable[index] !== true) continue;
+    const wait = -Math.log(fractions[index] as number) / (split[index] as WeightedVersion).weight;
     if (wait >= least) continue;
-    best = target;
+    best = index;
     least = wait;
   }
   return best;

@@ -8,7 +8,7 @@ import { parseValue, renderValue } from "./recorded-values.js";
 
 const itemsMax = 256;
 
-const stateOf = {
+export const stateOf = {
   missing: state.RECORDED_STATE_MISSING,
   whole: state.RECORDED_STATE_WHOLE,
   digest: state.RECORDED_STATE_DIGEST,

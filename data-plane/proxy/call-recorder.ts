@@ -3,6 +3,7 @@ import {
   type DecisionRecord,
   isInShare,
   type LimitOutcome,
+  noInputs,
   renderDecisionId,
 } from "../../core/decision/decision-record.js";
 import { recordHeaders, recordInputs } from "../../core/decision/record-inputs.js";
@@ -13,15 +14,15 @@ import type { ConditionRead } from "../../core/policy/condition/scope.js";
 import { renderAvailable } from "../../core/route/available.js";
 import { chooseAmong, type PlacedEndpoint, stickyKey } from "../../core/route/choose-target.js";
 import { encodeDecision } from "../../core/wire/decisions.js";
-import { stampDecision } from "../../core/wire/stamp-decision.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { EvaluatedPolicy } from "../ports.js";
+import { AlikeRecords } from "./alike-records.js";
 import { AwaitedRecords, type OfferRecord } from "./awaited-record.js";
 import type { DecisionSink } from "./decision-sink.js";
 import type { CallObserver } from "./forward/call-observer.js";
 import { type JudgedCall, type Judgement, marksOf, type RecordedRefusal } from "./judged-call.js";
 import { RefusalMeter } from "./refusal-meter.js";
-import { isSampled, traceOf } from "./traceparent.js";
+import { traceOf } from "./traceparent.js";
 
 export interface CallRecorderDeps {
   readonly sink: DecisionSink;
@@ -59,11 +60,10 @@ const methodLengthMax = 2048;
 const versionsMax = 256;
 /** The most characters of an issuer's name or key id in a record, since callers can invent them. */
 const tokenProblemLengthMax = 256;
-const restsMax = 256;
 /** What is only counted is taken for calls to the proxy's own service: of others it is not told who called what. */
 const untold = { caller: "", method: "", calledMethod: undefined } as const;
 const noReads: ReadonlySet<ConditionRead> = new Set();
-const noLabels: readonly string[] = [];
+const noNames: readonly string[] = [];
 const noLimits: readonly LimitOutcome[] = Object.freeze([]);
 
 export class CallRecorder {
@@ -76,8 +76,7 @@ export class CallRecorder {
   #bits = new Uint32Array(0);
   #nextBits = 0;
   #countsDue = false;
-  readonly #rests = new Map<string, Uint8Array>();
-  #restsPolicy: EvaluatedPolicy | undefined;
+  readonly #alike = new AlikeRecords();
   readonly #awaited = new AwaitedRecords();
   #isSettling = false;
   #shadowUntilMs = 0;
@@ -106,39 +105,25 @@ export class CallRecorder {
   }
 
   #record(call: JudgedCall, service: string, policy: EvaluatedPolicy, limits: readonly LimitOutcome[], bits: number) {
-    const { caller, method, calledMethod, inputs, isMirrored, reader = "" } = call;
+    const { caller, method, calledMethod = "", inputs, isMirrored, reader = "" } = call;
     const unit = policy.unit(service);
     const id = this.#newId(bits);
-    const judged = (): DecisionRecord => {
+    const judgement = (): Judgement => {
       const rule = unit?.evaluateCall(caller, method, inputs).rule ?? "";
-      return this.#judged(call, service, { verdict: "allowed", rule, policy, limits }, id);
+      return { verdict: "allowed", rule, policy, limits };
     };
-    // Records of calls that are judged by caller and method alone differ only in id and time.
-    const isPlain = limits.length === 0 && calledMethod === undefined && !isSampled(inputs.header("traceparent"));
-    const isAlike = isPlain && this.#readsOf(call, unit).size === 0;
-    const key = `${service} ${caller} ${method}${isMirrored ? " mirrored" : ""} ${reader}`;
-    if (!isAlike || method.length > methodLengthMax) this.#offer(judged());
-    else this.#offerAlike(key, policy, judged, id, inputs.nowMs);
-    return id;
-  }
-
-  /**
-   * Returns what is recorded of a call: the values that the judging rules read, and those that a rewriting route reads.
-   */
-  #readsOf({ caller, method, calledMethod }: JudgedCall, unit: CompiledUnit | undefined): ReadonlySet<ConditionRead> {
-    const reads = unit?.readsOf(caller, method) ?? noReads;
-    if (unit?.hasRewrites !== true) return reads;
-    const routed = unit.routeHeaders(calledMethod ?? method);
-    return routed.length === 0 ? reads : new Set([...reads, ...routed.map((name): ConditionRead => `header:${name}`)]);
-  }
-
-  /** Returns the encoded records of allowed calls under this policy, without id and time. */
-  #restsOf(policy: EvaluatedPolicy): Map<string, Uint8Array> {
-    if (policy !== this.#restsPolicy || this.#rests.size >= restsMax) {
-      this.#rests.clear();
-      this.#restsPolicy = policy;
+    // Records of calls that are judged by caller and method alone differ in what a stamp has.
+    const isAlike = limits.length === 0 && (unit?.readsOf(caller, method) ?? noReads).size === 0;
+    if (!isAlike || method.length > methodLengthMax) {
+      this.#offer(this.#judged(call, service, judgement(), id));
+      return id;
     }
-    return this.#rests;
+    const key = [service, caller, method, calledMethod, isMirrored, reader].join("\n");
+    const { headers } = recordHeaders(routedBy(call, unit), (name) => inputs.header(name));
+    const { traceId } = traceOf(inputs.header("traceparent"), false);
+    const stamp = { id, timeMs: Math.floor(inputs.nowMs), headers, traceId };
+    this.#deps.sink.offer(this.#alike.encode(key, policy, () => this.#judged(call, service, judgement(), id), stamp));
+    return id;
   }
 
   /** Records a refusal and returns its id. */
@@ -173,7 +158,7 @@ export class CallRecorder {
   /** Records the route of an outbound call if it has no endpoint or belongs to the share; otherwise returns undefined. */
   routed(call: RoutedCall, bits: number): RecordedRoute | undefined {
     const { service, method, policy, unit, available } = call;
-    const placed = new Set(available.map((endpoint) => renderAvailable(endpoint, unit?.routeLabels ?? noLabels)));
+    const placed = new Set(available.map((endpoint) => renderAvailable(endpoint, unit?.routeLabels ?? noNames)));
     if (placed.size > versionsMax) return undefined;
     const found = unit?.findRoute(method, call.header, this.#self);
     const key = found && stickyKey(found, call.header, this.#self);
@@ -188,36 +173,36 @@ export class CallRecorder {
       if (!this.#admit(refusal, this.#deps.clock.nowMs())) return undefined;
     }
     const nowMs = this.#deps.clock.nowMs();
+    const id = this.#newId(bits, nowMs);
     const versions = [...placed].sort();
-    const headers = unit?.routeHeaders(method) ?? [];
-    const judged: DecisionRecord = {
-      id: "",
+    const version = isRouted && choice.kind === "target" ? renderTarget(choice.target) : "";
+    const record = (attempts: number): DecisionRecord => ({
+      id,
       direction: "outbound",
       service,
       caller: this.#self,
       method,
       ...(found?.rewrite === undefined ? {} : { sentMethod: found.rewrite }),
+      ...(attempts === 0 ? {} : { attempts }),
       verdict,
       rule,
       revision: policy.revision,
       epoch: policy.epoch,
-      timeMs: 0,
-      inputs: recordHeaders(headers, call.header),
-      routing: { draw: call.draw, available: versions },
-      version: isRouted && choice.kind === "target" ? renderTarget(choice.target) : "",
+      timeMs: nowMs,
+      inputs: noInputs,
+      routing: { draw: 0, available: versions },
+      version,
       limits: noLimits,
       closed: false,
       shadow: false,
-      ...traceOf(call.header("traceparent"), !isRouted),
-    };
-    const id = this.#newId(bits, nowMs);
-    // A split's draw differs for each call. Without a split, and if no header is read, calls are alike.
-    const isPlain = headers.length === 0 && call.draw === 0 && judged.traceId === undefined;
-    const isAlike = isRouted && isPlain && method.length <= methodLengthMax;
+    });
+    const { headers } = recordHeaders(unit?.routeHeaders(method) ?? noNames, call.header);
+    const { traceId } = traceOf(call.header("traceparent"), !isRouted);
+    const stamp = { id, timeMs: Math.floor(nowMs), draw: call.draw, headers, traceId };
     const offer = (attempts: number): void => {
-      const sent = attempts > 0 ? { ...judged, attempts } : judged;
-      if (!isAlike) this.#offer({ ...sent, id, timeMs: nowMs });
-      else this.#offerAlike(`${service} ${method} to ${versions.join()} ${attempts}`, policy, () => sent, id, nowMs);
+      if (method.length > methodLengthMax) return;
+      const key = [service, method, rule, verdict, version, attempts, ...versions].join("\n");
+      this.#deps.sink.offer(this.#alike.encode(key, policy, () => record(attempts), stamp));
     };
     if (!isRouted) offer(0);
     return { id, awaited: isRouted ? this.#await(offer) : undefined };
@@ -239,23 +224,10 @@ export class CallRecorder {
     this.#isSettling = false;
   }
 
-  /**
-   * Offers a record, reusing one encoding for records that differ only in id and time. `key` identifies such records.
-   */
-  #offerAlike(key: string, policy: EvaluatedPolicy, record: () => DecisionRecord, id: string, timeMs: number): void {
-    const rests = this.#restsOf(policy);
-    let rest = rests.get(key);
-    if (rest === undefined) {
-      rest = encodeDecision({ ...record(), id: "", timeMs: 0 });
-      rests.set(key, rest);
-    }
-    this.#deps.sink.offer(stampDecision(rest, id, Math.floor(timeMs)));
-  }
-
   #judged(call: JudgedCall, service: string, judgement: Judgement, id: string): DecisionRecord {
     const { caller, method, calledMethod, inputs } = call;
     const { verdict, rule, policy, tokenProblem, limits = noLimits, closed = false } = judgement;
-    const reads = this.#readsOf(call, policy.unit(service));
+    const reads = readsOf(call, policy.unit(service));
     return {
       id,
       direction: service === this.#own ? "inbound" : "egress",
@@ -323,4 +295,18 @@ export class CallRecorder {
     }
     return this.#bits[this.#nextBits++] as number;
   }
+}
+
+/**
+ * Returns what is recorded of a call: the values that the judging rules read, and those that a rewriting route reads.
+ */
+function readsOf(call: JudgedCall, unit: CompiledUnit | undefined): ReadonlySet<ConditionRead> {
+  const reads = unit?.readsOf(call.caller, call.method) ?? noReads;
+  const routed = routedBy(call, unit);
+  return routed.length === 0 ? reads : new Set([...reads, ...routed.map((name): ConditionRead => `header:${name}`)]);
+}
+
+/** Returns the headers that the caller's proxy routed the call by, if routes rewrite methods. */
+function routedBy({ method, calledMethod }: JudgedCall, unit: CompiledUnit | undefined): readonly string[] {
+  return unit?.hasRewrites === true ? unit.routeHeaders(calledMethod ?? method) : noNames;
 }

@@ -7,7 +7,8 @@ import { workloadId } from "../../core/identity.js";
 import type { Endpoint } from "../../core/model.js";
 import type { CompiledRouteRule } from "../../core/policy/compile.js";
 import type { CompiledMirror } from "../../core/policy/compiled-route.js";
-import { chooseAmong, isOfTarget } from "../../core/route/choose-target.js";
+import { isOfTarget } from "../../core/route/choose-target.js";
+import { PreparedSplit } from "../../core/route/prepared-split.js";
 import { parseHostPort } from "../../runtime/config.js";
 import type { Logger } from "../../runtime/log.js";
 import type { AfterTime } from "../../runtime/lost-time.js";
@@ -68,6 +69,10 @@ export class EndpointChoice {
    * The targets by endpoint object. Each object belongs to one service, and a changed statement creates a new object.
    */
   readonly #targets = new WeakMap<Endpoint, UpstreamTarget>();
+  /** The splits of rules, prepared for the endpoints that were usable last. */
+  readonly #splits = new WeakMap<CompiledRouteRule, PreparedSplit<Endpoint>>();
+  /** The endpoints that were left when some of a service's were backed off. */
+  readonly #rested = new WeakMap<ServiceTraffic, readonly Endpoint[]>();
   readonly #byKey = new BoundedMap<string, Endpoint>(endpointsKnownMax);
   readonly #isRested = (endpoint: Endpoint): boolean =>
     this.#deps.pool.reachOf(this.#keyOf(endpoint)) < reach.backedOff;
@@ -116,13 +121,27 @@ export class EndpointChoice {
   }
 
   /** Returns the endpoints of the target that the call gets, if there is a split. */
-  #fitting(call: RoutedCall, tried: ReadonlySet<string>) {
-    const { service, rule, versionDraw: draw, stickyKey: key } = call;
+  #fitting(call: RoutedCall, tried: ReadonlySet<string>): readonly Endpoint[] {
     const usable = this.#usable(this.#trafficOf(call), tried);
+    return this.#fittingBy(call.rule, call, usable, tried.size === 0);
+  }
+
+  /** Reads whose replica has no endpoint go by the rule of the primary. */
+  #fittingBy(
+    rule: CompiledRouteRule | undefined,
+    call: RoutedCall,
+    usable: readonly Endpoint[],
+    isLasting: boolean,
+  ): readonly Endpoint[] {
     if (rule === undefined || rule.split.length === 0) return usable;
-    const choice = chooseAmong(rule, { service, draw, key }, usable);
-    if (choice.kind === "none") return [];
-    return choice.kind === "any" ? usable : usable.filter((endpoint) => isOfTarget(choice.target, endpoint));
+    let split = this.#splits.get(rule);
+    if (split?.among !== usable) {
+      split = new PreparedSplit(rule, call.service, usable);
+      if (isLasting) this.#splits.set(rule, split);
+    }
+    const fitting = split.choose(call.versionDraw, call.stickyKey);
+    if (fitting.length > 0 || rule.reads === undefined) return fitting;
+    return this.#fittingBy(rule.reads.primary, call, usable, isLasting);
   }
 
   #trafficOf({ traffic, service }: RoutedCall): ServiceTraffic {
@@ -174,9 +193,18 @@ export class EndpointChoice {
     const all = this.#deps.endpoints.endpoints(traffic.service);
     const eligible = untriedOf(traffic.eligible(all), tried);
     const untried = eligible.length > 0 ? eligible : untriedOf(all, tried); // an endpoint that seems stuck is better than none
+    if (!this.#deps.pool.mayRest) return untried;
     if (untried.every(this.#isRested)) return untried;
     const rested = untried.filter(this.#isRested);
-    return rested.length > 0 ? rested : untried; // the pool refuses calls to endpoints that are backed off
+    return rested.length > 0 ? this.#sameAsLast(traffic, rested) : untried; // the pool refuses calls to endpoints that are backed off
+  }
+
+  /** Returns the array that was returned last if it has the same endpoints, so that what was prepared for it is used again. */
+  #sameAsLast(traffic: ServiceTraffic, rested: readonly Endpoint[]): readonly Endpoint[] {
+    const last = this.#rested.get(traffic);
+    if (last?.length === rested.length && last.every((endpoint, index) => endpoint === rested[index])) return last;
+    this.#rested.set(traffic, rested);
+    return rested;
   }
 
   targetOf(service: string, endpoint: Endpoint): UpstreamTarget {

@@ -9,13 +9,13 @@ import { messageOf } from "../../core/errors.js";
 import type { SpiffeId } from "../../core/identity.js";
 import type { Resilience } from "../../core/kinds/resilience/resilience.js";
 import type { Label } from "../../core/model.js";
-import { stickyKey } from "../../core/route/choose-target.js";
 import type { FieldBlock } from "../http2/field-block.js";
 import { fieldName } from "../http2/field-names.js";
 import type { Stream } from "../http2/stream.js";
 import type { EndpointView, EvaluatedPolicy, OutsideView } from "../ports.js";
 import { type Answer, answerFor, unavailableAnswer } from "./answer.js";
 import type { CallRecorder } from "./call-recorder.js";
+import { CallRoutes } from "./call-routes.js";
 import { CallSide, type CallSideDeps } from "./call-side.js";
 import { type CalledService, CalledServices } from "./called-services.js";
 import { EndpointChoice, renderNoEndpoint } from "./endpoint-choice.js";
@@ -78,10 +78,7 @@ export class Outbound extends CallSide {
   readonly #effects: RouteEffects;
   readonly #plans: OutboundPlans;
   readonly #outside: OutsideCalls;
-  /** The fields of the call that is being planned. `#header` reads them, so that no closure is created per call. */
-  #fields: FieldBlock | undefined;
-  readonly #header = (name: string): string | undefined =>
-    this.#fields === undefined ? undefined : joinHeader(this.#fields, name);
+  readonly #routes: CallRoutes;
 
   constructor(
     deps: OutboundDeps,
@@ -95,6 +92,7 @@ export class Outbound extends CallSide {
     this.#options = options;
     this.#called = new CalledServices(options.mesh, options.service);
     this.#self = options.self;
+    this.#routes = new CallRoutes(options.self, deps.draw);
     this.#plans = new OutboundPlans(options.labels ?? []);
     this.#choice = new EndpointChoice(deps, options.mesh);
     const { pool, engine, judging } = deps;
@@ -222,19 +220,14 @@ export class Outbound extends CallSide {
 
   /** Decides which fields are sent in addition. Returns false if the call is already over. */
   #plan(call: Call, called: CalledService, policy: EvaluatedPolicy, fields: FieldBlock, hasTe: boolean): boolean {
-    this.#fields = fields;
+    this.#routes.read(fields);
     const unit = policy.unit(called.name);
     const way = unit?.isOutside === true ? this.#outside.find(called.name) : undefined;
     const kept = unit?.isOutside === true ? this.#outside.refuse(call, way, policy.revision) : undefined;
     if (kept !== undefined) call.answer(kept);
     if (call.settled) return false;
-    if (!this.#count(call, called, unit?.resilience, this.#header)) return false;
-    const rule = unit?.findRoute(call.method, this.#header, this.#self);
-    call.rule = rule;
-    if (rule !== undefined && rule.split.length > 0) {
-      call.versionDraw = this.#deps.draw();
-      call.stickyKey = stickyKey(rule, this.#header, this.#self);
-    }
+    if (!this.#count(call, called, unit?.resilience)) return false;
+    const rule = this.#routes.find(call, unit);
     if (rule !== undefined && rule.timeoutMs > 0) this.#limit(call, rule.timeoutMs, fields);
     const { revision } = policy;
     const plan =
@@ -258,12 +251,7 @@ export class Outbound extends CallSide {
   }
 
   /** Counts the call as open to its service. Returns false if there are too many and the call has been answered. */
-  #count(
-    call: Call,
-    called: CalledService,
-    policy: Resilience | undefined,
-    header: (name: string) => string | undefined,
-  ): boolean {
+  #count(call: Call, called: CalledService, policy: Resilience | undefined): boolean {
     called.traffic ??= this.#deps.traffic.of(called.name);
     const { traffic } = called;
     traffic.follow(policy);
@@ -271,7 +259,7 @@ export class Outbound extends CallSide {
     traffic.budget.earn(this.nowMs());
     call.traffic = traffic;
     const { keyedBy } = traffic.spread;
-    if (keyedBy !== undefined) call.balanceKey = keyedBy === true ? this.#self : header(keyedBy);
+    if (keyedBy !== undefined) call.balanceKey = keyedBy === true ? this.#self : this.#routes.header(keyedBy);
     return true;
   }
 

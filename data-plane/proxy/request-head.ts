@@ -6,6 +6,7 @@ import { headerNames } from "../../core/wire/headers.js";
 import type { FieldBlock } from "../http2/field-block.js";
 import { fieldFlag } from "../http2/field-classes.js";
 import { fieldName } from "../http2/field-names.js";
+import { KnownBlock } from "./forward/known-block.js";
 import type { MethodNames } from "./forward/method-names.js";
 import { idOfName, isSpelt } from "./forward/name-ids.js";
 import { meshField } from "./mesh-fields.js";
@@ -15,7 +16,7 @@ import { isTraceparentAt } from "./traceparent.js";
 const unitMs: Readonly<Record<number, number>> = { 72: 3_600_000, 77: 60_000, 83: 1000, 109: 1, 117: 1e-3, 110: 1e-6 };
 
 /** What is known for all requests whose blocks have the same profile. Values that vary are read from each block. */
-class KnownHead {
+class KnownHead extends KnownBlock {
   readonly head: RequestHead;
   /** A mask of the fields that are dropped because of their names, varying ones included. */
   readonly dropped: number;
@@ -23,6 +24,7 @@ class KnownHead {
   method = "";
 
   constructor(head: RequestHead, dropped: number) {
+    super();
     this.head = head;
     this.dropped = dropped;
   }

@@ -1,6 +1,7 @@
 /** Says which header fields only proxies may send, and drops them from responses and trailers. */
 import type { FieldBlock } from "../http2/field-block.js";
 import { nameStartsWith } from "../http2/field-forms.js";
+import { KnownBlock } from "./forward/known-block.js";
 import { meshField } from "./mesh-fields.js";
 
 /** Drops from a response or trailers the fields that only proxies may send. `fromPeer`: keeps revision and decision. */
@@ -16,12 +17,13 @@ export function dropReservedFields(fields: FieldBlock, fromPeer: boolean): void 
 }
 
 /** The fields to drop because of their names. They are the same for all blocks with one profile. */
-class KnownReserved {
+class KnownReserved extends KnownBlock {
   /** Two masks: the fields that only proxies may send, and the fields that not even peers may send. */
   readonly toAll: number;
   readonly toPeers: number;
 
   constructor(fields: FieldBlock, count: number) {
+    super();
     let [toAll, toPeers] = [0, 0];
     for (let field = 0; field < count; field++) {
       if (!isReservedField(fields, field)) continue;

@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import { AshlarError, messageOf } from "../../core/errors.js";
-import { DialRest } from "./dial-rest.js";
+import { DialRest, type LastRest } from "./dial-rest.js";
 import type { DialSlots } from "./dial-slots.js";
 import type { Timed } from "./forward/deadline-wheel.js";
 import { type SessionWatcher, UpstreamSession } from "./forward/upstream-session.js";
@@ -10,6 +10,12 @@ import type { UpstreamPoolDeps, UpstreamPoolOptions, UpstreamTarget } from "./up
 
 /** A connection that ends within this time without a call counts as a failure, in milliseconds. */
 const tooSoonMs = 1000;
+
+/** What all targets of a pool share. */
+export interface SharedByTargets {
+  readonly slots: DialSlots;
+  readonly lastRest: LastRest;
+}
 
 /** How soon a call would get a stream, the soonest first. */
 export const reach = { now: 0, afterDial: 1, inQueue: 2, backedOff: 3 } as const;
@@ -49,12 +55,17 @@ export class TargetConnections implements SessionWatcher, Timed {
   wheelNext: Timed | null = null;
   wheelBefore: Timed | null = null;
 
-  constructor(deps: UpstreamPoolDeps, options: UpstreamPoolOptions, slots: DialSlots, target: UpstreamTarget) {
+  constructor(
+    deps: UpstreamPoolDeps,
+    options: UpstreamPoolOptions,
+    { slots, lastRest }: SharedByTargets,
+    target: UpstreamTarget,
+  ) {
     this.#deps = deps;
     this.#options = options;
     this.#slots = slots;
     this.#target = target;
-    this.#rest = new DialRest({ msMin: options.redialMsMin, msMax: options.redialMsMax }, deps.random);
+    this.#rest = new DialRest({ msMin: options.redialMsMin, msMax: options.redialMsMax }, deps.random, lastRest);
     this.#sessions = new TargetSessions(options);
     this.#queue = new StreamQueue(options.waitingMaxPerTarget, deps.engine.waits);
   }

@@ -66,7 +66,7 @@ export class TraceSource {
 }
 
 /** Whether a traceparent, whose form was checked, says that its trace is sampled. */
-export function isSampled(traceparent: string | undefined): boolean {
+function isSampled(traceparent: string | undefined): boolean {
   return traceparent !== undefined && (Number.parseInt(traceparent.charAt(54), 16) & 1) === 1;
 }
 

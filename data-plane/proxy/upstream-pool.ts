@@ -2,14 +2,14 @@ import type { Socket } from "node:net";
 import { DialSlots } from "./dial-slots.js";
 import type { UpstreamSession } from "./forward/upstream-session.js";
 import type { StreamWaiter } from "./stream-queue.js";
-import { type Reach, reach, TargetConnections } from "./target-connections.js";
+import { type Reach, reach, type SharedByTargets, TargetConnections } from "./target-connections.js";
 import type { UpstreamPoolDeps, UpstreamPoolOptions, UpstreamTarget } from "./upstream-target.js";
 
 /** The connections to upstreams. All calls share them, and they are dialled on demand. */
 export class UpstreamPool {
   readonly #deps: UpstreamPoolDeps;
   readonly #options: UpstreamPoolOptions;
-  readonly #slots: DialSlots;
+  readonly #shared: SharedByTargets;
   readonly #targets = new Map<string, TargetConnections>();
   /** Evicted targets with open calls. Changes of trust apply to their connections too. */
   readonly #evicted = new Set<TargetConnections>();
@@ -17,7 +17,7 @@ export class UpstreamPool {
   constructor(deps: UpstreamPoolDeps, options: UpstreamPoolOptions) {
     this.#deps = deps;
     this.#options = options;
-    this.#slots = new DialSlots(options.dialsMax);
+    this.#shared = { slots: new DialSlots(options.dialsMax), lastRest: { untilMs: 0 } };
   }
 
   /**
@@ -46,7 +46,7 @@ export class UpstreamPool {
   #at(target: UpstreamTarget): TargetConnections {
     let connections = this.#targets.get(target.key);
     if (connections === undefined) {
-      connections = new TargetConnections(this.#deps, this.#options, this.#slots, target);
+      connections = new TargetConnections(this.#deps, this.#options, this.#shared, target);
       this.#targets.set(target.key, connections);
     }
     return connections;
@@ -62,6 +62,11 @@ export class UpstreamPool {
     let count = 0;
     for (const [key, { connections }] of this.#targets) if (key.startsWith(prefix)) count += connections;
     return count;
+  }
+
+  /** Whether some target may be backed off. If it is false, none is, so that nobody has to look at each of them. */
+  get mayRest(): boolean {
+    return this.#shared.lastRest.untilMs > this.#deps.engine.loop.time();
   }
 
   /** Returns how soon a call would get a stream at a target. */

@@ -14,6 +14,8 @@ import { chooseAmong, stickyKey } from "../../core/route/choose-target.js";
 import { unitsOf } from "../../core/snapshot/build.js";
 import { encodeBatch, encodeDecision, parseBatch, parseDecisionBytes } from "../../core/wire/decisions.js";
 import { stampDecision } from "../../core/wire/stamp-decision.js";
+import type { EvaluatedPolicy } from "../../data-plane/ports.js";
+import { AlikeRecords } from "../../data-plane/proxy/alike-records.js";
 import { callerIds, headerSets, inputsWith, mesh, methodNames, policy } from "../support/policy-arbitrary.js";
 import { runs } from "../support/runs.js";
 
@@ -77,6 +79,13 @@ function recordOutbound(
   };
 }
 
+/** Encodes what records have in common once, then stamps it with what differs. */
+function stamped(record: DecisionRecord): DecisionRecord {
+  const { id, timeMs, inputs, routing, traceId } = record;
+  const stamp = { id, timeMs, draw: routing?.draw ?? 0, headers: inputs.headers, traceId };
+  return parseDecisionBytes(new AlikeRecords().encode("", {} as EvaluatedPolicy, () => record, stamp));
+}
+
 const throughTheWire = (record: DecisionRecord): DecisionRecord => parseDecisionBytes(encodeDecision(record));
 const draws = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
 
@@ -113,6 +122,43 @@ describe("a recorded decision", () => {
       }),
       { numRuns: runs(100) },
     );
+  });
+
+  test("is the same bytes apart from their order, whether it is encoded as a whole or stamped", () => {
+    fc.assert(
+      fc.property(
+        policy,
+        routeHeaders,
+        draws,
+        fc.constantFrom("", "ab".repeat(16)),
+        (objects, headers, draw, traceId) => {
+          for (const unit of unitsOf(objects).map((each) => compileUnit(each, mesh))) {
+            for (const method of methods) {
+              const own = recordOutbound(unit, method, headers, draw, versions);
+              const record = { ...own, attempts: 2, ...(traceId === "" ? {} : { traceId }) };
+              expect(stamped(record)).toEqual(throughTheWire(record));
+            }
+          }
+        },
+      ),
+      { numRuns: runs(50) },
+    );
+  });
+
+  test("keeps headers of every kind when it is stamped", () => {
+    const unit = compileUnit(unitWith("a"), mesh);
+    const names = ["x-short", "x-other", "x-long", "authorization", "x-absent", "x-empty"];
+    const values = new Map([
+      ["x-short", "ä€ and \u{1f600}"],
+      ["x-other", "o".repeat(500)],
+      ["x-long", "l".repeat(2000)],
+      ["authorization", "Bearer secret"],
+      ["x-empty", ""],
+    ]);
+    const inputs = recordHeaders(names, (name) => values.get(name));
+    expect(new Set(inputs.headers.map(({ content }) => content.state)).size).toBe(4);
+    const record = { ...recordInbound(unit, callerIds[0] ?? "", "a.A/One", {}, 5), inputs };
+    expect(stamped(record)).toEqual(record);
   });
 
   test("under any other policy comes out as the call itself would, or cannot be told: it is never guessed", () => {
@@ -174,7 +220,7 @@ test("a record without inputs is the same after the wire", () => {
   expect(record.inputs).toBe(noInputs);
   for (const timeMs of [0, 127, 128, 1_795_324_365_849, 253_402_300_800_000]) {
     const rest = encodeDecision({ ...record, id: "", timeMs: 0 });
-    const stamped = parseDecisionBytes(stampDecision(rest, record.id, timeMs));
+    const stamped = parseDecisionBytes(stampDecision(rest, { id: record.id, timeMs }));
     expect(stamped).toEqual({ ...record, timeMs });
   }
 });

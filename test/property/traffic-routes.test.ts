@@ -40,7 +40,8 @@ interface RoutedCall {
 const calls: fc.Arbitrary<RoutedCall> = fc.record({ method, headers, draw: draws, caller, there: endpoints });
 
 function compile(route: Route): CompiledUnit {
-  const [unit] = unitsOf([{ kind: "Service", name: route.service, methods: [] }, route]);
+  const units = unitsOf([{ kind: "Service", name: route.service, methods: [] }, route]);
+  const unit = units.find(({ name }) => name === route.service);
   if (unit === undefined) throw new Error("no unit");
   return compileUnit(unit, mesh);
 }

@@ -27,3 +27,9 @@ export function isSpelt(fields: FieldBlock, field: number, name: string): boolea
   for (let i = 0; i < name.length; i++) if (bytes[start + i] !== name.charCodeAt(i)) return false;
   return true;
 }
+
+/** Whether a field has this name. */
+export function isNamed(fields: FieldBlock, field: number, name: string): boolean {
+  const id = idOfName(name);
+  return fields.nameId(field) === id && (id > 0 || isSpelt(fields, field, name));
+}

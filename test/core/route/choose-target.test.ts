@@ -4,7 +4,7 @@ import { renderTarget } from "../../../core/kinds/route/targets.js";
 import type { WeightedVersion } from "../../../core/model.js";
 import { parseAvailable, renderAvailable } from "../../../core/route/available.js";
 import { chooseTarget, isOfTarget } from "../../../core/route/choose-target.js";
-import { stableFraction, stableFractionOf } from "../../../core/route/stable-hash.js";
+import { fractionsOf, saltOf, stableFraction, stableFractionOf } from "../../../core/route/stable-hash.js";
 
 const split = [
   { version: "v1", weight: 90 },
@@ -160,6 +160,18 @@ test("a hash of three parts is that of the parts put together, so that no key mo
   fc.assert(
     fc.property(fc.string({ unit: "binary" }), fc.string(), fc.string(), (first, second, third) => {
       expect(stableFractionOf(first, second, third)).toBe(stableFraction(`${first}\n${second}\n${third}`));
+    }),
+  );
+});
+
+test("hashes for several salts at once are those for each of them", () => {
+  fc.assert(
+    fc.property(fc.array(fc.string(), { maxLength: 11 }), fc.string({ unit: "binary" }), (names, key) => {
+      const all = fractionsOf(
+        names.map((name) => saltOf("shop", name)),
+        key,
+      );
+      expect([...all.slice(0, names.length)]).toEqual(names.map((name) => stableFraction(`shop\n${name}\n${key}`)));
     }),
   );
 });

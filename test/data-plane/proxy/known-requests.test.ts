@@ -8,6 +8,7 @@ import { HpackEncoder } from "../../../data-plane/http2/hpack-encoder.js";
 import { defaultLimits } from "../../../data-plane/http2/limits.js";
 import { PreparedField } from "../../../data-plane/http2/prepared-field.js";
 import { FieldCheck } from "../../../data-plane/http2/validate-fields.js";
+import { FieldChanges } from "../../../data-plane/proxy/forward/field-changes.js";
 import { KeptFields } from "../../../data-plane/proxy/forward/kept-fields.js";
 import { RequestHead } from "../../../data-plane/proxy/request-head.js";
 import { dropReservedFields } from "../../../data-plane/proxy/reserved-fields.js";
@@ -49,6 +50,8 @@ function byName(fields: readonly Field[]): readonly Field[] {
   return [...fields].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
 }
 
+const changes = new FieldChanges(["x-b", "user-agent", "ashlar-epoch", ":path"], []);
+
 /** All that a proxy makes of a request's block. */
 function judge(fields: FieldBlock, check: FieldCheck, head: RequestHead) {
   const refused = check.request(fields, rules);
@@ -64,6 +67,7 @@ function judge(fields: FieldBlock, check: FieldCheck, head: RequestHead) {
   const kept = KeptFields.of(fields);
   const headers = ["x-a", "x-b", "te", "grpc-timeout", "traceparent", "user-agent"].map((name) => kept.header(name));
   const restored = listOf(kept.restore());
+  changes.drop(fields);
   return { ...about, isGood, timeoutMs, epoch, places, authority, headers, restored, sent: byName(listOf(fields)) };
 }
 

@@ -68,9 +68,10 @@ describe("recording", () => {
     };
     await call("00");
     await call("01");
+    await call("00");
     const tracesOf = (side: typeof pair.callee) => side.decisions.decisions.map((one) => one.traceId);
-    expect(tracesOf(pair.callee)).toEqual([undefined, traceId]);
-    expect(tracesOf(pair.caller)).toEqual([undefined, traceId]);
+    expect(tracesOf(pair.callee)).toEqual([undefined, traceId, undefined]);
+    expect(tracesOf(pair.caller)).toEqual([undefined, traceId, undefined]);
     pair.callee.policy.switchTo(buildPolicy(2, []));
     await call("00");
     expect(pair.callee.decisions.decisions.at(-1)).toMatchObject({ verdict: "denied", traceId });
