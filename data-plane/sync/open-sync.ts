@@ -149,7 +149,8 @@ export async function openSync(deps: SyncDeps, options: SyncOptions): Promise<Sy
     if (heads.freshness.length > 0) loop.receive("freshness", heads.freshness, heads.answeredAtMs);
   };
   if (deps.tenure?.isOwner !== false) await loop.whenSaved();
-  if (issued !== undefined && inForce !== undefined) receive(withoutOldStatement(issued, options.mesh, judge));
+  if (issued !== undefined && inForce !== undefined)
+    receive(withoutOldStatement(issued, options.mesh, judge, clock.nowMs()));
   return createSync({ loop, judge, kept, freshnessListeners, receive }, options.mesh);
 }
 
@@ -166,14 +167,13 @@ function nameLoaded(judge: RecordJudge, { activations, lastGood }: LoadedState):
   }
 }
 
-/** Removes a freshness statement from before the end of its key, which a stored answer may have, without a warning. */
-function withoutOldStatement(issued: IssuedHeads, mesh: string, judge: RecordJudge): IssuedHeads {
+/** Removes, without a warning, what a stored answer may have: a statement that has expired, or from before its key's end. */
+function withoutOldStatement(issued: IssuedHeads, mesh: string, judge: RecordJudge, nowMs: number): IssuedHeads {
   try {
-    verifyFreshness(issued.freshness, mesh, judge.keys);
-    return issued;
-  } catch {
-    return { ...issued, freshness: new Uint8Array() };
-  }
+    const { expiresMs } = verifyFreshness(issued.freshness, mesh, judge.keys).body;
+    if (issued.answeredAtMs !== undefined || expiresMs >= nowMs) return issued;
+  } catch {}
+  return { ...issued, freshness: new Uint8Array() };
 }
 
 /** How long without a statement means that two statements of the control planes were missed, in milliseconds. */

@@ -40,16 +40,13 @@ export function equivocationMessage(what: string, key: string, value: number): s
   return `two ${what} records of ${key} ${value} (equivocation): neither is followed, a higher ${key} cures it`;
 }
 
-/**
- * Returns one line about a statement that does not count. A late one may be the last that was stored before all control
- * planes stopped; one that is ahead was signed by a clock that differs.
- */
+/** Returns one line about a statement that does not count. */
 export function uncountedStatement({ kind, byMs }: Exclude<StatementAge, { kind: "signed" }>): string {
   const seconds = Math.round(byMs / 1000);
   const wrong = "a clock is wrong, here or at the control plane";
   return kind === "ahead"
     ? `statements about the heads of the logs do not count: they are ${seconds} s ahead of what this proxy goes by; ${wrong}`
-    : `the newest statement about the heads of the logs does not count: it is ${seconds} s old; either no control plane runs, or ${wrong}`;
+    : `statements about the heads of the logs do not count: they are ${seconds} s old when they come; they are held back, or ${wrong}`;
 }
 
 /** A clock difference above this is reported, in milliseconds. Nothing fails yet at this difference. */

@@ -177,6 +177,16 @@ describe("while a proxy is away", () => {
 });
 
 describe("restarted", () => {
+  test("the statement that it stored with its certificate has expired, and that is no problem", async () => {
+    await sync.stop();
+    const issuedMs = Date.now() - 60_000;
+    const freshness = mesh.freshness({ issuedMs, expiresMs: issuedMs + 15_000 }).bytes;
+    sync = await open({ trust: mesh.trust.bytes, activation: empty, revision: empty, freshness });
+    await evaluates(1);
+    expect(log.lines).toEqual([]);
+    expect(sync.clocksDisagree).toBe(false);
+  });
+
   test("between the trust record without the key and what its successor signed, it keeps floor and policy (I2)", async () => {
     const successor = createTestKey();
     await publisher.trust(mesh.nextTrust([successor]));
