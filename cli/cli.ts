@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import type { Clock } from "../runtime/clock.js";
 import type { AdminClient } from "./client.js";
 import type { AdminContext } from "./context.js";
-import { type OutputFormat, renderJson } from "./output.js";
+import { type OutputFormat, renderJson, visibleLines } from "./output.js";
 import type { Terminal } from "./terminal.js";
 
 export interface Cli {
@@ -33,7 +33,7 @@ export interface Cli {
   withAdmin<Result>(command: Command, work: (admin: AdminClient) => Promise<Result>): Promise<Result>;
 }
 
-/** Prints `value` for programs or `text` for people. */
+/** Prints `value` for programs or `text`, of one or more lines, for people: nothing in it steers their terminal. */
 export function show(cli: Cli, format: OutputFormat, value: unknown, text: string): void {
-  cli.print(format === "json" ? renderJson(value) : text);
+  cli.print(format === "json" ? renderJson(value) : visibleLines(text));
 }

@@ -1,6 +1,6 @@
 /** Prints the differences between two revisions. */
 import type { AccessChange, ObjectChange } from "./client.js";
-import { plain, renderTable } from "./output.js";
+import { plain, renderTable, visible } from "./output.js";
 
 /** Returns the differences for JSON, with the field names of the contract. */
 export function objectToJson({ change, kind, name, lines }: ObjectChange) {
@@ -15,7 +15,7 @@ export function accessToJson({ caller, service, method, change, before, after }:
 export function renderObjects(objects: readonly ObjectChange[]): readonly string[] {
   return objects.flatMap(({ change, kind, name, lines }) => [
     plain(`${change} ${kind} ${name}`),
-    ...lines.map((line) => `  ${line.trimEnd()}`),
+    ...lines.map((line) => `  ${visible(line.trimEnd())}`),
   ]);
 }
 

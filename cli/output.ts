@@ -2,9 +2,9 @@
 
 export type OutputFormat = "table" | "json";
 
-/** Renders rows under headings, with columns two spaces apart and without trailing spaces. */
+/** Renders rows under headings, with columns two spaces apart and without trailing spaces. Cells are made visible. */
 export function renderTable(headings: readonly string[], rows: readonly (readonly string[])[]): string {
-  const lines = [headings, ...rows];
+  const lines = [headings, ...rows].map((line) => line.map(visible));
   const widths = headings.map((_, column) => Math.max(...lines.map((line) => (line[column] ?? "").length)));
   return lines
     .map((line) =>
@@ -16,20 +16,20 @@ export function renderTable(headings: readonly string[], rows: readonly (readonl
     .join("\n");
 }
 
-/** Renders names and values, one pair on a line; a repeated name is printed once. */
+/** Renders names and values, one pair on a line; a repeated name is printed once. Both are made visible. */
 export function renderPairs(pairs: readonly (readonly [name: string, value: string])[]): string {
   const width = Math.max(0, ...pairs.map(([name]) => name.length));
   return pairs
     .map(([name, value], index) => {
       const shown = pairs[index - 1]?.[0] === name ? "" : name;
-      return `${shown.padEnd(width)}  ${value}`.trimEnd();
+      return `${visible(shown).padEnd(width)}  ${visible(value)}`.trimEnd();
     })
     .join("\n");
 }
 
-/** Renders JSON for programs, with an indent of two spaces. */
+/** Renders JSON for programs, with an indent of two spaces and without anything that a terminal would obey. */
 export function renderJson(value: unknown): string {
-  return JSON.stringify(value, null, 2);
+  return escapeInJson(JSON.stringify(value, null, 2));
 }
 
 /** Renders a time as ISO 8601 in UTC; "-" for 0. */
@@ -62,14 +62,24 @@ export function visible(text: string): string {
   return text.replace(hidden, escaped);
 }
 
+/** Renders text of several lines: in each of them, characters that a terminal would obey or not show become escapes. */
+export function visibleLines(text: string): string {
+  return text.split("\n").map(visible).join("\n");
+}
+
 /** Renders JSON on one line, without anything that a terminal would obey. */
 export function jsonLine(value: unknown): string {
-  return JSON.stringify(value).replace(/[\u007f-\u009f\p{Cf}\p{Zl}\p{Zp}]/gu, (character) =>
+  return escapeInJson(JSON.stringify(value));
+}
+
+/** JSON escapes the characters below a space itself. */
+function escapeInJson(json: string): string {
+  return json.replace(/[\u007f-\u009f\p{Cf}\p{Zl}\p{Zp}]/gu, (character) =>
     [...character.split("")].map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`).join(""),
   );
 }
 
-/** Renders text from others on one line, without control characters that a terminal would obey. */
+/** Renders text from others on one line: control characters become spaces, and what else is not shown, escapes. */
 export function plain(text: string): string {
-  return text.replace(/\p{Cc}+/gu, " ").trim();
+  return visible(text.replace(/\p{Cc}+/gu, " ").trim());
 }

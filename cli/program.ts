@@ -9,6 +9,7 @@ import { type AdminClient, openAdminClient } from "./client.js";
 import { loadCommands } from "./commands.js";
 import { type AdminContext, readContext } from "./context.js";
 import { refuseTwice, withExample } from "./options.js";
+import { visibleLines } from "./output.js";
 import { createProgress } from "./progress.js";
 import type { Terminal } from "./terminal.js";
 
@@ -66,7 +67,8 @@ export async function runCli(argv: readonly string[], deps: CliDeps): Promise<nu
     return 0;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2; // commander has said what is wrong
-    deps.writeError(renderError(isAshlarError(error) ? error.message : `unexpected: ${messageOf(error)}`));
+    const what = isAshlarError(error) ? error.message : `unexpected: ${messageOf(error)}`;
+    deps.writeError(renderError(visibleLines(what)));
     return exitCodeOf(error);
   }
 }
@@ -126,7 +128,7 @@ function createCli(deps: CliDeps): Cli {
     readContext: contextOf,
     readStdin: () => deps.readStdin(),
     print: (text) => deps.writeOut(`${text}\n`),
-    note: (text) => deps.writeError(`${text}\n`),
+    note: (text) => deps.writeError(`${visibleLines(text)}\n`),
     progress: createProgress(deps),
     openTerminal: () => deps.openTerminal?.(),
     stopped: () => deps.stopped?.() ?? new Promise<void>(() => {}),

@@ -89,7 +89,7 @@ export function summarize({ number, state, candidate, base, stages, stage }: Rol
 export function renderBegun({ number, candidate, state, stage, stages }: ReturnType<typeof rolloutToJson>): string {
   const at = `stage ${stage} of ${stages.length} (${stages[stage - 1]})`;
   if (state === "done") return `Revision ${candidate} is active: rollout ${number} is done.`;
-  return `Rollout ${number} of revision ${candidate}: ${state}, ${at}; see \`ashlar rollout status --watch\`.`;
+  return plain(`Rollout ${number} of revision ${candidate}: ${state}, ${at}; see \`ashlar rollout status --watch\`.`);
 }
 
 export function renderRollout(rollout: RolloutInfo): string {

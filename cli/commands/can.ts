@@ -79,7 +79,7 @@ function renderAnswer({
   const verdict = `${allowed ? "allowed" : "denied"} by ${rule}`;
   const more = reason.startsWith(verdict) ? reason.slice(verdict.length).replace(/^[,;]? */, "") : reason;
   return [
-    `${verdict}, revision ${revision}${epoch === 0 ? "" : `, epoch ${epoch}`}`,
+    plain(`${verdict}, revision ${revision}${epoch === 0 ? "" : `, epoch ${epoch}`}`),
     plain(more),
     direct ? "may go direct: applications of the caller need not pass their own proxy for it" : "",
     ...limits.map(renderLimit),

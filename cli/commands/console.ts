@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { type Cli, show } from "../cli.js";
 import type { CreateConsoleLinkResponse } from "../client.js";
 import { outputOption, withExample } from "../options.js";
-import { type OutputFormat, renderTime } from "../output.js";
+import { type OutputFormat, renderTime, visible } from "../output.js";
 
 interface Flags {
   readonly readOnly?: boolean;
@@ -30,7 +30,7 @@ export function addConsoleCommand(program: Command, cli: Cli): void {
       const link = await cli.withAdmin(self, (admin) => admin.createConsoleLink({ readOnly, endSessions }));
       const { url, expiresMs, certificateSha256, certificateOfMesh, endedSessions } = link;
       const json = { url, expires: renderTime(expiresMs), certificateSha256, certificateOfMesh, endedSessions };
-      show(cli, output, json, url);
+      show(cli, output, json, visible(url));
       if (output === "table") for (const line of adviceAbout(link)) cli.note(line);
     });
   withExample(command, "ashlar console", "ashlar console --ca > mesh-ca.pem");

@@ -96,7 +96,7 @@ function render(info: ShadowInfo | undefined): string {
   );
   const missing = services
     .filter(({ missingCount }) => missingCount > 0)
-    .map((one) => `not asked at ${one.service}: ${one.missing.slice(0, 10).join(", ")}`);
+    .map((one) => plain(`not asked at ${one.service}: ${one.missing.slice(0, 10).join(", ")}`));
   return [
     `Revision ${revision} beside revision ${active}, ${shareBasisPoints / 100} % of calls, since ${renderTime(sinceMs)} (epoch ${epoch}).`,
     renderTable(["SERVICE", "PROXIES", "CALLS", "WOULD DENY", "WOULD ALLOW", "ERRORS"], rows),

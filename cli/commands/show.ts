@@ -19,7 +19,8 @@ export function addShowCommand(program: Command, cli: Cli): void {
         admin.getRevision({ number: number ?? 0, asJson: false }),
       );
       const json = { ...(revision === undefined ? {} : revisionToJson(revision)), yaml };
-      show(cli, output === "json" ? "json" : "table", json, yaml.trimEnd());
+      if (output === "json") show(cli, output, json, "");
+      else cli.print(yaml.trimEnd()); // a file as it is: what a terminal would obey in it is not escaped
     });
   withExample(command, "ashlar show 3 > policy.yaml");
 }

@@ -2,7 +2,7 @@ import { type Command, InvalidArgumentError } from "commander";
 import { gatewayWorkload } from "../../core/identity.js";
 import { type Cli, show } from "../cli.js";
 import { outputOption, parseDuration, parseLabel, parseNumber, withExample } from "../options.js";
-import { type OutputFormat, renderTime } from "../output.js";
+import { type OutputFormat, renderTime, visible } from "../output.js";
 
 interface Flags {
   readonly service?: string;
@@ -41,7 +41,7 @@ export function addTokenCommand(program: Command, cli: Cli): void {
       );
       const ofGateway = names.gateway === undefined ? { service, version } : { gateway: names.gateway, version };
       const what = controlPlane === "" ? ofGateway : { controlPlane };
-      show(cli, output, { token, ...what, expires: renderTime(expiresMs) }, token);
+      show(cli, output, { token, ...what, expires: renderTime(expiresMs) }, visible(token));
     });
   withExample(command, "ashlar token --service payments --version v1 > payments.token");
 }

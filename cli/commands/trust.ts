@@ -100,7 +100,7 @@ function toJson({ sequence, timeMs, rootHash, revocations, signingKeys }: ListSi
 function renderTrust({ sequence, timeMs, rootHash, revocations, signingKeys }: ListSigningKeysResponse): string {
   const about = `Trust ${sequence} of ${renderTime(timeMs)}, root ${rootHash}, ${revocations === 1 ? "1 certificate" : `${revocations} certificates`} revoked.`;
   const rows = signingKeys.map((key) => [key.kid, plain(key.holder), stateOf(key), plain(key.keptBecause)]);
-  return `${about}\n${renderTable(["KEY", "CONTROL PLANE", "STATE", "KEPT BECAUSE"], rows)}`;
+  return `${plain(about)}\n${renderTable(["KEY", "CONTROL PLANE", "STATE", "KEPT BECAUSE"], rows)}`;
 }
 
 function stateOf({ inUse, signedActive, keptBecause }: SigningKeyInfo): string {
