@@ -17,6 +17,7 @@ import { type OpenedIdentity, openIdentity } from "./identity/proxy-identity.js"
 import { openStatements, type Statements } from "./identity/statements.js";
 import type { TrustBootstrap } from "./identity/trust-bootstrap.js";
 import { keepJoinFile, readJoinFile, readToken } from "./join-file.js";
+import { followPeers } from "./limits/follow-peers.js";
 import type { AppView, PolicyView } from "./ports.js";
 import { Reaches } from "./proxy/reaches.js";
 import { ShadowTally } from "./proxy/shadow-tally.js";
@@ -187,7 +188,9 @@ export async function openParts(
   sync.onChange(() => reporter.poke());
   const recording = { bus, identity, statements, clock, random: randomBytes, log };
   const decisions = new DecisionRecorder(recording, config.recordShare);
-  const endpoints = await openEndpointRegistry({ bus, folder, clock, log, reader, trust: sync.trust }, service);
+  const viewing = { bus, folder, clock, log, reader, trust: sync.trust };
+  const endpoints = await openEndpointRegistry(viewing, { service, proxyId });
+  followPeers({ sync, endpoints }, service);
   const following = { log, clock, identity, tenure, bus, sync, policy, endpoints };
   const tookOver = predecessor !== undefined;
   const told = { window, decisions, tally, reaches };

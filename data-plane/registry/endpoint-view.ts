@@ -1,12 +1,11 @@
 /**
- * Follows the endpoints and heartbeats of this proxy's service and of those that it calls. A statement counts only if
- * its proxy signed it (decision 0026). An endpoint is verified when it arrives, but a heartbeat only when its proxy's
- * lease needs it, so that hundreds of proxies cost little. What is known is kept on disk, so that a restart without
- * NATS still finds all instances.
+ * Follows the endpoints and heartbeats of the services whose instances are asked for. A statement counts only if its
+ * proxy signed it (decision 0026). An endpoint is verified when it arrives, but a heartbeat only when its proxy's lease
+ * needs it, so that hundreds of proxies cost little. What is known is kept on disk for restarts without NATS.
  */
 import { isAshlarError, messageOf } from "../../core/errors.js";
 import type { Endpoint } from "../../core/model.js";
-import { readLeaving } from "../../core/wire/fleet.js";
+import { type FleetWriter, readLeaving } from "../../core/wire/fleet.js";
 import { endpointReadSubject, endpointStream, heartbeatSubject, parseFleetSubject } from "../../core/wire/subjects.js";
 import { asPublished, type Bus, type BusMessage, type BusSubscription } from "../../runtime/bus.js";
 import type { Clock } from "../../runtime/clock.js";
@@ -15,6 +14,7 @@ import type { StatementReader } from "../../runtime/statement-reader.js";
 import type { FollowedEndpoints, TrustView } from "../ports.js";
 import type { StateFolder } from "../sync/state-folder.js";
 import { loadEndpoints, saveEndpoints } from "./endpoint-file.js";
+import { followEcho } from "./own-echo.js";
 import { readEndpoint, readStored } from "./read-endpoint.js";
 import { leaseMs, RegistryState, type StatedEndpoint } from "./registry-state.js";
 
@@ -36,9 +36,7 @@ const servicesMax = 1000;
 const readyMs = 2000;
 const lookMs = 1000;
 const saveMs = 3000;
-/**
- * A heartbeat is verified when its proxy's lease is half over, because the next heartbeat comes before the lease ends.
- */
+/** A heartbeat is verified when its proxy's lease is half over: the next one comes before the lease ends. */
 const judgeAfterMs = leaseMs / 2;
 /** The heartbeat of a silent proxy is verified at once, but at most once in this time, in milliseconds. */
 const judgeEveryMs = 1000;
@@ -47,11 +45,10 @@ const readAgainMs = 5000;
 /** The longest heartbeat that is kept to be verified later, in bytes. */
 const pendingBytesMax = 64 * 1024;
 
-/** Opens the view with what is on disk and follows `service`, this proxy's own, at once. Never fails. */
-export async function openEndpointRegistry(deps: EndpointRegistryDeps, service: string): Promise<EndpointRegistry> {
-  const registry = new Registry(deps);
+/** Opens the view of the proxy `self` with what is on disk. Never fails. */
+export async function openEndpointRegistry(deps: EndpointRegistryDeps, self: FleetWriter): Promise<EndpointRegistry> {
+  const registry = new Registry(deps, self);
   await registry.load();
-  registry.endpoints(service);
   void registry.run();
   return registry;
 }
@@ -76,9 +73,14 @@ class Registry implements EndpointRegistry {
   #strangerMs = Number.NEGATIVE_INFINITY;
   #refused = 0;
   #changed = false;
+  readonly #own: string;
+  readonly #endEcho: () => void;
 
-  constructor(deps: EndpointRegistryDeps) {
+  constructor(deps: EndpointRegistryDeps, { service, proxyId }: FleetWriter) {
     this.#deps = deps;
+    this.#own = service;
+    const take = (message: BusMessage, nobody: RegistryState) => this.#take(service, nobody, message);
+    this.#endEcho = followEcho(deps.bus, heartbeatSubject(service, proxyId), take);
   }
 
   endpoints(service: string): readonly Endpoint[] {
@@ -155,6 +157,7 @@ class Registry implements EndpointRegistry {
 
   async stop(): Promise<void> {
     this.#stop.abort();
+    this.#endEcho();
     for (const { subscriptions } of this.#followed.values()) for (const one of subscriptions) one.close();
     await this.#save();
   }
@@ -164,6 +167,7 @@ class Registry implements EndpointRegistry {
     if (known !== undefined || this.#stop.signal.aborted) return known;
     if (this.#followed.size >= servicesMax) return undefined;
     const { bus, clock, reader } = this.#deps;
+    if (service === this.#own) this.#endEcho(); // otherwise it would come twice, as a replay does
     const state = new RegistryState();
     for (const stated of this.#known.get(service) ?? [])
       if (stated.serial === undefined || reader.revocationOf(stated.serial) === undefined)

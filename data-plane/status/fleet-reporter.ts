@@ -72,6 +72,7 @@ class Reporter implements FleetReporter {
   readonly #news = new RepeatedNews();
   #leaving = false;
   #poked = false;
+  #switched = false; // and not reported yet
   /** When the next heartbeat is due if nothing changes, by the monotonic clock. */
   #beatAtMs = 0;
   #held = false;
@@ -98,7 +99,7 @@ class Reporter implements FleetReporter {
       app.onChange(restate),
       health?.onHealth(restate) ?? (() => {}),
       identity.onRotate(restate),
-      policy.onSwitch(() => this.poke()),
+      policy.onSwitch(() => this.poke(true)),
       bus.onStatus(({ connected }) => {
         if (connected) restate();
       }),
@@ -107,7 +108,8 @@ class Reporter implements FleetReporter {
     if (this.#options.serves) void this.#state();
   }
 
-  poke(): void {
+  poke(isSwitch = false): void {
+    this.#switched ||= isSwitch;
     if (this.#poked || this.#address === "") return; // several changes share a heartbeat; the first one is said at the start
     this.#poked = true;
     void this.#beatSoon();
@@ -159,8 +161,8 @@ class Reporter implements FleetReporter {
   async #beatSoon(): Promise<void> {
     const { clock, policy } = this.#deps;
     const { signal } = this.#stop;
-    await clock.sleep(soonMs(policy.lagMs, this.#random()), signal);
-    this.#poked = false;
+    await clock.sleep(soonMs(policy.lagMs, this.#switched, this.#random()), signal);
+    this.#poked = this.#switched = false;
     if (!signal.aborted) this.#publishHeartbeat();
   }
 

@@ -100,7 +100,7 @@ beforeAll(async () => {
   const caller = await nats.connect(await nats.proxyUser("checkout", "c1"));
   view = await openEndpointRegistry(
     { ...deps, reader: pki.reader(), bus: caller, folder: new MemoryFolder(), trust },
-    "checkout",
+    { service: "checkout", proxyId: "c1" },
   );
   await view.ready("payments");
   await stateAs(honest, endpointOf("p1", "127.0.0.1:1"));

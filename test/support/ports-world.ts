@@ -105,7 +105,10 @@ export class PortsWorld {
       bus,
       writing,
       sync,
-      await openEndpointRegistry({ ...deps, reader: unsignedReader(), trust: sync.trust }, "payments"),
+      await openEndpointRegistry(
+        { ...deps, reader: unsignedReader(), trust: sync.trust },
+        { service: "payments", proxyId: "payments-1" },
+      ),
     );
     await world.#publisher.trust(mesh.trust);
     sync.start();

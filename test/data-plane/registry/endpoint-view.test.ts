@@ -76,8 +76,9 @@ let reporter: FleetReporter;
 const app = new TestApp();
 const heartbeats: Heartbeat[] = [];
 
+const self = { service: "checkout", proxyId: "c1" };
 const open = async (bus: Bus): Promise<EndpointRegistry> =>
-  openEndpointRegistry({ bus, folder: await openStateFolder(dir), clock: systemClock, log, ...judging }, "checkout");
+  openEndpointRegistry({ bus, folder: await openStateFolder(dir), clock: systemClock, log, ...judging }, self);
 const addresses = (): string[] => view.endpoints("payments").map((one) => one.address);
 
 const window = new CallWindow(undefined);
@@ -171,7 +172,7 @@ test("a view that comes later reads everybody's last word", async () => {
       log,
       ...judging,
     },
-    "checkout",
+    self,
   );
   await later.ready("payments");
   expect(later.endpoints("payments").map((one) => one.address)).toEqual(["127.0.0.1:9001"]);
@@ -191,14 +192,14 @@ test("a view that comes later prefers who was heard of lately to a killed proxy'
   await state("127.0.0.1:9009", Date.now() - 120_000);
   const folder = await openStateFolder(join(dir, "much-later"));
   const bus = await nats.connect(await nats.proxyUser("checkout", "c4"));
-  const later = await openEndpointRegistry({ bus, folder, clock: systemClock, log, ...judging }, "checkout");
+  const later = await openEndpointRegistry({ bus, folder, clock: systemClock, log, ...judging }, self);
   await later.ready("payments");
   expect(later.endpoints("payments").map((one) => one.address)).toEqual(["127.0.0.1:9001"]);
   await state("127.0.0.1:9009", Date.now());
   await untilTrue(() => later.endpoints("payments").length === 2); // it is back
   await later.stop();
   const away = { ...bus, connected: false, subscribe: bus.subscribe.bind(bus), onStatus: () => () => {} } as Bus;
-  const restarted = await openEndpointRegistry({ bus: away, folder, clock: systemClock, log, ...judging }, "checkout");
+  const restarted = await openEndpointRegistry({ bus: away, folder, clock: systemClock, log, ...judging }, self);
   expect(restarted.endpoints("payments")).toHaveLength(2);
   pki.revoke(killed.serial);
   expect((await openRevoked(away, folder)).map((one) => one.address)).toEqual(["127.0.0.1:9001"]);
@@ -213,7 +214,7 @@ async function openRevoked(
   bus: Bus,
   folder: Awaited<ReturnType<typeof openStateFolder>>,
 ): Promise<readonly Endpoint[]> {
-  const opened = await openEndpointRegistry({ bus, folder, clock: systemClock, log, ...judging }, "checkout");
+  const opened = await openEndpointRegistry({ bus, folder, clock: systemClock, log, ...judging }, self);
   const known = opened.endpoints("payments");
   await opened.stop();
   return known;
