@@ -183,8 +183,8 @@ export interface Endpoint {
   readonly reportsApplied?: boolean;
 }
 
-/** The most characters of `unhealthy`. */
-export const unhealthyLengthMax = 200;
+/** The most bytes of `unhealthy`, in UTF-8. */
+export const unhealthyBytesMax = 200;
 
 export interface Rejection {
   readonly number: number;

@@ -19,6 +19,13 @@ export function boundedText(field: string, text: string, bytesMax: number): stri
   return text;
 }
 
+/** Returns the beginning of `text` that has at most `bytesMax` bytes in UTF-8, in whole characters. */
+export function clipBytes(text: string, bytesMax: number): string {
+  const bytes = Buffer.from(text);
+  if (bytes.length <= bytesMax) return text;
+  return new TextDecoder().decode(bytes.subarray(0, bytesMax), { stream: true }); // what a cut left of a character is not decoded
+}
+
 /** Returns `text` if it has 1 to `bytesMax` printable ASCII characters without spaces. */
 export function token(field: string, text: string, bytesMax: number): string {
   if (!/^[\x21-\x7e]+$/.test(text)) refuse(field, "is empty or has characters that are not allowed");

@@ -20,7 +20,7 @@ import {
   otherCaller,
   type Rejection,
   tookBoundsMs,
-  unhealthyLengthMax,
+  unhealthyBytesMax,
   type WorkerReport,
 } from "../model.js";
 import { isMethod } from "../snapshot/grammar.js";
@@ -28,6 +28,7 @@ import {
   ascending,
   boundedList,
   boundedText,
+  clipBytes,
   hostAndPort,
   integer,
   isProxyId,
@@ -64,12 +65,12 @@ export function checkWriter(message: FleetWriter, writer: FleetWriter): void {
   }
 }
 
-/** Returns the bytes of an endpoint message. */
+/** Returns the bytes of an endpoint message. `unhealthy` is cut to what a reader takes: an application may have said it. */
 export function encodeEndpoint(endpoint: Endpoint): Uint8Array {
   const { labels, unhealthy = "", reportsApplied = false } = endpoint;
   return EndpointMessage.encode({
     ...endpoint,
-    unhealthy,
+    unhealthy: clipBytes(unhealthy, unhealthyBytesMax),
     reportsApplied,
     labels: labels.map((item) => ({ ...item })),
   }).finish();
@@ -91,7 +92,7 @@ export function parseEndpoint(bytes: Uint8Array, writer: FleetWriter): Endpoint 
       timeMs: integer("time_ms", message.timeMs, 0),
       ...(message.unhealthy === ""
         ? {}
-        : { unhealthy: boundedText("unhealthy", message.unhealthy, unhealthyLengthMax) }),
+        : { unhealthy: boundedText("unhealthy", message.unhealthy, unhealthyBytesMax) }),
       ...(message.reportsApplied && { reportsApplied: true }),
     };
   });

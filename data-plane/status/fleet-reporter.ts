@@ -3,7 +3,7 @@
  * takes calls. Heartbeats may be lost; the endpoint is stored, and stated again until it is.
  */
 import { messageOf } from "../../core/errors.js";
-import { type Endpoint, unhealthyLengthMax } from "../../core/model.js";
+import type { Endpoint } from "../../core/model.js";
 import { encodeEndpoint, encodeHeartbeat, parseEndpoint } from "../../core/wire/fleet.js";
 import { endpointStream, endpointSubject, heartbeatSubject } from "../../core/wire/subjects.js";
 import { Backoff } from "../../runtime/backoff.js";
@@ -282,7 +282,7 @@ class Reporter implements FleetReporter {
     const { proxyId, service, version } = this.#deps.identity.current;
     const app = this.#deps.app.current;
     const gone = app === undefined || this.#leaving;
-    const unhealthy = this.#deps.health?.unhealthy.slice(0, unhealthyLengthMax) ?? "";
+    const unhealthy = this.#deps.health?.unhealthy ?? "";
     return {
       proxyId,
       service,

@@ -51,6 +51,15 @@ const none = { unreached: [], reached: [] };
 const ejectedA = { proxyId: "a", why: "its last calls all failed" };
 
 describe("endpoints and heartbeats", () => {
+  test.each([
+    ["ü".repeat(150), "ü".repeat(100)],
+    [`a${"€".repeat(100)}`, `a${"€".repeat(66)}`],
+    ["\u{1f600}".repeat(60), "\u{1f600}".repeat(50)],
+    ["x".repeat(200), "x".repeat(200)],
+  ])("what an application says of its health is cut to 200 bytes, in whole characters", (said, kept) => {
+    expect(parseEndpoint(encodeEndpoint({ ...endpoint, unhealthy: said }), writer).unhealthy).toBe(kept);
+  });
+
   test("whether a heartbeat's writer leaves is read without the rest, and damage is refused", () => {
     for (const leaving of [true, false]) expect(readLeaving(encodeHeartbeat({ ...heartbeat, leaving }))).toBe(leaving);
     const bytes = encodeHeartbeat({ ...heartbeat, leaving: true });
