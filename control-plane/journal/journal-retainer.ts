@@ -102,11 +102,12 @@ async function plan(deps: JournalRetainerDeps, options: RetainOptions, signal: A
     split = seal && splitBy(journal, seal.through);
   }
   const from = journal.letGoThrough;
-  if (seal === undefined || seal.through <= from)
-    throw new AshlarError(
-      "stale",
-      `nothing of the journal of ${service} can be let go: ${why || "no seal covers it yet"}`,
-    );
+  if (seal === undefined || seal.through <= from) {
+    const isYoung = options.untilMs !== 0 && bounded.through <= from;
+    const young = `nothing in it was stored before ${new Date(options.untilMs).toISOString()}`;
+    const because = why || (isYoung ? young : "no seal covers it yet");
+    throw new AshlarError("stale", `nothing of the journal of ${service} can be let go: ${because}`);
+  }
   const gone = journal.entries.filter(({ judged }) => judged.sequence <= seal.through);
   const heads = new Map(journal.letGoHeads);
   for (const { judged } of gone) if (judged.isOrdered && judged.isValid) heads.set(judged.key, judged.sequence);

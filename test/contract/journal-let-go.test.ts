@@ -139,6 +139,9 @@ for (const { name: server, program } of natsPrograms)
       const open = await write("c", 0, false);
       await write("c", open, false);
       await expect(retain({ through: 2 })).rejects.toMatchObject({ code: "stale" }); // no seal ends there or before
+      await expect(retain({ untilMs: 1000 })).rejects.toThrow(
+        /let go: nothing in it was stored before 1970-01-01T00:00:01/,
+      );
       const planned = await retain({ dryRun: true });
       expect(planned).toEqual({ through: 8, entries: 4, why: expect.stringMatching(/^entry 10 has no outcome/) });
       expect((await bus.streamInfo(stream))?.firstSequence).toBe(1);
