@@ -297,7 +297,7 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
 
   // === From the proxy ===
 
-  /** Ends the call with an answer of the proxy's own and cancels what is upstream. */
+  /** Ends the call with an own answer and cancels what is upstream; a message that is too long is its caller's cancel. */
   answer(answer: Answer): void {
     // The upstream's answer is complete but the caller does not take it, and now it is too late or refused.
     if (this.phase === phase.passed) this.#cut();
@@ -308,7 +308,7 @@ export class Call extends CallFacts implements StreamSink, OpenCall, Timed {
     this.reason = answer.reason;
     this.waiting?.leave();
     this.waiting = null;
-    this.#cancelUpstream(isSilent ? "silent" : "cancelled");
+    this.#cancelUpstream(isSilent ? "silent" : "cancelled", this.inbound.oversized ? this.inbound : null);
     sendAnswer(this.inbound, answer);
     if (this.#endIfSent()) return;
     this.owner.watch(this, this.owner.nowMs() + graceMsOf(answer));

@@ -49,9 +49,15 @@ export class HandshakeTurns {
     this.#isScheduled = false;
     let left = perTurn;
     for (const socket of this.#waiting) {
-      if (left-- === 0) break;
+      // a worker's sockets go on reading while they wait: Node sets no bound of ours for those that another process sends
+      const isTooLong = socket.readableLength > helloBytesMax;
+      if (!isTooLong && left === 0) continue;
       this.#waiting.delete(socket);
-      this.#begin(socket);
+      if (isTooLong) socket.destroy();
+      else {
+        left -= 1;
+        this.#begin(socket);
+      }
     }
     if (this.#waiting.size > 0) this.#schedule();
   }

@@ -1,5 +1,5 @@
 /** Handshakes of strangers begin a few at a time, and only with those who say something. */
-import { once } from "node:events";
+import { EventEmitter, once } from "node:events";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
 import { HandshakeTurns } from "../../../data-plane/proxy/forward/handshake-turns.js";
@@ -70,6 +70,22 @@ test("who says more than a client's first record of TLS gets no turn", async () 
   await untilTrue(() => begun.length === 1 && second.destroyed);
   expect(begun).toEqual([first]);
   honest?.destroy();
+});
+
+test("who says more than that while it waits gets no turn either, and the others do", async () => {
+  class Waiting extends EventEmitter {
+    readableLength = 5;
+    destroyed = false;
+    destroy(): void {
+      this.destroyed = true;
+    }
+  }
+  const waiting = Array.from({ length: 9 }, () => new Waiting());
+  for (const socket of waiting) handshakes.add(socket as unknown as Socket);
+  (waiting[6] as Waiting).readableLength = 2 ** 14 + 6;
+  await untilTrue(() => begun.length === 8);
+  expect(waiting.map(({ destroyed }) => destroyed).indexOf(true)).toBe(6);
+  expect(begun).toEqual(waiting.filter(({ destroyed }) => !destroyed));
 });
 
 test("a balancer's header may come before, alone or with what its client says", async () => {
