@@ -6,6 +6,7 @@ import { type ClientHttp2Session, connect } from "node:http2";
 import { connect as connectTcp, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { messageOf } from "../echo-server/message.js";
+import { type FrameFlood, frameFloods, sendFrames } from "./frame-floods.js";
 
 const [kind, portText] = process.argv.slice(2);
 const port = Number(portText);
@@ -57,12 +58,21 @@ function call(body: Uint8Array, calls: number): void {
   });
 }
 
+function sendFlood(flood: FrameFlood): void {
+  const socket = connectTls({ ...place(), rejectUnauthorized: false, ALPNProtocols: ["h2"] });
+  sendFrames(socket, flood);
+  whenClosed(socket, () => sendFlood(flood));
+}
+
 const begin: Readonly<Record<string, () => void>> = {
   handshakes: shakeHands,
   connections: hold,
   calls: () => call(messageOf(32, true), 20),
   bytes: () => call(messageOf(1_000_000, true), 4),
+  ...Object.fromEntries(Object.entries(frameFloods).map(([name, flood]) => [name, () => sendFlood(flood)])),
 };
+const frameFloodersUsual = 16;
 const counts: Readonly<Record<string, number>> = { handshakes: 64, connections: heldMax, calls: 20, bytes: 10 };
 const start = begin[kind ?? ""];
-if (start !== undefined) for (let index = 0; index < (counts[kind ?? ""] ?? 0); index++) setTimeout(start, index / 10);
+if (start !== undefined)
+  for (let index = 0; index < (counts[kind ?? ""] ?? frameFloodersUsual); index++) setTimeout(start, index / 10);

@@ -8,13 +8,14 @@ import { machine, printTable } from "../proxy/contenders.js";
 import { startMesh } from "../proxy/mesh.js";
 import { Processes, startEcho } from "../proxy/pair.js";
 import { runBench } from "../proxy/run-bench.js";
+import { frameFloods } from "./frame-floods.js";
 import { edgePolicy, startGateway } from "./gateway.js";
 import { probe, type Seen } from "./probe.js";
 
 const flags = readFlags(process.argv.slice(2), {
   text: `npm run bench:edge -- [--seconds 8] [--only FLOOD...]
-What clients of one listener of a gateway see while another listener is flooded with handshakes, connections, calls or
-bytes: with and without limits of the flooded listener, and, as the measure of what the flood costs the machine itself, while
+What clients of one listener of a gateway see while another listener is flooded with handshakes, connections, calls,
+bytes, or frames that are cheap to send: with and without limits of the flooded listener, and, as the measure of what the flood costs the machine itself, while
 a gateway of its own is flooded.`,
   example: "npm run bench:edge -- --seconds 5 --only handshakes",
 });
@@ -22,7 +23,7 @@ const seconds = numberFlag(flags, "seconds", 8);
 const only = flags.get("only") ?? [];
 const warmMs = 2000;
 /** The kinds of floods. */
-const floods = ["handshakes", "connections", "calls", "bytes"] as const;
+const floods = ["handshakes", "connections", "calls", "bytes", ...Object.keys(frameFloods)];
 
 /** Returns the smallest value that at least `percent` percent of all values do not exceed. */
 function percentile(values: readonly number[], percent: number): string {

@@ -188,6 +188,9 @@ export class EdgeLimiter {
   }
 }
 
+/** Returns whose turn a call takes where calls wait: its client's, as a certificate proved it, or that of its address' network. */
+export const lineOf = (client: string | undefined, address: string): string => client ?? networkOf(address);
+
 /**
  * Returns a digest of the part of a token that its issuer signed. The header itself would be no key: a client can write
  * the scheme, its spaces and the signature of one token in thousands of ways.

@@ -27,7 +27,7 @@ import { healthOf } from "./edge-answers.js";
 import type { EdgeListenerConfig } from "./edge-config.js";
 import type { EdgeHops } from "./edge-hops.js";
 import { EdgeJudge } from "./edge-judge.js";
-import { EdgeLimiter } from "./edge-limits.js";
+import { EdgeLimiter, lineOf } from "./edge-limits.js";
 import { EdgeRecorder } from "./edge-recorder.js";
 import { type EdgeTls, provedClient } from "./edge-tls.js";
 import { EdgeWebDoor } from "./edge-web-door.js";
@@ -180,6 +180,7 @@ export class Edge extends Outbound {
     if (client !== undefined) fields.add(headerNames.client, client);
     this.accept(stream, fields, endStream, service, (call) => {
       call.client = client;
+      call.line = lineOf(client, address);
       const refused = this.#refuse(call, service, fields, address, protocol);
       if (refused !== undefined) return refused;
       this.#open.add(call);

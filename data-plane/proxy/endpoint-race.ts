@@ -100,7 +100,7 @@ export class EndpointRace implements Timed {
     this.#asked.add(endpoint.proxyId);
     // The best remaining endpoint is backed off, so all others are too.
     const isLast = pool.reachOf(target.key) === reach.backedOff;
-    const waiter = new StreamWaiter(this.#call.caller, this.#open, (failure) =>
+    const waiter = new StreamWaiter(this.#call.line, this.#open, (failure) =>
       this.#heard(waiter, endpoint, failure, isLast),
     );
     this.#waiters.push(waiter);

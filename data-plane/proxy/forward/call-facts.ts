@@ -45,6 +45,8 @@ export class CallFacts implements CallInputs, EndedCall {
   reader: string | undefined;
   /** The outside client, as the calling gateway proved it. undefined: the call comes from inside the mesh. */
   client: string | undefined;
+  /** Callers take turns where calls wait for a stream: in whose turn this one goes. At a gateway each client has its own. */
+  line: string;
   /** The deadline by the owner's clock, in milliseconds. -1: there is none. */
   dueAtMs = -1;
   readonly startedMs: number;
@@ -111,6 +113,7 @@ export class CallFacts implements CallInputs, EndedCall {
     this.service = service;
     this.method = method;
     this.caller = caller;
+    this.line = caller;
     this.startedMs = nowMs;
   }
 

@@ -63,8 +63,8 @@ export class CallHedge implements Retrying, Timed, HedgedTryOwner {
     this.#carry = carry;
   }
 
-  get caller(): string {
-    return this.#call.caller;
+  get line(): string {
+    return this.#call.line;
   }
 
   // === Of the call ===

@@ -10,7 +10,7 @@ import { StreamWaiter } from "../stream-queue.js";
 
 /** The owner of a try: it has the call and is told how the try ends. */
 export interface HedgedTryOwner {
-  readonly caller: string;
+  readonly line: string;
   /** Opens the try's stream; null: the session has no room. Undefined: the try is not wanted any more. */
   open(one: HedgedTry, session: UpstreamSession): Stream | null | undefined;
   /**
@@ -34,7 +34,7 @@ export class HedgedTry implements StreamSink {
     this.#owner = owner;
     this.nth = nth;
     this.waiter = new StreamWaiter(
-      owner.caller,
+      owner.line,
       (session) => this.#open(session),
       (failure) => {
         if (failure !== undefined) owner.failed(this, "lost", status.UNAVAILABLE, undefined);

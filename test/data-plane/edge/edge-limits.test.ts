@@ -1,5 +1,5 @@
 import { expect, test } from "@jest/globals";
-import { EdgeLimiter } from "../../../data-plane/edge/edge-limits.js";
+import { EdgeLimiter, lineOf } from "../../../data-plane/edge/edge-limits.js";
 
 const once = { tokens: 1, periodMs: 60_000 };
 
@@ -93,4 +93,11 @@ test("a meter of a limit that policy has no more lets all pass", () => {
   const take = limiter.meter("192.0.2.1", undefined);
   limiter.follow(undefined);
   expect([take?.(1_000_000, 0), limiter.waitOfBytes("192.0.2.1", 0)]).toEqual([undefined, 0]);
+});
+
+test("clients wait in a line of their own: a certificate's, or that of an address and all others of its network", () => {
+  expect(lineOf("spiffe://partner/till", "203.0.113.7")).toBe("spiffe://partner/till");
+  expect(lineOf(undefined, "203.0.113.7")).toBe("203.0.113.7");
+  expect(lineOf(undefined, "2001:db8:1:2:3::4")).toBe(lineOf(undefined, "2001:db8:1:2::9"));
+  expect(lineOf(undefined, "2001:db8:1:3::4")).not.toBe(lineOf(undefined, "2001:db8:1:2::9"));
 });
