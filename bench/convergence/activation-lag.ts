@@ -17,7 +17,7 @@ export interface ActivationLagOptions {
 }
 
 const servicesRun = 20;
-const aimMs = 50;
+const aimMs = 60;
 /** How long a switch has effects in milliseconds: state on disk, heartbeats, a statement about the heads. */
 const settleMs = 1500;
 const idleMs = 4000;

@@ -4,13 +4,14 @@ import { machine } from "../proxy/contenders.js";
 import { measureActivationLag } from "./activation-lag.js";
 import { measureCallsAcross } from "./calls-across.js";
 import { measureChangedBytes } from "./changed-bytes.js";
+import { measureFanOut } from "./fan-out.js";
 import { measureRollbackTime } from "./rollback-time.js";
 import { measureRouteChanges } from "./route-change.js";
 import { simulateFleet } from "./simulated-fleet.js";
 
 const flags = readFlags(process.argv.slice(2), {
-  text: `npm run bench:convergence -- [--quick] [--only p5 simulated p6 p7 p8 routes] [--subscribers 200] [--processes 4]
-  [--sizes 20 10000] [--rounds 20] [--changed-sizes 10 100 1000 10000] [--proxies 10000] [--fan-out-us 50] [--activations 1000] [--rate 500]
+  text: `npm run bench:convergence -- [--quick] [--only p5 fan-out simulated p6 p7 p8 routes] [--subscribers 200] [--processes 4]
+  [--sizes 20 10000] [--rounds 20] [--changed-sizes 10 100 1000 10000] [--proxies 10000] [--fan-out-us 25] [--activations 1000] [--rate 500]
 How soon an activation or a rollback is in force everywhere, and what it costs: P5 to P8; and routes: a change of one as its callers see it, beside Envoy.`,
   example: "npm run bench:convergence -- --quick --only p7",
 });
@@ -29,11 +30,12 @@ const parts: Readonly<Record<string, () => void | Promise<void>>> = {
       sizes: listOf("sizes", [20, 10_000], [20, 1000]),
       rounds,
     }),
+  "fan-out": () => measureFanOut({ sizes: quick ? [200] : [200, 2000], rounds: quick ? 10 : 40 }),
   simulated: () =>
     simulateFleet({
       proxies: number("proxies", 10_000, 10_000),
       activations: quick ? 2 : 10,
-      fanOutUs: numberFlag(flags, "fan-out-us", 50),
+      fanOutUs: numberFlag(flags, "fan-out-us", 25),
     }),
   p6: () =>
     measureChangedBytes({

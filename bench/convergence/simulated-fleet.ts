@@ -34,7 +34,7 @@ interface Model {
   readonly lost: number;
 }
 
-const aimMs = 1000;
+const aimMs = 500;
 const mesh = "bench";
 const signer = createSigner(generateKeyPairSync("ed25519").privateKey);
 const revisions: readonly PreparedRevision[] = [1, 2].map((number) => ({

@@ -38,6 +38,8 @@ export class KeptRecords {
   readonly #clock: Clock;
   readonly #stop = new AbortController();
   readonly #kept: Map<Digest, Kept>;
+  /** How many kept records have a number of a log. A record is noted before its proxy switches, so no list is searched. */
+  readonly #counts = new Map<string, number>();
   /** The records that are not on disk yet. */
   readonly #waiting = new Map<Digest, Uint8Array>();
   #writing: Promise<void> | undefined;
@@ -48,7 +50,8 @@ export class KeptRecords {
     this.#folder = folder;
     this.#clock = clock;
     this.#kept = new Map(kept.map((one) => [one.digest, one]));
-    this.#contested = kept.length - new Set(kept.map(({ log, key }) => `${log} ${key}`)).size;
+    for (const one of this.#kept.values()) this.#count(one, 1);
+    this.#contested = this.#kept.size - this.#counts.size;
   }
 
   /** Opens the kept records in `folder`. Fails with `unavailable`. */
@@ -69,12 +72,9 @@ export class KeptRecords {
   /** Keeps a record whose signature was verified. */
   note(log: OfferedLog, key: number, { digest, bytes }: { readonly digest: Digest; readonly bytes: Uint8Array }): void {
     if (this.#kept.has(digest)) return;
-    for (const one of this.#kept.values()) {
-      if (one.log !== log || one.key !== key) continue;
-      this.#contested += 1;
-      break;
-    }
-    this.#kept.set(digest, { log, key, digest, size: bytes.length });
+    const kept = { log, key, digest, size: bytes.length };
+    this.#kept.set(digest, kept);
+    if (this.#count(kept, 1) > 1) this.#contested += 1;
     this.#waiting.set(digest, bytes);
     this.#writing ??= this.#writeSoon();
   }
@@ -130,8 +130,18 @@ export class KeptRecords {
       bytes += kept.size;
       if (index === 0 || (index < heldMax[log] && bytes <= bytesMax)) continue;
       this.#kept.delete(kept.digest);
+      this.#count(kept, -1);
       if (!this.#waiting.delete(kept.digest)) await this.#folder.remove(nameOf(kept));
     }
+  }
+
+  /** Counts a record in or out. Returns how many records with its number are kept then. */
+  #count({ log, key }: Kept, change: 1 | -1): number {
+    const number = `${log} ${key}`;
+    const count = (this.#counts.get(number) ?? 0) + change;
+    if (count === 0) this.#counts.delete(number);
+    else this.#counts.set(number, count);
+    return count;
   }
 
   #ofLog(log: OfferedLog): Kept[] {

@@ -30,6 +30,28 @@ test("what was never followed is not offered: a jump that verified is above what
   expect(kept.held("activations", seen).map(({ key }) => key)).toEqual([5, 4]);
 });
 
+test("a second record of a number is contested, as long as it is kept and after a restart", async () => {
+  const [folder, clock] = [new MemoryFolder(), new ManualClock()];
+  const kept = await KeptRecords.open(folder, clock);
+  const [one, rival, other] = [record(1), record(2), record(3)];
+  for (const each of [one, one, other]) kept.note("trust", each === other ? 2 : 1, each);
+  kept.note("activations", 1, rival); // another log
+  expect(kept.contested).toBe(0);
+  kept.note("trust", 1, rival);
+  expect(kept.contested).toBe(0); // it is known already, under the number of the other log
+  kept.note("trust", 1, record(4));
+  expect(kept.contested).toBe(1);
+  await clock.advance(1000);
+  await kept.close();
+  const again = await KeptRecords.open(folder, clock);
+  expect(again.contested).toBe(1);
+  for (let number = 3; number <= heldMax.trust + 3; number += 1) again.note("trust", number, record(100 + number));
+  await clock.advance(1000);
+  again.note("trust", 1, record(5)); // both of this number had made room
+  expect(again.contested).toBe(1);
+  await again.close();
+});
+
 test("the oldest make room, and a full disk is told and tried again (I8)", async () => {
   const [folder, clock] = [new MemoryFolder(), new ManualClock()];
   const kept = await KeptRecords.open(folder, clock);
