@@ -1,7 +1,7 @@
 /** Converts messages and answers of the `nats` client to the types of bus.ts. */
 import { type Msg, type MsgHdrs, NatsError } from "nats";
 import { AshlarError, messageOf } from "../core/errors.js";
-import type { BusMessage, MessageOrigin, StoredMessage, StoredQuery } from "./bus.js";
+import type { AppendOptions, BusMessage, MessageOrigin, StoredMessage, StoredQuery } from "./bus.js";
 import {
   firstValueOf,
   type HeaderBlock,
@@ -69,6 +69,7 @@ export function messageFrom({ subject, data, headers }: RawMessage, answered = f
 }
 
 const headerName = /^[!-9;-~]+$/;
+const firstLine = "NATS/1.0\r\n";
 
 /**
  * Header bytes in the form that the client's `publish` accepts. The client's own header class costs as much as signing
@@ -88,10 +89,9 @@ class EncodedHeaders {
 
 /** Returns publish options. Headers are left out if there are none, because nats-server 2.9 garbles an empty block. */
 export function withHeaders(from: Readonly<Record<string, string>>): { readonly headers?: MsgHdrs } {
-  const given = Object.entries(from);
-  if (given.length === 0) return {};
-  let block = "NATS/1.0\r\n";
-  for (const [name, value] of given) {
+  let block = firstLine;
+  for (const name in from) {
+    const value = from[name] ?? "";
     if (!headerName.test(name) || value.includes("\r") || value.includes("\n"))
       throw new AshlarError(
         "internal",
@@ -99,7 +99,14 @@ export function withHeaders(from: Readonly<Record<string, string>>): { readonly 
       );
     block += `${name}: ${value}\r\n`;
   }
+  if (block === firstLine) return {};
   return { headers: new EncodedHeaders(`${block}\r\n`) as unknown as MsgHdrs };
+}
+
+/** Returns the headers of a message that is appended to a stream; undefined: none. */
+export function headersToAppend({ headers = {}, expectLastSequence }: AppendOptions): MsgHdrs | undefined {
+  if (expectLastSequence === undefined) return withHeaders(headers).headers;
+  return withHeaders({ ...headers, "Nats-Expected-Last-Sequence": String(expectLastSequence) }).headers;
 }
 
 function originOf(headers: HeaderBlock): MessageOrigin | undefined {
@@ -128,6 +135,15 @@ export function parseAnswer({ data }: RawMessage, what: string): Record<string, 
     throw new AshlarError(/per subject/.test(error.description ?? "") ? "exists" : "limit", text);
   }
   throw new AshlarError(error.code === 400 ? "invalid_argument" : "unavailable", text);
+}
+
+/** Parses the answer to an append, and returns the message's sequence. Calls `onDuplicate` if it was stored before. */
+export function parseAppended(answer: RawMessage, what: string, onDuplicate: (() => void) | undefined): number {
+  const { seq, duplicate } = parseAnswer(answer, what);
+  if (typeof seq !== "number" || seq === 0)
+    throw new AshlarError("unavailable", `${what}: an answer without a sequence`);
+  if (duplicate === true) onDuplicate?.();
+  return seq;
 }
 
 /**

@@ -23,8 +23,10 @@ import { NatsDialler, type NatsOptions, reconnectDelay, refusalIn, refusalMessag
 import {
   absent,
   failureOf,
+  headersToAppend,
   messageFrom,
   parseAnswer,
+  parseAppended,
   parseDirect,
   parseStored,
   type RawMessage,
@@ -206,43 +208,41 @@ class NatsBus implements Bus, SystemBus {
   }
 
   ask(subject: string, data: string): Promise<RawMessage> {
-    return this.#request(`ask ${subject}`, subject, data);
+    return this.#request(`ask ${subject}`, subject, data, (answer) => answer);
   }
 
-  /** Does what `#on` does without its promises, because each write of a journal passes here twice. */
-  #request(what: string, subject: string, data: Uint8Array | string, headers?: MsgHdrs): Promise<RawMessage> {
+  /** Does what `#on` does with fewer promises: a journaled write passes here twice. Resolves to what `read` returns. */
+  #request<Result>(
+    what: string,
+    subject: string,
+    data: Uint8Array | string,
+    read: (answer: RawMessage) => Result,
+    headers?: MsgHdrs,
+  ): Promise<Result> {
     const session = this.#session;
     if (!this.#status.connected || session === undefined) return Promise.reject(this.#away(what));
-    return session.requests.ask(subject, data, headers).catch((cause) => {
+    return session.requests.ask(subject, data, headers).then(read, (cause) => {
       throw failureOf(what, cause);
     });
   }
 
-  async #api(what: string, subject: string, request: object | undefined): Promise<Record<string, unknown>> {
+  #api(what: string, subject: string, request: object | undefined): Promise<Record<string, unknown>> {
     const payload = request === undefined ? "" : JSON.stringify(request);
-    return parseAnswer(await this.#request(what, subject, payload), what);
+    return this.#request(what, subject, payload, (answer) => parseAnswer(answer, what));
   }
 
   append(subject: string, data: Uint8Array, options: AppendOptions = {}): Promise<number> {
-    const { expectLastSequence: expected, onDuplicate } = options;
-    const given = options.headers ?? {};
-    const { headers } = withHeaders(
-      expected === undefined ? given : { ...given, "Nats-Expected-Last-Sequence": String(expected) },
-    );
     const what = `append to ${subject}`;
-    // the closure that waits for the answer keeps neither the record nor its headers in memory
-    return this.#request(what, subject, data, headers).then((message) => {
-      const answer = parseAnswer(message, what);
-      if (typeof answer.seq !== "number" || answer.seq === 0)
-        throw new AshlarError("unavailable", `${what}: an answer without a sequence`);
-      if (answer.duplicate === true) onDuplicate?.();
-      return answer.seq;
-    });
+    const { onDuplicate } = options;
+    // this closure, which waits for the answer, keeps neither the record nor its headers in memory
+    const read = (answer: RawMessage) => parseAppended(answer, what, onDuplicate);
+    return this.#request(what, subject, data, read, headersToAppend(options));
   }
 
-  async directGet(stream: string, query: StoredQuery): Promise<StoredMessage | undefined> {
+  directGet(stream: string, query: StoredQuery): Promise<StoredMessage | undefined> {
     const what = `read ${stream}`;
-    return parseDirect(await this.#request(what, directGetSubject(stream), JSON.stringify(renderQuery(query))), what);
+    const read = (answer: RawMessage) => parseDirect(answer, what);
+    return this.#request(what, directGetSubject(stream), JSON.stringify(renderQuery(query)), read);
   }
 
   async leaderGet(stream: string, query: StoredQuery): Promise<StoredMessage | undefined> {

@@ -7,7 +7,7 @@ import {
   makeLinks,
   type StatementKind,
   signStatement,
-  statementHeader,
+  statementHeaders,
 } from "../core/wire/statement.js";
 import type { Clock } from "./clock.js";
 import { fromPem } from "./tls-identity-keys.js";
@@ -71,7 +71,7 @@ export class StatementWriter {
     const { mesh } = identity.current;
     const link = kind === "heartbeat" ? this.#nextLink() : noLink;
     const said = { kind, mesh, counter, timeMs, link, body };
-    return { [statementHeader]: signStatement(said, this.#prepare(identity.current)) };
+    return statementHeaders(signStatement(said, this.#prepare(identity.current)));
   }
 
   #nextLink(): Uint8Array {

@@ -11,9 +11,25 @@ const digestBytes = 32;
 const placeLengthMax = 512;
 const separator = ".";
 
-const leafHash = (digest: Uint8Array): Buffer => hash("sha256", Buffer.concat([Buffer.of(0), digest]), "buffer");
-const nodeHash = (left: Uint8Array, right: Uint8Array): Buffer =>
-  hash("sha256", Buffer.concat([Buffer.of(1), left, right]), "buffer");
+/** What is hashed, in buffers that are used again: a kind, and one digest or two. */
+const leafInput = Buffer.alloc(1 + digestBytes, 0);
+const nodeInput = Buffer.alloc(1 + 2 * digestBytes, 1);
+
+/** Writes a hash to a place; in hexadecimal, since a text is cheaper to get out of the hash than bytes are. */
+function writeHash(input: Buffer, to: Buffer, at: number): void {
+  to.write(hash("sha256", input, "hex"), at, "hex");
+}
+
+function writeLeaf(digest: Uint8Array, to: Buffer, at: number): void {
+  leafInput.set(digest, 1);
+  writeHash(leafInput, to, at);
+}
+
+function writeNode(left: Uint8Array, right: Uint8Array, to: Buffer, at: number): void {
+  nodeInput.set(left, 1);
+  nodeInput.set(right, 1 + digestBytes);
+  writeHash(nodeInput, to, at);
+}
 
 /** Returns the bytes that a statement of kind "journal-batch" is over. */
 function bodyOf(count: number, root: Uint8Array): Buffer {
@@ -23,28 +39,43 @@ function bodyOf(count: number, root: Uint8Array): Buffer {
   return body;
 }
 
+/** Returns the levels of the tree, from the leaves to the root. Each is one buffer with a digest after the other. */
+function buildLevels(digests: readonly Uint8Array[]): readonly Buffer[] {
+  let level = Buffer.allocUnsafe(digests.length * digestBytes);
+  for (const [index, digest] of digests.entries()) writeLeaf(digest, level, index * digestBytes);
+  const levels = [level];
+  while (level.length > digestBytes) {
+    const above = Buffer.allocUnsafe(Math.ceil(level.length / (2 * digestBytes)) * digestBytes);
+    for (let to = 0; to < above.length; to += digestBytes) {
+      const [from, middle] = [2 * to, 2 * to + digestBytes];
+      if (middle === level.length)
+        level.copy(above, to, from); // the last node of an odd level moves up unchanged
+      else writeNode(level.subarray(from, middle), level.subarray(middle, middle + digestBytes), above, to);
+    }
+    levels.push(above);
+    level = above;
+  }
+  return levels;
+}
+
 /** Returns the bytes to sign for all digests, and the place of each record, in their order. */
 export function buildBatch(digests: readonly Uint8Array[]): { readonly body: Buffer; readonly places: string[] } {
   const count = digests.length;
-  const paths: Uint8Array[][] = digests.map(() => []);
-  let level = digests.map(leafHash);
-  for (let depth = 0; level.length > 1; depth += 1) {
-    const above: Buffer[] = [];
-    for (let at = 0; at + 1 < level.length; at += 2) above.push(nodeHash(level[at] as Buffer, level[at + 1] as Buffer));
-    for (const [index, path] of paths.entries()) {
-      const sibling = level[(index >> depth) ^ 1]; // undefined: the last node of an odd level moves up unchanged
-      if (sibling !== undefined) path.push(sibling);
+  const levels = buildLevels(digests);
+  const place = Buffer.allocUnsafe(4 + levels.length * digestBytes);
+  place.writeUInt16BE(count, 2);
+  const places = digests.map((_, index) => {
+    place.writeUInt16BE(index, 0);
+    let end = 4;
+    for (const [depth, level] of levels.entries()) {
+      const sibling = ((index >> depth) ^ 1) * digestBytes;
+      if (level.length === digestBytes || sibling >= level.length) continue;
+      level.copy(place, end, sibling, sibling + digestBytes);
+      end += digestBytes;
     }
-    if (level.length % 2 === 1) above.push(level.at(-1) as Buffer);
-    level = above;
-  }
-  const places = paths.map((path, index) => {
-    const numbers = Buffer.alloc(4);
-    numbers.writeUInt16BE(index, 0);
-    numbers.writeUInt16BE(count, 2);
-    return Buffer.concat([numbers, ...path]).toString("base64url");
+    return place.toString("base64url", 0, end);
   });
-  return { body: bodyOf(count, level[0] ?? Buffer.alloc(digestBytes)), places };
+  return { body: bodyOf(count, levels.at(-1) ?? Buffer.alloc(digestBytes)), places };
 }
 
 /** Returns the header's value for one record of a batch. */
@@ -69,14 +100,16 @@ export function bodyAtPlace(digest: Uint8Array, place: string): Buffer {
   if (bytes.length < 4 || bytes.toString("base64url") !== place) throw wrongPlace();
   const count = bytes.readUInt16BE(2);
   if (count > batchRecordsMax || bytes.readUInt16BE(0) >= count) throw wrongPlace();
-  let node = leafHash(digest);
+  const node = Buffer.allocUnsafe(digestBytes);
+  writeLeaf(digest, node, 0);
   let read = 4;
   for (let index = bytes.readUInt16BE(0), width = count; width > 1; index >>= 1, width = (width + 1) >> 1) {
     if ((index ^ 1) >= width) continue; // the last node of an odd level
     const sibling = bytes.subarray(read, read + digestBytes);
     read += digestBytes;
     if (read > bytes.length) throw wrongPlace();
-    node = index % 2 === 0 ? nodeHash(node, sibling) : nodeHash(sibling, node);
+    if (index % 2 === 0) writeNode(node, sibling, node, 0);
+    else writeNode(sibling, node, node, 0);
   }
   if (read !== bytes.length) throw wrongPlace();
   return bodyOf(count, node);

@@ -17,6 +17,11 @@ export const statementHeader = "Ashlar-Statement";
  */
 export const repeatHeader = "Ashlar-Repeats";
 
+/** Returns the header with a statement. Its name is written out: with a computed one each object is made slowly. */
+export const statementHeaders = (statement: string): Readonly<Record<string, string>> => ({
+  "Ashlar-Statement": statement,
+});
+
 const statementKinds = ["endpoint", "heartbeat", "limits", "decision", "journal", "journal-batch", "look"] as const;
 export type StatementKind = (typeof statementKinds)[number];
 

@@ -6,6 +6,7 @@ import { createHash, type Hash } from "node:crypto";
 import { type Digest, digestFromBytes, digestOf } from "../../core/digest.js";
 import type { Field } from "../../core/wire/journal/fields.js";
 import { firstMessageBytes } from "../../core/wire/journal/grpc-frames.js";
+import { asBuffer } from "../../core/wire/record-codec.js";
 import { FieldBlock } from "../http2/field-block.js";
 import { fieldName } from "../http2/field-names.js";
 import type { PreparedField } from "../http2/prepared-field.js";
@@ -143,7 +144,7 @@ class AppAttempt implements StreamSink {
     this.#session = session;
     const { first, fields, last } = this.#request;
     block.clear();
-    for (const { name, value } of fields) block.add(name, Buffer.from(value).toString("latin1"));
+    for (const { name, value } of fields) block.add(name, asBuffer(value).toString("latin1"));
     stream.sendFields(first, block, last, false);
     const bytes = Buffer.concat(this.#early);
     this.#early = [];

@@ -3,7 +3,7 @@ import { digestOf } from "../../core/digest.js";
 import type { CallKeys, JournalPlan } from "../../core/journal/plan.js";
 import { readSubject } from "../../core/journal/private/subject.js";
 import { headerNames } from "../../core/wire/headers.js";
-import type { JournalEntry, StreamedRequest } from "../../core/wire/journal/entry.js";
+import type { JournalEntry, StreamedRequest, UnplacedEntry } from "../../core/wire/journal/entry.js";
 import type { Field } from "../../core/wire/journal/fields.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Answer } from "../proxy/answer.js";
@@ -126,7 +126,7 @@ export class CollectedWrite {
   }
 
   /** Returns the entry of the call. */
-  entryOf(clock: Clock, writer: EntryWriter): Omit<JournalEntry, "expected" | "afterVoid" | "confirms" | "outcome"> {
+  entryOf(clock: Clock, writer: EntryWriter): UnplacedEntry {
     const leftMs = this.dueAtMs - clock.monotonicMs();
     const timeMs = Math.round(clock.nowMs());
     return {

@@ -5,7 +5,7 @@ import { cutFrames } from "../../core/journal/private/cut.js";
 import { keyedDigest, sealPart } from "../../core/journal/private/keys.js";
 import type { MethodCuts } from "../../core/journal/private/plan.js";
 import type { JournalHolder } from "../../core/model.js";
-import { type JournalEntry, sameRequestDigest } from "../../core/wire/journal/entry.js";
+import { type JournalEntry, sameRequestDigest, type UnplacedEntry } from "../../core/wire/journal/entry.js";
 import type { JournalOutcome } from "../../core/wire/journal/outcome.js";
 import { digestToBuffer } from "../../core/wire/record-codec.js";
 import type { Logger } from "../../runtime/log.js";
@@ -16,7 +16,7 @@ import type { SubjectKey, SubjectKeys } from "./subject-keys.js";
 /** What is stored of a write. */
 export interface Hidden {
   /** The entry without the fields that are known only when it is appended. */
-  readonly entry: Omit<JournalEntry, "expected" | "afterVoid" | "confirms" | "outcome">;
+  readonly entry: UnplacedEntry;
   /** Cuts private fields out of the response; undefined: there are none. */
   readonly hiding: Hiding | undefined;
 }

@@ -19,7 +19,7 @@ import type { CallIdentityView } from "../ports.js";
 import { type Appended, appendOnce } from "./append-once.js";
 import { LogWalks, walkMsMax } from "./log-walks.js";
 import { readLetGo } from "./read-let-go.js";
-import { TurnSigner } from "./turn-signer.js";
+import { TurnSigner, withMessageId } from "./turn-signer.js";
 import { UnconfirmedRecords } from "./unconfirmed-records.js";
 
 export interface JournalStoreDeps {
@@ -144,7 +144,7 @@ export class JournalStore {
     let isDuplicate = false;
     const signed = await this.#signer.sign(bytes, digest);
     const sequence = await this.#deps.bus.append(subject, bytes, {
-      headers: { "Nats-Msg-Id": messageId, ...signed },
+      headers: withMessageId(messageId, signed),
       onDuplicate: () => {
         isDuplicate = true;
       },

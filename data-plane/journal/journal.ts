@@ -6,7 +6,7 @@ import type { JournalPlan } from "../../core/journal/plan.js";
 import type { WriteEnd } from "../../core/journal/write-steps.js";
 import type { Signed, Trust } from "../../core/model.js";
 import type { KeySet } from "../../core/signature.js";
-import { encodeEntry } from "../../core/wire/journal/entry.js";
+import { encodeEntryAt } from "../../core/wire/journal/entry.js";
 import { keySetOf } from "../../core/wire/records.js";
 import type { CallPolicy } from "../ports.js";
 import { noRoomAnswer, unavailableAnswer } from "../proxy/answer.js";
@@ -22,7 +22,7 @@ import { JournalCounts, type JournalSources } from "./journal-counts.js";
 import { JournalGate } from "./journal-gate.js";
 import { JournalStore, type JournalStoreDeps, type Settled, type StoredEntry } from "./journal-store.js";
 import { JournaledWrite, patienceMs } from "./journaled-write.js";
-import { keptOf, type Told } from "./kept-response.js";
+import { buildOutcome, keptOf, type Told } from "./kept-response.js";
 import { OrderTurns } from "./order-turns.js";
 import { SentAgain } from "./sent-again.js";
 import type { SharedWrites } from "./shared-writes.js";
@@ -56,6 +56,8 @@ export const keysOf = (trust: Signed<Trust> | undefined): KeySet =>
   trust === undefined ? new Map() : keySetOf(trust.body);
 
 const writesMaxDefault = 4096;
+/** What an outcome says of a write that was forwarded. */
+const notBehind = { notForwarded: false, behind: 0 };
 /**
  * The milliseconds after which a stream without messages is given up. Removals of a journal spare streams that are less
  * than a day old.
@@ -190,8 +192,13 @@ export class Journal implements Journaling, JournalSources {
       );
     };
     const request = {
-      ...{ plan: write.plan, entry, hiding, request: write.request },
-      ...{ expected: write.expected, dueAtMs: write.dueAtMs, tell },
+      plan: write.plan,
+      entry,
+      hiding,
+      request: write.request,
+      expected: write.expected,
+      dueAtMs: write.dueAtMs,
+      tell,
       forward: (sequence: number) => forwardOnce(write.toApplication(sequence), acquire),
       sendAgain: (of: StoredEntry) => this.#again.settle(of, write.plan, acquire),
       hasLeft: () => write.hasLeft || write.isTold,
@@ -249,12 +256,10 @@ export class Journal implements Journaling, JournalSources {
 
   async #appendAfter(write: CollectedWrite, { entry, hiding }: Hidden, response: AppResponse): Promise<void> {
     const { store, clock } = this.#shared;
-    const { service, proxyId } = entry;
-    const about = { service, proxyId, timeMs: clock.nowMs(), entry: 0, entryDigest: undefined };
-    const kept = keptOf(response, write.plan, hiding);
-    const outcome = { ...about, ...kept, confirms: [], notForwarded: false, behind: 0 };
+    const about = { timeMs: clock.nowMs(), entry: 0, entryDigest: undefined, confirms: [], ...notBehind };
+    const outcome = buildOutcome(entry, about, keptOf(response, write.plan, hiding));
     const confirms = store.confirmations();
-    const bytes = encodeEntry({ ...entry, expected: 0, afterVoid: 0, confirms, outcome });
+    const bytes = encodeEntryAt(entry, { expected: 0, afterVoid: 0, confirms, outcome });
     const digest = digestOf(bytes);
     const untilMs = clock.monotonicMs() + patienceMs.append;
     for (;;) {

@@ -4,13 +4,13 @@ import { isAshlarError } from "../../core/errors.js";
 import { entryMessageId, journalKey, keyIdOf, nonceMessageId } from "../../core/journal/journal-key.js";
 import type { JournalPlan } from "../../core/journal/plan.js";
 import { type LetGoOfKey, type Results, type Step, type WriteEnd, WriteSteps } from "../../core/journal/write-steps.js";
-import { encodeEntry, type JournalEntry } from "../../core/wire/journal/entry.js";
+import { encodeEntryAt, type JournalEntry } from "../../core/wire/journal/entry.js";
 import { Backoff } from "../../runtime/backoff.js";
 import type { AppResponse, Forwarded } from "./app-attempt.js";
 import { type Hidden, isSameRequest } from "./hide.js";
 import { JournalReads, poll } from "./journal-reads.js";
 import type { Settled, StoredEntry } from "./journal-store.js";
-import { keptOf, notForwardedResponse, type Told } from "./kept-response.js";
+import { buildOutcome, keptOf, notForwardedResponse, type Told } from "./kept-response.js";
 import { isOver, type SharedWrites } from "./shared-writes.js";
 
 /** What the gate passes on about a write. */
@@ -99,7 +99,8 @@ export class JournaledWrite {
     else this.#request.tell(end.kind === "applied" ? { kind: "unknown", sequence: end.sequence } : end);
   }
 
-  async #perform(step: Step): Promise<unknown> {
+  /** Not an `async` function, which would wait for the step's own promise with another one. */
+  #perform(step: Step): unknown {
     if (step.kind === "forward" || (step.kind === "outcome" && step.sequence < this.#own)) this.#placed();
     switch (step.kind) {
       case "head":
@@ -148,7 +149,7 @@ export class JournaledWrite {
     const { store, clock, random, signal } = this.#shared;
     const { entry, plan } = this.#request;
     const confirms = store.confirmations();
-    const bytes = encodeEntry({ ...entry, expected, afterVoid, confirms, outcome: undefined });
+    const bytes = encodeEntryAt(entry, { expected, afterVoid, confirms, outcome: undefined });
     const digest = digestOf(bytes);
     this.#sent = digest;
     const messageId = plan.isKeyed ? entryMessageId(this.#keyId, afterVoid) : nonceMessageId(entry.nonce, expected);
@@ -275,15 +276,12 @@ export class JournaledWrite {
   async #record(entry: number, notForwarded: boolean, behind: number): Promise<boolean> {
     const { store, clock, random, signal } = this.#shared;
     const response = notForwarded ? notForwardedResponse : (this.#response ?? notForwardedResponse);
-    const { service, proxyId } = this.#request.entry;
     const backoff = new Backoff(retry, random);
     const startedMs = clock.monotonicMs();
-    const about = { service, proxyId, timeMs: clock.nowMs(), entry, entryDigest: this.#sent };
+    const confirms = store.confirmations();
+    const about = { timeMs: clock.nowMs(), entry, entryDigest: this.#sent, confirms, notForwarded, behind };
     const kept = keptOf(response, this.#request.plan, this.#request.hiding);
-    const append = store.outcomeAppender(
-      { ...about, ...kept, confirms: store.confirmations(), notForwarded, behind },
-      this.#key,
-    );
+    const append = store.outcomeAppender(buildOutcome(this.#request.entry, about, kept), this.#key);
     for (;;) {
       try {
         await append();

@@ -1,5 +1,6 @@
 /** The parts of a response that an outcome stores. */
 import type { JournalPlan } from "../../core/journal/plan.js";
+import type { FleetWriter } from "../../core/wire/fleet.js";
 import type { JournalOutcome } from "../../core/wire/journal/outcome.js";
 import { type AppResponse, emptyResponse } from "./app-attempt.js";
 import type { Hiding } from "./hide.js";
@@ -23,6 +24,43 @@ export function keptOf(
   hiding: Hiding | undefined,
 ): Pick<JournalOutcome, Kept> {
   const response = keepsResponse && length <= responseBytesMax ? bytes : undefined;
-  const kept = { response, responseDigest: digest, responseBytes: length };
-  return { code, head, trailers, ...(hiding === undefined ? kept : hiding.response(kept, bytes)) };
+  const whole = { response, responseDigest: digest, responseBytes: length };
+  const kept: ReturnType<Hiding["response"]> = hiding === undefined ? whole : hiding.response(whole, bytes);
+  return {
+    code,
+    head,
+    trailers,
+    response: kept.response,
+    responseDigest: kept.responseDigest,
+    responseBytes: kept.responseBytes,
+    private: kept.private,
+  };
+}
+
+/**
+ * Returns the outcome of an entry. Every field is written out: objects that are spread into another have no shape in
+ * common, and each look at one of them is then slow.
+ */
+export function buildOutcome(
+  { service, proxyId }: FleetWriter,
+  about: Omit<JournalOutcome, Kept | "service" | "proxyId">,
+  kept: Pick<JournalOutcome, Kept>,
+): JournalOutcome {
+  return {
+    service,
+    proxyId,
+    timeMs: about.timeMs,
+    entry: about.entry,
+    entryDigest: about.entryDigest,
+    code: kept.code,
+    head: kept.head,
+    trailers: kept.trailers,
+    response: kept.response,
+    responseDigest: kept.responseDigest,
+    responseBytes: kept.responseBytes,
+    confirms: about.confirms,
+    notForwarded: about.notForwarded,
+    behind: about.behind,
+    private: kept.private,
+  };
 }

@@ -12,7 +12,7 @@ import { renderGrpcTimeout } from "../proxy/grpc-timeout.js";
 import type { StreamWaiter } from "../proxy/stream-queue.js";
 import { forwardOnce } from "./app-attempt.js";
 import type { JournalStore, Settled, StoredEntry } from "./journal-store.js";
-import { keptOf } from "./kept-response.js";
+import { buildOutcome, keptOf } from "./kept-response.js";
 import { RoomShare, responseReserveBytes, type WriteRoom } from "./write-room.js";
 
 export interface SentAgainDeps {
@@ -73,13 +73,10 @@ export class SentAgain {
       const bytes = await requestOf({ get: store.get, clock, random: Math.random }, entry, this.#deps.signal);
       const response = await forwardOnce({ ...toApplication(sequence, entry), bytes, room }, acquire);
       if (typeof response === "string") return undefined;
-      const about = { service: entry.service, proxyId: entry.proxyId, timeMs: clock.nowMs(), entry: sequence };
-      const said = { confirms: store.confirmations(), notForwarded: false, behind: 0 };
-      await store.outcomeAppender(
-        { ...about, entryDigest: digest, ...keptOf(response, plan, undefined), ...said },
-        key,
-        false,
-      )();
+      const confirms = store.confirmations();
+      const about = { entry: sequence, entryDigest: digest, timeMs: clock.nowMs(), notForwarded: false, behind: 0 };
+      const outcome = buildOutcome(entry, { ...about, confirms }, keptOf(response, plan, undefined));
+      await store.outcomeAppender(outcome, key, false)();
       return await store.settledBy(sequence, key);
     } finally {
       room.end();

@@ -3,11 +3,21 @@
  * everything else about a record.
  */
 import { type Digest, digestToBytes } from "../../core/digest.js";
-import { statementHeader } from "../../core/wire/statement.js";
+import { statementHeader, statementHeaders } from "../../core/wire/statement.js";
 import { batchRecordsMax, buildBatch, withPlace } from "../../core/wire/statement-batch.js";
 import type { StatementWriter } from "../../runtime/statement-writer.js";
 
 type Headers = Readonly<Record<string, string>>;
+
+/**
+ * Returns a record's headers with its message id. Both names are written out where there is a statement, because an
+ * object that was spread is read slowly.
+ */
+export function withMessageId(messageId: string, signed: Headers): Headers {
+  const { [statementHeader]: statement } = signed;
+  if (statement === undefined) return { "Nats-Msg-Id": messageId, ...signed };
+  return { "Nats-Msg-Id": messageId, "Ashlar-Statement": statement };
+}
 
 interface Waiting {
   readonly bytes: Uint8Array;
@@ -53,6 +63,6 @@ export class TurnSigner {
     const { body, places } = buildBatch(batch.map(({ digest }) => digestToBytes(digest)));
     const { [statementHeader]: statement, ...others } = this.#statements.sign("journal-batch", body);
     if (statement === undefined) return batch.map(() => others);
-    return places.map((place) => ({ [statementHeader]: withPlace(statement, place) }));
+    return places.map((place) => statementHeaders(withPlace(statement, place)));
   }
 }

@@ -75,8 +75,14 @@ const decisionBytes = 12;
 export const streamRecordsMax = 4096;
 const what = "journal entry";
 
+/** What is known of an entry only when it is appended. */
+type AtAppend = "expected" | "afterVoid" | "confirms" | "outcome";
+/** An entry before it is appended. */
+export type UnplacedEntry = Omit<JournalEntry, AtAppend>;
+export type EntryPlace = Pick<JournalEntry, AtAppend>;
+
 /** Every field is written out: spreading an object into another costs as much CPU as encoding it. */
-const renderEntry = (entry: JournalEntry): EntryMessage => ({
+const renderEntry = (entry: UnplacedEntry, place: EntryPlace): EntryMessage => ({
   service: entry.service,
   proxyId: entry.proxyId,
   life: Buffer.from(entry.life, "hex"),
@@ -90,14 +96,14 @@ const renderEntry = (entry: JournalEntry): EntryMessage => ({
   decision: Buffer.from(entry.decision, "hex"),
   key: entry.key,
   order: entry.order,
-  expected: entry.expected,
-  afterVoid: entry.afterVoid,
+  expected: place.expected,
+  afterVoid: place.afterVoid,
   deadlineMs: entry.deadlineMs,
   traceId: entry.traceId,
   fields: renderFields(entry.fields),
   request: asBuffer(entry.request),
-  confirms: renderConfirmations(entry.confirms),
-  outcome: entry.outcome && renderOutcome(entry.outcome),
+  confirms: renderConfirmations(place.confirms),
+  outcome: place.outcome && renderOutcome(place.outcome),
   messages: renderConfirmations(entry.streamed?.messages ?? []),
   requestDigest: digestToBuffer(entry.streamed?.digest),
   requestBytes: entry.streamed?.bytes ?? 0,
@@ -105,8 +111,11 @@ const renderEntry = (entry: JournalEntry): EntryMessage => ({
 });
 
 /** Returns the bytes of an entry, which are signed by its statement and stored. */
-export function encodeEntry(entry: JournalEntry): Uint8Array {
-  const message = renderEntry(entry);
+export const encodeEntry = (entry: JournalEntry): Uint8Array => encodeEntryAt(entry, entry);
+
+/** Returns the same bytes for the two parts of an entry, so that a proxy need not copy it for each append. */
+export function encodeEntryAt(entry: UnplacedEntry, place: EntryPlace): Uint8Array {
+  const message = renderEntry(entry, place);
   return encodeRecord((writer) => EntryMessage.encode(message, writer));
 }
 

@@ -24,6 +24,16 @@ describe("records that are signed together", () => {
     },
   );
 
+  test("bodies and places keep their bytes, so that every version reads what another one signed", () => {
+    const all = [1, 2, 3, 5, 8, 65].map((count) => {
+      const { body, places } = buildBatch(digestsOf(count));
+      return `${body.toString("hex")} ${places.join(" ")}`;
+    });
+    expect(hash("sha256", all.join("\n"), "hex")).toBe(
+      "d2ee13e653e71e4be71584ad3455f9f84a87344ebb5b4d7d872a7f9991aeac1c",
+    );
+  });
+
   test("a record is at no other place, and another record is not at its place", () => {
     for (let count = 2; count <= 9; count += 1) {
       const digests = digestsOf(count);
