@@ -1,6 +1,7 @@
 /** The application's own key with its certificate for direct reads, which its proxy gets for it. The key stays in memory. */
 import { generateKeyPairSync } from "node:crypto";
 import { createSecureContext } from "node:tls";
+import { type ServiceError, status } from "@grpc/grpc-js";
 import { messageOf } from "../../core/errors.js";
 import { Backoff } from "../../runtime/backoff.js";
 import type { Clock } from "../../runtime/clock.js";
@@ -112,7 +113,9 @@ export class DirectIdentity {
       this.#credentials = { privateKeyPem, chainPem, notAfterMs };
       return true;
     } catch (error) {
-      this.#problem = `no certificate: ${messageOf(error)}`;
+      const isOlder = (error as Partial<ServiceError>).code === status.UNIMPLEMENTED;
+      const why = isOlder ? "the control plane that was asked is of a version without direct reads" : messageOf(error);
+      this.#problem = `no certificate: ${why}`;
       return false;
     }
   }

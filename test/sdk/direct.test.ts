@@ -75,6 +75,17 @@ test("why there is none reaches the application", async () => {
   expect(identity.current).toBeUndefined();
 });
 
+test("a control plane of a version without direct reads is named as the reason", async () => {
+  const life = new AbortController();
+  const issue = () => Promise.reject(Object.assign(new Error("12 UNIMPLEMENTED: ..."), { code: 12 }));
+  const identity = new DirectIdentity({ clock: systemClock, random: Math.random, issue, signal: life.signal });
+  cleanups.push(() => life.abort());
+  identity.want(() => true);
+  await untilTrue(() =>
+    identity.problem.startsWith("no certificate: the control plane that was asked is of a version"),
+  );
+});
+
 test("a certificate that has ended by this machine's clock is not asked for again and again", async () => {
   const ahead = { ...systemClock, nowMs: () => systemClock.nowMs() + 2 * 3_600_000 };
   const { identity } = await issuing({}, ahead);
