@@ -1,4 +1,5 @@
 /** What hangs on a call: observers, which hear its whole life, and gates, which hold it back before it is forwarded. */
+import { once } from "node:events";
 import {
   constants,
   createServer,
@@ -315,7 +316,9 @@ describe("a gate", () => {
       held[0]?.open();
       await eventually("its messages arrived", () => echoed.length === 2);
       expect(echoed.map(String)).toEqual(["one", "two"]);
+      const isOver = once(stream, "end"); // a call that the test left open would fail when its proxies stop
       stream.end();
+      await isOver;
       await eventually("it ended", () => events.at(-1) === "ended OK ");
       expect(held[0]?.left).toBe(0);
     });
