@@ -47,6 +47,15 @@ describe("a header block", () => {
     test(`with ${name} is refused`, () => expect(parse(text)).toBeUndefined());
   }
 
+  test("with much white space in a malformed line is refused in time that grows with its length alone", () => {
+    const spaces = " \t".repeat(50_000);
+    const fromMs = performance.now();
+    for (const line of [`A:${spaces}\0`, `A:${spaces}b\n`, `A:b${spaces}\0`])
+      expect(parse(`NATS/1.0\r\n${line}\r\n\r\n`)).toBeUndefined();
+    expect(performance.now() - fromMs).toBeLessThan(2000); // it took most of a minute
+    expect(parse(`NATS/1.0\r\nA:${spaces}b${spaces}\r\n\r\n`)?.fields).toEqual([["A", "b"]]);
+  });
+
   test("tells how often a server put its fields into it, whatever their case", () => {
     const times = (...lines: string[]) =>
       timesRelayed(parse(["NATS/1.0", ...lines, "", ""].join("\r\n")) ?? { code: 0, description: "", fields: [] });
