@@ -151,7 +151,7 @@ function AuditTable({ entries }: { readonly entries: readonly AuditEntry[] }) {
               <td class="tight">{renderTime(entry.timeMs)}</td>
               <td>
                 <Who id={entry.actor} />
-                {entry.source && <div class="why quiet">{clip(entry.source, 60)}</div>}
+                {entry.source && <div class="why quiet tight">{clip(entry.source, 60)}</div>}
               </td>
               <td class="wrap">
                 <Badge tone={toneOfEntry(entry)}>{clip(entry.action, 40)}</Badge> {clip(entry.target, 120)}

@@ -4,6 +4,7 @@ import { clip, shellWord, shortIdentity, shortMethod } from "../../format/names.
 import { Command } from "../../parts/controls.js";
 import { Icon } from "../../parts/icon.js";
 import { Badge } from "../../parts/words.js";
+import { useBroughtIntoView } from "../../state/use-brought-into-view.js";
 import { LiveCalls } from "./live-calls.js";
 import { type AllowRule, rulesBetween, type Split } from "./policy.js";
 import { Refusals } from "./refusals.js";
@@ -18,12 +19,13 @@ interface EdgePanelProps {
 }
 
 export function EdgePanel({ id, topology, live, onClose }: EdgePanelProps) {
+  const panel = useBroughtIntoView<HTMLElement>(id);
   const edge = topology.edges.find((entry) => entry.id === id);
   if (edge === undefined) return null;
   const [from, to] = [shortIdentity(edge.from), shortIdentity(edge.to)];
   const split = live.policy.splits.find(({ service }) => service === edge.to);
   return (
-    <aside class="panel" aria-label={`From ${from} to ${to}`}>
+    <aside ref={panel} class="panel" aria-label={`From ${from} to ${to}`}>
       <header>
         <h2 class="wrap">
           {clip(from, 60)} → {clip(to, 60)}

@@ -4,6 +4,7 @@ import { clip, shellWord, shortIdentity } from "../../format/names.js";
 import { Command } from "../../parts/controls.js";
 import { Icon } from "../../parts/icon.js";
 import { Badge } from "../../parts/words.js";
+import { useBroughtIntoView } from "../../state/use-brought-into-view.js";
 import type { Chosen } from "./chosen.js";
 import { type MeshEdge, type MeshNode, stateOfEdge, type Topology } from "./topology.js";
 
@@ -15,12 +16,13 @@ interface NodePanelProps {
 }
 
 export function NodePanel({ id, topology, onChoose, onClose }: NodePanelProps) {
+  const panel = useBroughtIntoView<HTMLElement>(id);
   const node = topology.nodes.find((entry) => entry.id === id);
   if (node === undefined) return null;
   const into = topology.edges.filter(({ to }) => to === id);
   const outOf = topology.edges.filter(({ from }) => from === id);
   return (
-    <aside class="panel" aria-label={`About ${shortIdentity(id)}`}>
+    <aside ref={panel} class="panel" aria-label={`About ${shortIdentity(id)}`}>
       <header>
         <h2 class="wrap">{clip(shortIdentity(id), 80)}</h2>
         <button type="button" class="button plain small" aria-label="Close" onClick={onClose}>

@@ -8,7 +8,7 @@ import { Icon } from "../../parts/icon.js";
 import { Ago, Badge, Id, Revision } from "../../parts/words.js";
 import { certificateOf, type Row } from "./ledger.js";
 
-const columns = 9;
+const columnsMax = 9;
 
 export function LedgerTable({ rows, nowMs }: { readonly rows: readonly Row[]; readonly nowMs: number }) {
   const [open, setOpen] = useState<ReadonlySet<string>>(new Set());
@@ -18,9 +18,11 @@ export function LedgerTable({ rows, nowMs }: { readonly rows: readonly Row[]; re
       if (!next.delete(id)) next.add(id);
       return next;
     });
+  const hasWorkers = rows.some(({ proxy }) => (proxy?.workers ?? 0) > 0);
+  const columns = hasWorkers ? columnsMax : columnsMax - 1;
   return (
     <div class="table-frame">
-      <table class="table">
+      <table class="table ledger">
         <thead>
           <tr>
             <th scope="col">Proxy</th>
@@ -30,9 +32,11 @@ export function LedgerTable({ rows, nowMs }: { readonly rows: readonly Row[]; re
             <th scope="col" class="end">
               Lag
             </th>
-            <th scope="col" class="end">
-              Workers
-            </th>
+            {hasWorkers && (
+              <th scope="col" class="end">
+                Workers
+              </th>
+            )}
             <th scope="col">Endpoint</th>
             <th scope="col">Certificate</th>
             <th scope="col">Heard of</th>
@@ -48,7 +52,7 @@ export function LedgerTable({ rows, nowMs }: { readonly rows: readonly Row[]; re
                   </th>
                 </tr>
               )}
-              <ProxyRow row={row} nowMs={nowMs} open={open.has(row.id)} onToggle={() => toggle(row.id)} />
+              <ProxyRow {...{ row, nowMs, hasWorkers }} open={open.has(row.id)} onToggle={() => toggle(row.id)} />
               {open.has(row.id) && (
                 <tr class="detail">
                   <td colSpan={columns}>
@@ -67,11 +71,12 @@ export function LedgerTable({ rows, nowMs }: { readonly rows: readonly Row[]; re
 interface RowProps {
   readonly row: Row;
   readonly nowMs: number;
+  readonly hasWorkers: boolean;
   readonly open: boolean;
   readonly onToggle: () => void;
 }
 
-function ProxyRow({ row, nowMs, open, onToggle }: RowProps) {
+function ProxyRow({ row, nowMs, hasWorkers, open, onToggle }: RowProps) {
   const { proxy, convergence, state } = row;
   return (
     <tr>
@@ -91,10 +96,12 @@ function ProxyRow({ row, nowMs, open, onToggle }: RowProps) {
         {proxy !== undefined && <span class="quiet number"> at epoch {proxy.epoch}</span>}
       </td>
       <td class="end">{proxy !== undefined && proxy.epoch > 0 ? renderMs(proxy.lagMs) : ""}</td>
-      <td class="end">
-        <Workers row={row} />
-      </td>
-      <td>
+      {hasWorkers && (
+        <td class="end">
+          <Workers row={row} />
+        </td>
+      )}
+      <td class="tight">
         <Endpoint row={row} />
       </td>
       <td class="tight">

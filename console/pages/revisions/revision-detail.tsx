@@ -9,6 +9,7 @@ import { Empty, Shown } from "../../parts/states.js";
 import { Ago, Badge, Id, Mark, Who } from "../../parts/words.js";
 import type { Place } from "../../state/place.js";
 import { mayChange } from "../../state/rights.js";
+import { useBroughtIntoView } from "../../state/use-brought-into-view.js";
 import { useLoaded } from "../../state/use-loaded.js";
 import { useMesh, useNow } from "../../state/use-mesh.js";
 import { useFilter } from "../../state/use-place.js";
@@ -28,6 +29,7 @@ type View = "changes" | "rollout" | "policy" | "history";
 export function RevisionDetail({ revision, activations, place }: DetailProps) {
   const { status } = useMesh();
   const [view, setView] = useFilter(place, "view");
+  const section = useBroughtIntoView<HTMLElement>(place.item);
   const rolled = activations.some((entry) => entry.rollout > 0 && entry.revision === revision.number);
   const running = status.value?.rollout?.candidate === revision.number;
   const tabs: readonly (readonly [View, string])[] = [
@@ -38,7 +40,7 @@ export function RevisionDetail({ revision, activations, place }: DetailProps) {
   ];
   const shown = tabs.find(([tab]) => tab === view)?.[0] ?? (running ? "rollout" : "changes");
   return (
-    <section class="card" aria-label={`Revision ${revision.number}`}>
+    <section ref={section} class="card" aria-label={`Revision ${revision.number}`}>
       <RevisionHead revision={revision} />
       <Tabs label="What to see of the revision" tabs={tabs} chosen={shown} onChoose={setView} />
       <div role="tabpanel" class="card-body stack">

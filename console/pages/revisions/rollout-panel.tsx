@@ -120,7 +120,7 @@ function Gates({ figures }: { readonly figures: readonly GateFigure[] }) {
             {figure.outcome}
           </Badge>
           <strong>{figure.gate}</strong>
-          <span class="wrap">{figure.text}</span>
+          <span class="wrap">{figure.text.replaceAll(" %", "\u00a0%")}</span>
         </li>
       ))}
     </ul>
