@@ -1,5 +1,5 @@
 import { expect, test } from "@jest/globals";
-import type { BadRequest, Http1Head } from "../../../data-plane/edge/http1/request-head.js";
+import { type BadRequest, type Http1Head, parseHead } from "../../../data-plane/edge/http1/request-head.js";
 import { RequestReader } from "../../../data-plane/edge/http1/request-reader.js";
 import { drawsOf } from "../../support/seeded-draws.js";
 
@@ -144,4 +144,15 @@ for (const [what, body] of [
 test("nothing is read after what was refused", () => {
   const bad = lines(post, host, "content-length: 1", "transfer-encoding: chunked");
   expect(read(`${bad}0\r\n\r\n${lines("GET / HTTP/1.1", host)}`).heads).toEqual([]);
+});
+
+test("much white space in a field takes time that grows with its length alone", () => {
+  const spaces = " \t".repeat(30_000);
+  const fromMs = performance.now();
+  const parsed = (field: string) => parseHead([post, host, field].join("\r\n"), 20);
+  expect(parsed(`x:${spaces}a${spaces}b${spaces}`)).toMatchObject({ headers: [["x", `a${spaces}b`]] });
+  expect(parsed(`x:${spaces}`)).toMatchObject({ headers: [["x", ""]] });
+  expect(parsed("x: \xa0a\xa0 ")).toMatchObject({ headers: [["x", "\xa0a\xa0"]] });
+  for (const field of [`x:${spaces}\x01`, `x:a${spaces}\x01`]) expect(parsed(field)).toMatchObject({ status: 400 });
+  expect(performance.now() - fromMs).toBeLessThan(1000); // it took seconds
 });
