@@ -2,7 +2,7 @@
  * Checks that the files of a data folder belong together. A missing key is never created beside the files of an
  * existing mesh.
  */
-import { existsSync, readdirSync, statSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { AshlarError } from "../../core/errors.js";
 
@@ -46,11 +46,12 @@ export function checkWholeFolder(dir: string): readonly string[] {
 
 /**
  * Returns true if a control plane has served in `dir`, also where a backup has brought only `dir`/identity back: proxies
- * may then hold trust records, and a first one that is signed anew would be a second one of that number.
+ * may then hold trust records, and a first one that is signed anew would be a second one of that number. The list of
+ * certificates is made after the first trust record. It may be empty: the backup can be from before the first proxy, and
+ * a start forgets what expired a week ago, also one that fails before it serves.
  */
 export function hasServed(dir: string): boolean {
-  const issued = statSync(join(dir, "identity/issued.jsonl"), { throwIfNoEntry: false });
-  return existsSync(join(dir, "ports.json")) || (issued?.size ?? 0) > 0;
+  return existsSync(join(dir, "ports.json")) || existsSync(join(dir, "identity/issued.jsonl"));
 }
 
 const issuedLost =

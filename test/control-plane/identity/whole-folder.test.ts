@@ -1,9 +1,11 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, describe, expect, test } from "@jest/globals";
+import { openIssuedCertificates } from "../../../control-plane/identity/issued-certificates.js";
 import { checkPlaceThere, checkWholeFolder, hasServed } from "../../../control-plane/identity/whole-folder.js";
 import { openIdentityStore } from "../../../data-plane/identity/identity-store.js";
+import { systemClock } from "../../../runtime/clock.js";
 
 const dirs: string[] = [];
 afterEach(() => {
@@ -54,6 +56,15 @@ test("a control plane has served where it kept its ports, or gave out an identit
   expect(hasServed(folderWith(keys, "identity/tokens.json"))).toBe(false);
   expect(hasServed(folderWith(keys, "ports.json"))).toBe(true);
   expect(hasServed(folderWith(keys, "identity/issued.jsonl"))).toBe(true);
+});
+
+test("keys from before the first proxy, and ones whose last start failed a week after the backup, have served", () => {
+  const dir = folderWith(keys, "identity/issued.jsonl");
+  const expired = { serial: "01", proxyId: "p1", service: "front", notAfterMs: 1 };
+  writeFileSync(join(dir, "identity/issued.jsonl"), `${JSON.stringify(expired)}\n`);
+  openIssuedCertificates({ dir, clock: systemClock });
+  expect(statSync(join(dir, "identity/issued.jsonl")).size).toBe(0);
+  expect(hasServed(dir)).toBe(true);
 });
 
 describe("a folder is whole", () => {
