@@ -60,8 +60,9 @@ export class StreamTable {
     this.remember(stream.id, how);
   }
 
+  /** Frees the slot of a stream that has ended, unless it is kept. */
   freeSlot(stream: Stream): void {
-    if (!stream.holdsSlot || stream.keepSlot) return;
+    if (!stream.closed || !stream.holdsSlot || stream.keepSlot) return;
     stream.holdsSlot = false;
     this.slots--;
   }

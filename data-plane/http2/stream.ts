@@ -70,7 +70,7 @@ export class Stream {
    * Whether the stream counts towards the stream limit: until it ends, or until `release` if the owner kept the slot.
    */
   holdsSlot = true;
-  /** Set by the owner in `onReset` to keep the slot until `release`. */
+  /** Set by the owner in `onReset`, or before it sends the end, to keep the slot until `release`. */
   keepSlot = false;
 
   receiveWindow: number;
@@ -167,7 +167,7 @@ export class Stream {
   /** Frees the slot that `keepSlot` kept. */
   release(): void {
     this.keepSlot = false;
-    if (this.closed) this.connection.streams.freeSlot(this);
+    this.connection.streams.freeSlot(this);
   }
 }
 

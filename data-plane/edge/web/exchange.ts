@@ -64,7 +64,7 @@ export abstract class Exchange {
   /** Ends the exchange at once. `code`: an HTTP/2 error code. */
   abstract abort(code: number): void;
 
-  /** The client counts as having the call open until `freeSlot`, although it has gone. */
+  /** The client counts as having the call open until `freeSlot`, although it has gone or gets the end of the answer. */
   keepSlot(): void {}
 
   freeSlot(): void {}

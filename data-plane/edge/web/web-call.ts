@@ -167,6 +167,7 @@ export class WebCall implements StreamPort, BodyTaker, DialectCall {
 
   fail(code: number, message: string): void {
     const { sink } = this.#stream;
+    this.#stream.oversized = true; // it counts until it is cancelled upstream, as one does whose message is too long
     const revision = sink instanceof Call ? sink.plan?.revision : undefined;
     this.answer({ code, message, revision, decision: undefined, reason: "malformed" });
   }
@@ -200,6 +201,7 @@ export class WebCall implements StreamPort, BodyTaker, DialectCall {
     const rest = headers.filter(([name]) => name !== ":status");
     const isRefused = status !== undefined && status !== "200";
     stream.sending = sendState.open;
+    if (endStream && stream.keepSlot) this.exchange.keepSlot();
     if (isRefused) this.exchange.refuse(Number(status), rest);
     else if (!endStream) this.#dialect.head(this, rest);
     else this.#dialect.end(this, rest);

@@ -1,6 +1,10 @@
 /** Callers that cancel as fast as they call, on a connection to another proxy that others share. */
 import { afterEach, beforeEach, expect, jest, test } from "@jest/globals";
 import { buildSpiffeId } from "../../../core/identity.js";
+import { Http2Exchange } from "../../../data-plane/edge/web/http2-exchange.js";
+import { WebSide } from "../../../data-plane/edge/web/web-side.js";
+import { defaultLimits } from "../../../data-plane/http2/limits.js";
+import { MemoryBudget } from "../../../data-plane/http2/memory-budget.js";
 import { PreparedField } from "../../../data-plane/http2/prepared-field.js";
 import { errorCode, frameType } from "../../../data-plane/http2/protocol.js";
 import type { Stream, StreamSink } from "../../../data-plane/http2/stream.js";
@@ -9,7 +13,7 @@ import type { CallOwner } from "../../../data-plane/proxy/forward/call-owner.js"
 import { SlowCancels } from "../../../data-plane/proxy/forward/slow-cancels.js";
 import type { UpstreamSession } from "../../../data-plane/proxy/forward/upstream-session.js";
 import { frame, word } from "../../support/wire.js";
-import { blockOf, EnginePeer, Heard } from "../http2/engine-peer.js";
+import { blockOf, EnginePeer, goodRequest, Heard } from "../http2/engine-peer.js";
 
 const head = [new PreparedField(":method", "POST")];
 const callsMax = 10;
@@ -28,7 +32,8 @@ beforeEach(() => {
   jest.useFakeTimers();
   nowMs = 1000;
   nextId = 1;
-  client = new EnginePeer(true, { concurrentStreamsMax: callsMax }).hello();
+  const requestRules = { ...defaultLimits.requestRules, grpcOnly: false };
+  client = new EnginePeer(true, { concurrentStreamsMax: callsMax, requestRules }).hello();
   upstream = new EnginePeer(false).hello([[3, 10_000]]);
   cancels = new SlowCancels(
     () => nowMs,
@@ -83,19 +88,22 @@ test("it may call again when the connection upstream has closed", () => {
   expect(callAndCancel()).toBe(true);
 });
 
-/** A client's call that is sent on, and whose first message is too long. Returns whether it was taken. */
-function callTooLong(isForClients: boolean): boolean {
-  const owner = { ...callOwner, isForClients, nowMs: () => nowMs } as unknown as CallOwner<Call>;
+/** Sends a call of an outside client on. */
+function sendOn(stream: Stream): void {
+  const owner = { ...callOwner, isForClients: true, nowMs: () => nowMs } as unknown as CallOwner<Call>;
   const session = {
     ...{ name: "a", version: "", connection: upstream.connection, released: () => {} },
-    cancel: (stream: Stream, caller: Stream | null) => cancels.cancel(stream, caller),
+    cancel: (sent: Stream, caller: Stream | null) => cancels.cancel(sent, caller),
   } as unknown as UpstreamSession;
-  client.answer = (stream) => {
-    const call = new Call(owner, stream, "a", "a.B/C", buildSpiffeId("test", "gateway", "a"), false, nowMs);
-    call.plan = { first: head, last: [], revision: 1 };
-    stream.sink = call;
-    call.send(session, blockOf([]));
-  };
+  const call = new Call(owner, stream, "a", "a.B/C", buildSpiffeId("test", "gateway", "a"), false, nowMs);
+  call.plan = { first: head, last: [], revision: 1 };
+  stream.sink = call;
+  call.send(session, blockOf([]));
+}
+
+/** A client's call that is sent on, and whose first message is too long. Returns whether it was taken. */
+function callTooLong(): boolean {
+  client.answer = sendOn;
   const id = nextId;
   nextId += 2;
   client.send(client.headers(id));
@@ -107,12 +115,49 @@ function callTooLong(isForClients: boolean): boolean {
 test("a client whose messages are too long has no more calls open upstream either", () => {
   let most = 0;
   for (let sent = 0; sent < 300; sent++) {
-    callTooLong(true);
+    callTooLong();
     most = Math.max(most, upstream.connection.streams.count);
   }
   expect(most).toBe(callsMax);
-  expect(callTooLong(true)).toBe(false);
+  expect(callTooLong()).toBe(false);
   pass(60);
   expect(upstream.connection.streams.count).toBe(0);
-  expect(callTooLong(true)).toBe(true);
+  expect(callTooLong()).toBe(true);
+});
+
+const webRequest = [...goodRequest.slice(0, 4), ["content-type", "application/grpc-web+proto"]] as const;
+
+/** A call in gRPC-Web that is sent on, and whose body begins so. Returns whether it was taken. */
+function callWeb(body: Buffer): boolean {
+  const side = new WebSide({
+    ...{ budget: new MemoryBudget(), limits: () => defaultLimits, nowMs: () => nowMs, refused() {} },
+    open: (_exchange, _protocol, stream) => sendOn(stream),
+    ...{ isMeant: () => true, find: () => "a", hasNoSideEffects: () => false, descriptors: undefined },
+    ...{ origins: [], ownOrigins: () => [], listener: { protocols: ["grpc-web"] } as never },
+  });
+  client.answer = (stream, { request }) => {
+    const fields = blockOf(request.filter(([name]) => name !== ":scheme")); // a proxy drops it as it reads the head
+    side.take(new Http2Exchange(stream, fields, "payments", {} as never));
+  };
+  const id = nextId;
+  nextId += 2;
+  client.send(client.headers(id, webRequest));
+  client.send(client.data(id, body));
+  return client.heard.has(id);
+}
+
+test.each([
+  ["is too long", Buffer.of(0, 0xff, 0xff, 0xff, 0xff)],
+  ["is none", Buffer.of(0xff, 0, 0, 0, 0)],
+])("nor has a client in gRPC-Web, whose message %s", (_what, body) => {
+  let most = 0;
+  for (let sent = 0; sent < 300; sent++) {
+    callWeb(body);
+    most = Math.max(most, upstream.connection.streams.count);
+  }
+  expect(most).toBe(callsMax);
+  expect(callWeb(body)).toBe(false);
+  pass(60);
+  expect([upstream.connection.streams.count, client.connection.streams.slots]).toEqual([0, 0]);
+  expect(callWeb(body)).toBe(true);
 });
