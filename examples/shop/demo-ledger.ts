@@ -16,7 +16,7 @@ export async function ledgerOfWrites(
 ): Promise<void> {
   const v1 = ledgerOf(mesh, "v1");
   const holder = makeHolder(mesh);
-  await apply("a ledger", holder.policyPath, "examples/ledger/policy/blue.yaml", "examples/ledger/ledger.proto");
+  await apply("a ledger", holder.policyPath, "examples/ledger/ledger.proto");
   await Promise.all([v1, caller].map((member) => mesh.startMember(member)));
   await untilHealthy(mesh, 1, "ledger");
   const branch = await Branch.open(mesh);

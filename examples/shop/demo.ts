@@ -3,6 +3,7 @@
  * leaves after the last step, with code 0, or 1 if a step failed.
  */
 import { relative } from "node:path";
+import { sendCustomers } from "./demo-customers.js";
 import { DemoMesh, type Member } from "./demo-mesh.js";
 import { closeDemo, type Demo, openDemo } from "./demo-parts.js";
 import { steps } from "./demo-steps.js";
@@ -42,6 +43,17 @@ async function showEverything(demo: Demo): Promise<void> {
     say(`\n${index + 1}. ${title}`);
     await run(demo);
   }
+  await untilNothingIsWrong(demo.mesh);
+}
+
+/** Waits until `ashlar status` reports no problem: what people look at next is in order. */
+async function untilNothingIsWrong(mesh: DemoMesh): Promise<void> {
+  for (const endMs = Date.now() + healthyMs; ; ) {
+    const status = await mesh.ashlarJson<{ healthy: boolean; problems: { message: string }[] }>(0, "status");
+    if (status.healthy) return;
+    if (Date.now() > endMs)
+      throw new Error(`the mesh is not healthy: ${status.problems.map(({ message }) => message).join("; ")}`);
+  }
 }
 
 async function suggest(mesh: DemoMesh): Promise<void> {
@@ -49,7 +61,7 @@ async function suggest(mesh: DemoMesh): Promise<void> {
   const order = `checkout/shop.Checkout/PlaceOrder '{"item":"anvil","quantity":1}'`;
   const { url } = await mesh.ashlarJson<{ url: string }>(0, "console");
   say(`
-The mesh stays up until Ctrl-C. See it in a browser (the link works once, for two minutes; the first command makes another):
+The mesh stays up until Ctrl-C, and customers buy; one call of five is denied. See it in a browser (the link works once, for two minutes; the first command makes another):
 
   ${url}
 
@@ -92,8 +104,10 @@ async function main(argv: readonly string[]): Promise<number> {
     if (argv.includes("--exit")) {
       failed = outcome !== "shown"; // a demo that was interrupted has not shown that the steps work
     } else if (outcome === "shown") {
+      const stop = demo === undefined ? undefined : sendCustomers(demo);
       await suggest(mesh);
       await asked;
+      stop?.();
     }
   } catch (error) {
     failed = true;
