@@ -3,6 +3,7 @@ import { AshlarError } from "../core/errors.js";
 import type { Clock } from "../runtime/clock.js";
 import type { AdminClient, ProxyInfo, RolloutInfo } from "./client.js";
 import { renderNames, silentOf } from "./fleet-progress.js";
+import { plain } from "./output.js";
 
 export type FleetTarget =
   | { readonly kind: "epoch"; readonly epoch: number }
@@ -81,5 +82,5 @@ function renderBehind(proxy: ProxyInfo): string {
   const refused =
     proxy.rejectedReason === "" ? "" : `, refused revision ${proxy.rejectedRevision}: ${proxy.rejectedReason}`;
   const state = `at epoch ${proxy.epoch}, has seen ${proxy.seenEpoch}${refused}`;
-  return `${proxy.id} (${proxy.service} ${proxy.version}, ${state})`;
+  return plain(`${proxy.id} (${proxy.service} ${proxy.version}, ${state})`);
 }

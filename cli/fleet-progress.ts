@@ -1,6 +1,7 @@
 /** Shows progress while a command waits for the fleet, and names silent proxies at the end. */
 import type { Clock } from "../runtime/clock.js";
 import type { AdminClient, ProxyInfo } from "./client.js";
+import { visible } from "./output.js";
 
 /** Milliseconds after which progress is shown. */
 const quietMs = 1000;
@@ -11,7 +12,7 @@ const namedMax = 10;
 export function renderNames(proxies: readonly { readonly id: string; readonly service: string }[]): string {
   const names = proxies.slice(0, namedMax).map(({ id, service }) => `${id} (${service})`);
   const more = proxies.length > namedMax ? ` and ${proxies.length - namedMax} more` : "";
-  return `${names.join(", ")}${more}`;
+  return `${visible(names.join(", "))}${more}`;
 }
 
 /** Returns the proxies that went silent without leaving. What they evaluate is unknown, and they are not waited for. */

@@ -1,4 +1,5 @@
 /** Shows progress on stderr. */
+import { visible } from "./output.js";
 
 /** On a terminal each text replaces the one before; elsewhere a text is printed when it has changed. */
 export function createProgress(deps: {
@@ -15,6 +16,7 @@ export function createProgress(deps: {
     // a line that the terminal wraps could not be replaced as one line
     const now = text
       .split("\n")
+      .map(visible)
       .map((line) => (terminalColumns === undefined ? line : line.slice(0, terminalColumns - 1)));
     const back = terminalColumns !== undefined && lines > 0 ? `\x1b[${lines}A\x1b[J` : "";
     lines = now.length;

@@ -115,7 +115,7 @@ export function parseStreamInfo(answer: Json): StreamInfo {
     },
     dangers: dangersOf(config),
     created: String(answer.created ?? ""),
-    firstSequence: count(state.first_seq),
+    firstSequence: Math.max(1, count(state.first_seq)), // 0 before the first message, which servers refuse to be asked for
     lastSequence: count(state.last_seq),
     messages: count(state.messages),
     lagging: laggingOf(object(answer.cluster)),

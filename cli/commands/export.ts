@@ -67,7 +67,8 @@ export function addExportCommand(program: Command, cli: Cli): void {
       if (format === undefined) return;
       const about = { revision: revision.body.number, digest: revision.digest, snapshot: snapshot.list.digest };
       const text = files.map(({ content }) => content.trimEnd()).join("\n---\n");
-      show(cli, format === "json" ? "json" : "table", { ...about, files, outputDir: out, bundle }, text);
+      if (format === "json") show(cli, format, { ...about, files, outputDir: out, bundle }, "");
+      else cli.print(text); // files as they are, or applying them would make another revision
     });
   withExample(
     command,

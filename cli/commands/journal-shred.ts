@@ -43,7 +43,11 @@ export function addShredCommand(journal: Command, cli: Cli): void {
         const done: Shredded[] = [];
         for (const one of planned) {
           const request = { service: one.service, subject, reason: message, dryRun: false };
-          done.push({ service: one.service, keys: (await admin.shredJournal(request)).keys });
+          const { keys } = await admin.shredJournal(request).catch((error: unknown) => {
+            if (service === undefined && isAshlarError(error, "not_found")) return { keys: 0 }; // somebody else was first
+            throw error;
+          });
+          done.push({ service: one.service, keys });
         }
         return done;
       });

@@ -3,9 +3,10 @@
  * makes a line of its own, or hides what stands beside it.
  */
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { AdminServiceService } from "../../proto/gen/ashlar/v1/admin.js";
+import { createProgress } from "../../cli/progress.js";
+import { AdminServiceService, type GetConvergenceResponse } from "../../proto/gen/ashlar/v1/admin.js";
 import { buildHostileAnswers } from "../support/hostile-answers.js";
-import { type Answers, type FakeAdmin, startFakeAdmin } from "./fake-admin.js";
+import { type Answers, type FakeAdmin, proxyInfo, startFakeAdmin, statusInfo } from "./fake-admin.js";
 
 /** Clears the screen, turns the text around, begins a sequence of eight-bit terminals, and begins a line. */
 const hostile = "\x1b[2Jpay\u202ements\x9b31m\x1b]0;title\x07\nMALLORY";
@@ -68,4 +69,51 @@ describe.each(lines.map((line) => [line.join(" "), line] as const))("ashlar %s",
       expect(printed.split("\n").filter((each) => each.startsWith("MALLORY"))).toEqual([]);
     }
   });
+});
+
+const steered = (printed: string): readonly string[] =>
+  printed.split("\n").filter((line) => steering.test(line) || /^(ashlar: )?MALLORY/.test(line));
+
+test("why the fleet is not ready in time makes no line of its own", async () => {
+  const answers = admin.answers;
+  const proxy = proxyInfo("p-1", { epoch: 3, rejectedRevision: 3, rejectedReason: hostile });
+  admin.answers = { ...answers, getStatus: statusInfo(), listProxies: { proxies: [proxy] } };
+  const { code, error } = await admin.run("wait", "--epoch", "4", "--timeout", "1ms");
+  admin.answers = answers;
+  expect(code).not.toBe(0);
+  expect(error).toContain("MALLORY");
+  expect(steered(error)).toEqual([]);
+});
+
+test("what is shown while a command waits for proxies is escaped", async () => {
+  const answers = admin.answers;
+  let activated: (answer: unknown) => void = () => {};
+  const activation = new Promise((resolve) => {
+    activated = resolve;
+  });
+  let asked = 0;
+  const getConvergence = () => {
+    asked += 1;
+    if (asked === 2) activated(answers.activateRevision); // what the first answer said is shown by then
+    const proxies = (answers.getConvergence as GetConvergenceResponse).proxies;
+    return { proxies: proxies.map((each) => ({ ...each, prepared: false })) };
+  };
+  admin.answers = { ...answers, activateRevision: () => activation, getConvergence };
+  const { error } = await admin.run("activate", "3");
+  admin.answers = answers;
+  expect(error).toContain("waiting for proxies");
+  expect(steered(error)).toEqual([]);
+});
+
+test("at a terminal, what is shown while a command waits has the sequences of the command alone", () => {
+  let written = "";
+  const progress = createProgress({
+    terminalColumns: 80,
+    writeError: (text) => {
+      written += text;
+    },
+  });
+  progress(hostile);
+  progress(`${hostile} again`);
+  expect(steered(written.replace("\x1b[2A\x1b[J", "")).filter((line) => !line.startsWith("MALLORY"))).toEqual([]);
 });

@@ -41,6 +41,21 @@ test("without a service it erases in every journal that has data keys of the sub
   expect(asked).toEqual(["books: asked for it", "ledger: asked for it"]);
 });
 
+test("what somebody else erases meanwhile keeps no other journal from being erased", async () => {
+  start({ ledger: 2, books: 1 });
+  const shred = admin.answers.shredJournal as (request: { service: string; dryRun: boolean }) => unknown;
+  admin.answers.shredJournal = (request: { service: string; dryRun: boolean }) => {
+    if (request.service === "books" && !request.dryRun) throw new AshlarError("not_found", "it was shredded");
+    return shred(request);
+  };
+  const { code, out } = await admin.run("journal", "shred", "ada", "--yes");
+  expect([code, out]).toEqual([
+    0,
+    "What is private of ada in the journals of books, ledger is unreadable: 2 data keys erased.\n",
+  ]);
+  expect(asked).toEqual(["ledger: no reason was given"]);
+});
+
 test("with a service it erases there alone, and without a message it says that no reason was given", async () => {
   start({ ledger: 2, books: 1 });
   const { code, out } = await admin.run("journal", "shred", "ada", "--service", "ledger", "--yes");

@@ -16,20 +16,22 @@ import {
   statusInfo,
 } from "./fake-admin.js";
 
-const policy = "kind: Service\nname: payments\n---\nkind: Service\nname: checkout\n";
-const snapshot = buildSnapshot(parsePolicyFiles([{ name: "a", content: policy }]).objects.map(({ object }) => object));
 const [root, key] = [createTestKey(), createTestKey()];
-const bundle = encodeBundle({
-  mesh: testMesh,
-  rootPublicKey: root.publicKey,
-  trust: signTrust(buildTrust([key]), testMesh, root.signer),
-  revision: signRevision(
-    { ...buildRevision(undefined), snapshot: snapshot.list.digest, changes: [] },
-    testMesh,
-    key.signer,
-  ),
-  snapshot,
-});
+const bundleOf = (policy: string) => {
+  const parsed = parsePolicyFiles([{ name: "a", content: policy }]);
+  const snapshot = buildSnapshot(parsed.objects.map(({ object }) => object));
+  const revision = { ...buildRevision(undefined), snapshot: snapshot.list.digest, changes: [] };
+  const bundle = encodeBundle({
+    mesh: testMesh,
+    rootPublicKey: root.publicKey,
+    trust: signTrust(buildTrust([key]), testMesh, root.signer),
+    revision: signRevision(revision, testMesh, key.signer),
+    snapshot,
+  });
+  return { snapshot, bundle };
+};
+const policy = "kind: Service\nname: payments\n---\nkind: Service\nname: checkout\n";
+const { snapshot, bundle } = bundleOf(policy);
 
 let admin: FakeAdmin;
 let folders = 0;
@@ -108,6 +110,35 @@ describe("export", () => {
     expect(both.error).toBe(`Revision 1 is in 2 files in ${folder}.\n`);
     expect(readdirSync(folder)).toHaveLength(2);
   });
+});
+
+/** Joined by characters that are not shown, which terminals and tables get as escapes. */
+const family = "\u{1f469}\u200d\u{1f467}";
+
+test("what show and export print is the policy as it is, or applying it again would make another revision", async () => {
+  const when = `request.headers["x-who"] == "${family}"`;
+  const policy = `kind: Service
+name: payments
+---
+kind: Authorization
+name: family
+service: payments
+allow:
+  - from:
+      - "*"
+    when: ${when}
+`;
+  const { bundle, snapshot } = bundleOf(policy);
+  admin.answers.exportRevision = { revision: revisionInfo(1), bundle: Buffer.from(bundle) };
+  admin.answers.getRevision = { revision: revisionInfo(1), yaml: policy };
+  for (const line of [
+    ["export", "-o", "yaml"],
+    ["show", "1"],
+  ]) {
+    const { out } = await admin.run(...line);
+    expect(out).toContain(when);
+    expect(bundleOf(out).snapshot.list.digest).toBe(snapshot.list.digest);
+  }
 });
 
 describe("import", () => {

@@ -130,6 +130,11 @@ for (const { name: server, program } of natsPrograms)
       return verifier.finish(await sealer.endOf({ service: "ledger", info }, signal));
     }
 
+    test("a journal in which nothing was written yet is read, and has nothing to let go", async () => {
+      expect(await deps.journalReader.read("ledger", signal)).toMatchObject({ entries: [], refused: 0 });
+      await expect(retain({ untilMs: Date.now() })).rejects.toMatchObject({ code: "stale" });
+    });
+
     test("what has outcomes and is sealed goes, order keys go on where they were, and the rest verifies", async () => {
       const first = await write("a", 0);
       const second = await write("a", first);
