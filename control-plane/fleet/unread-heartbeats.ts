@@ -2,7 +2,7 @@
  * Heartbeats that say they repeat what their proxy said before. The last one of each proxy is kept unread and is
  * verified only when half of the proxy's time is over (decision 0087). Pure: time is handed in.
  */
-import { repeatHeader } from "../../core/wire/statement.js";
+import { repeatHeader, withStatementAlone } from "../../core/wire/statement.js";
 import { parseFleetSubject } from "../../core/wire/subjects.js";
 import type { BusMessage } from "../../runtime/bus.js";
 
@@ -41,7 +41,7 @@ export class UnreadHeartbeats {
     const mayWait = message.header(repeatHeader) !== undefined && message.data.length <= bytesMax;
     const liveForMs = this.#liveForMs(proxyId, arrival.atMs);
     if (mayWait && liveForMs > this.#halfMs) {
-      this.#kept.set(proxyId, unread);
+      this.#kept.set(proxyId, { ...arrival, message: withStatementAlone(message) });
       return [];
     }
     const earlier = this.#kept.get(proxyId);

@@ -89,6 +89,18 @@ export function signStatement(
   return Buffer.from(StatementMessage.encode(message).finish()).toString("base64url");
 }
 
+/**
+ * Returns a message with nothing of its headers but the statement, for those who keep it to verify it later. A header
+ * block may be of a megabyte, and what is read of it keeps the whole in memory.
+ */
+export function withStatementAlone<Message extends { header(name: string): string | undefined }>(
+  message: Message,
+): Message {
+  const given = message.header(statementHeader)?.slice(0, headerLengthMax + 1); // a longer one is refused as well
+  const statement = given && Buffer.from(given, "latin1").toString("latin1"); // a copy
+  return { ...message, header: (name: string) => (name === statementHeader ? statement : undefined) };
+}
+
 /** Parses the header's value, without verifying the signature; fails with `invalid_record` or `limit`. */
 export function parseStatement(header: string): Statement {
   if (header.length > headerLengthMax)

@@ -6,6 +6,7 @@
 import { isAshlarError, messageOf } from "../../core/errors.js";
 import type { Endpoint } from "../../core/model.js";
 import { type FleetWriter, readLeaving } from "../../core/wire/fleet.js";
+import { withStatementAlone } from "../../core/wire/statement.js";
 import { endpointReadSubject, endpointStream, heartbeatSubject, parseFleetSubject } from "../../core/wire/subjects.js";
 import { asPublished, type Bus, type BusMessage, type BusSubscription } from "../../runtime/bus.js";
 import type { Clock } from "../../runtime/clock.js";
@@ -42,8 +43,7 @@ const judgeAfterMs = leaseMs / 2;
 const judgeEveryMs = 1000;
 /** Skipped endpoints are read from the stream, for all services together at most once in this time, in milliseconds. */
 const readAgainMs = 5000;
-/** The longest heartbeat that is kept to be verified later, in bytes. */
-const pendingBytesMax = 64 * 1024;
+const pendingBytesMax = 64 * 1024; // the longest heartbeat that is kept to be verified later
 
 /** Opens the view of the proxy `self` with what is on disk. Never fails. */
 export async function openEndpointRegistry(deps: EndpointRegistryDeps, self: FleetWriter): Promise<EndpointRegistry> {
@@ -223,7 +223,7 @@ class Registry implements EndpointRegistry {
       this.#strangerMs = atMs - judgeAfterMs + judgeEveryMs;
       this.#judgeHeartbeat(service, state, message, atMs);
     } else if (!known.silent && known.recent && message.data.length <= pendingBytesMax) {
-      known.pending = { message, atMs };
+      known.pending = { message: withStatementAlone(message), atMs };
     } else if (atMs - known.judgedMs >= judgeEveryMs) {
       this.#judgeHeartbeat(service, state, message, atMs);
     }

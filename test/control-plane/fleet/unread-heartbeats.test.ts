@@ -9,7 +9,10 @@ import { repeatHeader } from "../../../core/wire/statement.js";
 import { heartbeatSubject } from "../../../core/wire/subjects.js";
 import { silentLogger } from "../../../runtime/log.js";
 import { MemoryBroker } from "../../../runtime/memory-bus.js";
+import { parseHeaderBlock } from "../../../runtime/nats-headers.js";
+import { messageFrom } from "../../../runtime/nats-messages.js";
 import { buildHeartbeat } from "../../support/fake-fleet.js";
+import { heldBytes } from "../../support/held.js";
 import { ManualClock, settle } from "../../support/manual-clock.js";
 import { messageOf, StatementPki, writerOf } from "../../support/statements.js";
 
@@ -106,9 +109,22 @@ test("after a time without a turn of the event loop the kept one is read before 
   expect(unread.take(first, { atMs: 3000, wallMs: 3000 })).toEqual([]);
   liveForMs = 0;
   const read = unread.take(second, { atMs: 12_000, wallMs: 12_000 });
-  expect(read.map(({ message, atMs }) => [message, atMs])).toEqual([
-    [first, 3000],
-    [second, 12_000],
+  expect(read.map(({ message, atMs }) => [message.data, atMs])).toEqual([
+    [first.data, 3000],
+    [second.data, 12_000],
   ]);
   expect(unread.takeDue(12_000)).toEqual([]);
+});
+
+test("of header blocks of any length the statements alone are kept", () => {
+  const unread = new UnreadHeartbeats(10_000, () => 8000);
+  const before = heldBytes();
+  for (let at = 0; at < 50; at += 1) {
+    const block = `NATS/1.0\r\nAshlar-Statement: statement-of-${at}\r\n${repeatHeader}: 1\r\nPadding: ${"p".repeat(500_000)}\r\n\r\n`;
+    const headers = parseHeaderBlock(Buffer.from(block));
+    const message = messageFrom({ subject: heartbeatSubject("payments", `p${at}`), data: new Uint8Array(1), headers });
+    expect(unread.take(message, { atMs: 0, wallMs: 0 })).toEqual([]);
+  }
+  expect(heldBytes() - before).toBeLessThan(5_000_000); // not 25 MB
+  expect(unread.take(messageOf(subject, new Uint8Array(1)), { atMs: 0, wallMs: 0 })).toHaveLength(1);
 });
