@@ -112,7 +112,7 @@ function renderFound(found: Newest): string {
     const called = calledMethod === undefined ? "" : ` (called as ${plain(calledMethod)})`;
     const who = caller === "" ? "several callers and methods" : `${caller} ${plain(method)}${called}`;
     const when = `${renderTime(fromMs)} to ${renderTime(untilMs)}`;
-    lines.push(`${count} more ${verdict}, only counted: ${who}${rule === "" ? "" : `, by ${rule}`}, ${when}`);
+    lines.push(plain(`${count} more ${verdict}, only counted: ${who}${rule === "" ? "" : `, by ${rule}`}, ${when}`));
   }
   if (dropped > 0)
     lines.push(`${counted(dropped, "decision")} found no room and ${dropped === 1 ? "is" : "are"} lost.`);

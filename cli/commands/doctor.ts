@@ -57,5 +57,5 @@ export function addDoctorCommand(program: Command, cli: Cli): void {
 
 function render(findings: readonly DoctorFinding[]): string {
   if (findings.length === 0) return "nothing is found";
-  return findings.map(({ code, message, remedy }) => plain(`${code}: ${message}\n  ${remedy}`)).join("\n");
+  return findings.map(({ code, message, remedy }) => `${plain(`${code}: ${message}`)}\n  ${plain(remedy)}`).join("\n");
 }

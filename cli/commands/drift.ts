@@ -5,7 +5,7 @@ import type { AdminClient, DiffRevisionsResponse, DiffSide } from "../client.js"
 import { accessToJson, objectToJson, renderAccess, renderObjects } from "../differences.js";
 import { findingToJson, renderFinding } from "../findings.js";
 import { outputOption, withExample } from "../options.js";
-import { counted, type OutputFormat } from "../output.js";
+import { counted, type OutputFormat, plain } from "../output.js";
 import { readPolicyFiles } from "../policy-files.js";
 import { readBundle } from "../read-bundle.js";
 import { besideToJson, renderBeside } from "../rollout-beside.js";
@@ -89,7 +89,7 @@ function renderDrift(
   const late =
     behind.length === 0
       ? ""
-      : ` ${counted(behind.length, "proxy does", "proxies do")} not run it: ${behind.join(", ")}.`;
+      : ` ${counted(behind.length, "proxy does", "proxies do")} not run it: ${plain(behind.join(", "))}.`;
   if (!drift) return `No drift: revision ${revision}, snapshot ${toSnapshot}.${late}`;
   return [...renderObjects(objects), ...renderAccess(access)].join("\n");
 }

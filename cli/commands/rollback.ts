@@ -3,7 +3,7 @@ import { AshlarError } from "../../core/errors.js";
 import { type Cli, show } from "../cli.js";
 import { renderSilent, silentOf } from "../fleet-progress.js";
 import { outputOption, parseNumber, timeoutOption, withExample } from "../options.js";
-import type { OutputFormat } from "../output.js";
+import { type OutputFormat, plain } from "../output.js";
 
 interface Flags {
   readonly to?: number;
@@ -43,7 +43,7 @@ export function addRollbackCommand(program: Command, cli: Cli): void {
         show(cli, output, json, `${text}${renderSilent(notHeard)}`);
         if (behind.length === 0) return;
         const late = `epoch ${epoch} not in force everywhere within ${timeout / 1000} s`;
-        throw new AshlarError("deadline", `${late}; behind: ${behind.join(", ")}`);
+        throw new AshlarError("deadline", plain(`${late}; behind: ${behind.join(", ")}`));
       });
     });
   withExample(command, 'ashlar rollback --wait -m "refunds fail"', "ashlar rollback --to 3");

@@ -5,12 +5,16 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { createProgress } from "../../cli/progress.js";
 import { AdminServiceService, type GetConvergenceResponse } from "../../proto/gen/ashlar/v1/admin.js";
+import { Decision_Verdict, DecisionBatch, RefusalCount } from "../../proto/gen/ashlar/v1/decision.js";
 import { buildHostileAnswers } from "../support/hostile-answers.js";
 import { type Answers, type FakeAdmin, proxyInfo, startFakeAdmin, statusInfo } from "./fake-admin.js";
 
 /** Clears the screen, turns the text around, begins a sequence of eight-bit terminals, and begins a line. */
 const hostile = "\x1b[2Jpay\u202ements\x9b31m\x1b]0;title\x07\nMALLORY";
 const steering = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
+
+const steered = (printed: string): readonly string[] =>
+  printed.split("\n").filter((line) => steering.test(line) || /^(ashlar: )?MALLORY/.test(line));
 
 const lines: readonly (readonly string[])[] = [
   ["token", "--service", "payments"],
@@ -44,6 +48,15 @@ const lines: readonly (readonly string[])[] = [
   ["revoke", "payments-a2b3c4d5"],
 ];
 
+/** As a proxy whose identity was stolen could write it: only the caller has to be an identity. */
+const refusals = RefusalCount.fromPartial({
+  ...{ caller: "spiffe://test/service/shop", method: hostile, calledMethod: hostile, rule: hostile },
+  ...{ verdict: Decision_Verdict.VERDICT_DENIED, count: 3, fromMs: 1, untilMs: 2 },
+});
+
+/** What is answered here these commands do not take for a recorded decision, and say so. */
+const refusing: ReadonlySet<string> = new Set(["explain", "replay"]);
+
 let admin: FakeAdmin;
 beforeAll(async () => {
   admin = await startFakeAdmin();
@@ -56,7 +69,17 @@ beforeAll(async () => {
     const answer = codecs[method]?.responseDeserialize(Buffer.from(bytes));
     answers[method] = codecs[method]?.responseStream === true ? [answer] : answer;
   }
-  admin.answers = answers as Answers;
+  const [view, entry] = [answers.watchTraffic as [object], answers.getJournalEntry as object];
+  admin.answers = {
+    ...answers,
+    // as far as the commands have to understand what they print
+    watchTraffic: [{ ...view[0], windowMs: 3000 }],
+    getJournalEntry: { ...entry, parts: undefined },
+    getRevision: { ...(answers.getRevision as object), json: "" },
+    listDecisions: [
+      { batch: DecisionBatch.fromPartial({ service: "payments", proxyId: "p-1", share: 1, counted: [refusals] }) },
+    ],
+  } as Answers;
 });
 afterAll(() => admin.stop());
 
@@ -65,14 +88,11 @@ describe.each(lines.map((line) => [line.join(" "), line] as const))("ashlar %s",
     for (const format of [[], ["-o", "json"]]) {
       const { out, error } = await admin.run(...line, ...format);
       const printed = out + error;
-      expect(printed.split("\n").filter((each) => steering.test(each))).toEqual([]);
-      expect(printed.split("\n").filter((each) => each.startsWith("MALLORY"))).toEqual([]);
+      expect(refusing.has(line[0] ?? "") ? error : out).not.toBe("");
+      expect(steered(printed)).toEqual([]);
     }
   });
 });
-
-const steered = (printed: string): readonly string[] =>
-  printed.split("\n").filter((line) => steering.test(line) || /^(ashlar: )?MALLORY/.test(line));
 
 test("why the fleet is not ready in time makes no line of its own", async () => {
   const answers = admin.answers;
@@ -103,6 +123,18 @@ test("what is shown while a command waits for proxies is escaped", async () => {
   admin.answers = answers;
   expect(error).toContain("waiting for proxies");
   expect(steered(error)).toEqual([]);
+});
+
+test("doctor puts a remedy on a line of its own, which nobody else can write", async () => {
+  const answers = admin.answers;
+  const bypassable = [`p-1 (${hostile}): app tcp 127.0.0.1:50051`];
+  admin.answers = { ...answers, getStatus: statusInfo({ bypassable }), listEgresses: { egresses: [] } };
+  const { out } = await admin.run("doctor");
+  admin.answers = answers;
+  const lines = out.split("\n");
+  const at = lines.findIndex((line) => line.startsWith("application-on-tcp: p-1 "));
+  expect(lines[at + 1]).toMatch(/^ {2}let the application listen on a Unix socket/);
+  expect(steered(out)).toEqual([]);
 });
 
 test("at a terminal, what is shown while a command waits has the sequences of the command alone", () => {
