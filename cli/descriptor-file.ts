@@ -59,7 +59,7 @@ interface ServiceInFile {
 
 interface Loaded {
   readonly services: readonly ServiceInFile[];
-  /** With imports, as far as they are there. */
+  /** The files, with those of their imports that are there. */
   files(): readonly FileDescriptorProto[];
 }
 

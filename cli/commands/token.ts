@@ -14,7 +14,7 @@ interface Flags {
   readonly output: OutputFormat;
 }
 
-/** As control planes have it. */
+/** The most uses that control planes give a token. */
 const usesMax = 1000;
 
 /** Adds `ashlar token`: prints only the token on stdout, so that it can be piped into a file. */

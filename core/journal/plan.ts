@@ -54,7 +54,7 @@ export interface JournalPlan {
     | {
         readonly holder: string;
         readonly cuts: ReadonlyMap<string, MethodCuts>;
-        /** By method, the field of the request that says whom it is about. Empty: `keysOf` says it. */
+        /** The field of each method's request that says whom it is about. Empty: `keysOf` says it. */
         readonly subjects: ReadonlyMap<string, SubjectField>;
       }
     | undefined;

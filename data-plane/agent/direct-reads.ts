@@ -17,7 +17,7 @@ export interface DirectReadsDeps {
   readonly issue: (csr: Uint8Array) => Promise<readonly Uint8Array[]>;
 }
 
-/** For the application of a proxy with these parts. */
+/** Returns the direct reads of the application beside the proxy that has these parts. */
 export function createDirectReads({
   sync,
   identity,
@@ -56,7 +56,7 @@ export class DirectReads {
     }
   }
 
-  /** Where reads of `service` go now, and whenever that changes. Fails with `invalid_argument` and `limit`. */
+  /** Yields where reads of `service` go, at once and whenever that changes. Fails with `invalid_argument` and `limit`. */
   async *follow(service: string, signal: AbortSignal): AsyncGenerator<FollowDirectResponse> {
     if (!isLabel(service)) throw new AshlarError("invalid_argument", `not a service: ${service.slice(0, 64)}`);
     if (this.#followed >= followedMax) throw new AshlarError("limit", `at most ${followedMax} services are followed`);

@@ -16,8 +16,8 @@ interface Kept {
 const keptBytesMax = 64 * 1024;
 
 /**
- * A call of grpc-js. It is repeated at most once, and only before anything of an answer has come. It must be a read: the
- * proxy that refused it has shown it to no application, but the second way decides anew.
+ * A call of grpc-js. It is repeated at most once, and only before anything of an answer has come. It must be a read: an
+ * application may have seen the first one, if a change of policy ended it under way.
  */
 export class DirectCall implements Call {
   #call: Call;

@@ -48,7 +48,7 @@ const lines: readonly (readonly string[])[] = [
   ["revoke", "payments-a2b3c4d5"],
 ];
 
-/** As a proxy whose identity was stolen could write it: only the caller has to be an identity. */
+/** What somebody could write who stole a proxy's identity: control planes check that the caller is an identity, and nothing else. */
 const refusals = RefusalCount.fromPartial({
   ...{ caller: "spiffe://test/service/shop", method: hostile, calledMethod: hostile, rule: hostile },
   ...{ verdict: Decision_Verdict.VERDICT_DENIED, count: 3, fromMs: 1, untilMs: 2 },

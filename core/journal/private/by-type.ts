@@ -11,7 +11,7 @@ export interface TypedField {
 }
 
 const name = "[A-Za-z_]\\w*";
-/** In files: "package.Message.field", or "package.Message.field.inner" of the messages within. */
+/** The form of a field's path in policy files: "package.Message.field", or "package.Message.field.inner" in the messages within. */
 export const typedPathPattern = `^(${name}\\.)+(${name}|[1-9][0-9]{0,8})(\\.(${name}|[1-9][0-9]{0,8})){0,7}$`;
 const grammar = new RegExp(typedPathPattern);
 export const isTypedPath = (text: string): boolean => text.length <= 512 && grammar.test(text);
@@ -26,7 +26,7 @@ export function parseTypedField(text: string): TypedField | undefined {
 
 /** What a typed field means, in numbers. */
 export interface Expanded {
-  /** With the method of each. */
+  /** The private fields, each with its method. */
   readonly fields: readonly { readonly method: string; readonly field: string }[];
   readonly subjects: readonly SubjectField[];
   readonly doubt: string | undefined;

@@ -22,7 +22,7 @@ export interface WrittenField extends Omit<PrivateField, "path"> {
 }
 
 const method = "[A-Za-z_]\\w*(\\.[A-Za-z_]\\w*)*/[A-Za-z_]\\w*";
-/** In files: "package.Service/Method request.customer.3". */
+/** The form of a private field in policy files: "package.Service/Method request.customer.3". */
 export const writtenFieldPattern = `^${method} (request|response)(\\.([1-9][0-9]{0,8}|[A-Za-z_]\\w*)){1,8}$`;
 const grammar = new RegExp(writtenFieldPattern);
 const textLengthMax = 512;
